@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "halftone/calibrate/calibration.hpp"
+#include "halftone/calibrate/histogram.hpp"
+#include "halftone/core/monitor.hpp"
+#include "halftone/core/precision.hpp"
+#include "halftone/data/dataset.hpp"
+#include "halftone/graph/model.hpp"
+
+namespace halftone {
+
+struct CalibrateOptions {
+  RangeOptions input{.method = RangeMethod::MeanSquaredError};
+  RangeOptions weight{.method = RangeMethod::Max};
+  std::int64_t batch_size = 16;
+  int threads = 1;
+};
+
+std::vector<std::string> validate(const CalibrateOptions& options);
+
+/// Ranges of every site for every integer width in `precisions`. One forward pass over `data`; gives the same bytes for
+/// any number of threads. No sites in the result: it was stopped. Throws `NonFinite` naming the site where a weight or an
+/// activation is NaN or infinite, and `InvalidArgument` for empty data or a model without sites.
+Calibration calibrate(const Model& model, const Dataset& data, std::span<const Precision> precisions,
+                      const CalibrateOptions& options = {}, const Monitor& monitor = {});
+
+}  // namespace halftone

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "halftone/data/split.hpp"
+
+namespace halftone {
+
+/// Some samples, ready for the network.
+struct Batch {
+  std::vector<at::Tensor> inputs;  ///< each [n, …], in the order of the graph's inputs
+  at::Tensor targets;              ///< [n, …]; integer class labels for classification; undefined where unlabelled
+};
+
+/// Labelled samples in a fixed order. Const members may be called in parallel.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  [[nodiscard]] virtual std::int64_t size() const = 0;
+  /// The samples at `indices`, in that order; indices are within [0, size()).
+  [[nodiscard]] virtual Batch get(std::span<const std::int64_t> indices) const = 0;
+  /// All targets [size(), …]; undefined where unlabelled.
+  [[nodiscard]] virtual at::Tensor targets() const = 0;
+  /// Where the samples come from, as the user wrote it, e.g. "cifar10:validation.bin[0:2000]".
+  [[nodiscard]] virtual std::string name() const = 0;
+  /// Fingerprint of inputs and targets, independent of where and how they are stored. This one reads every sample.
+  [[nodiscard]] virtual std::string digest() const;
+
+  /// Samples begin to end-1.
+  [[nodiscard]] Batch range(std::int64_t begin, std::int64_t end) const;
+};
+
+/// How 8-bit images become network inputs: (x / 255 - mean) / std per channel, red green blue.
+struct ImageNormalization {
+  std::vector<double> mean{0, 0, 0};
+  std::vector<double> std{1, 1, 1};
+};
+
+/// Inputs and targets held as tensors, each [n, …]. `targets` may be undefined.
+std::unique_ptr<Dataset> make_tensor_dataset(std::string name, std::vector<at::Tensor> inputs, at::Tensor targets);
+
+/// A safetensors file that holds the model's inputs by name and, where labelled, `target`. A model with one input
+/// takes the only tensor beside `target` whatever its name.
+std::unique_ptr<Dataset> open_tensor_dataset(const std::string& path, const std::vector<std::string>& input_names);
+
+/// The binary version of CIFAR-10: records of 1 label byte and 3,072 pixel bytes (red, green, blue planes of
+/// 32 x 32). Pixels stay 8-bit in memory and are normalised batch by batch. Throws `BadFile` for a size that is no
+/// multiple of 3,073 and for a label above 9.
+std::unique_ptr<Dataset> open_cifar10(const std::string& path, const ImageNormalization& normalization);
+
+/// The samples of `parent` at `indices`; shares the parent's memory.
+std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices,
+                                     std::string name);
+
+/// What DATA on the command line needs to know about the model.
+struct DataOptions {
+  std::vector<std::string> input_names;
+  ImageNormalization normalization;
+};
+
+/// Opens DATA as the command line writes it: "cifar10:FILE", "FILE.safetensors", either with "[a:b]" behind it
+/// for samples a to b-1 (a or b may be left out).
+std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options);
+
+}  // namespace halftone

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "halftone/core/plan.hpp"
+
+namespace halftone {
+
+/// A 95 % confidence interval.
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
+/// What one plan scored.
+struct Evaluation {
+  std::string plan_digest{};
+  double score = 0;             ///< mean over samples, e.g. top-1 accuracy in [0, 1]
+  double score_count = 0;       ///< sum over samples, e.g. correct answers
+  std::int64_t samples = 0;
+  double damage = 0;            ///< mean divergence from the clean network's outputs
+  Interval interval{};          ///< of score / baseline score, paired on the same samples
+  bool passed = false;          ///< the gate's verdict
+  double seconds = 0;
+};
+
+/// Scores plans; what a search drives.
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+
+  /// Nothing when the user asked to stop before the verdict was known.
+  virtual std::optional<Evaluation> evaluate(const Plan& plan) = 0;
+};
+
+}  // namespace halftone

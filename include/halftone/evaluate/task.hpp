@@ -1,0 +1,44 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "halftone/data/dataset.hpp"
+
+namespace halftone {
+
+/// How outputs are scored against targets, and how far they are from the clean network's. Const members may be called
+/// in parallel.
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  [[nodiscard]] virtual std::string name() const = 0;
+
+  /// Checks once, before any work, that targets fit the network's outputs; throws `InvalidArgument` that says how not.
+  /// `outputs` come from the first samples of `data`.
+  void check(const std::vector<at::Tensor>& outputs, const Dataset& data) const;
+
+  /// Score of every sample [n], float64, larger is better. Throws `NonFinite` when outputs are NaN or infinite.
+  [[nodiscard]] at::Tensor score(const std::vector<at::Tensor>& outputs, const at::Tensor& targets) const;
+
+  /// Divergence of every sample from the clean outputs [n], float64, 0 where equal.
+  [[nodiscard]] at::Tensor damage(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean) const;
+
+ private:
+  virtual void do_check(const std::vector<at::Tensor>& outputs, const Dataset& data) const = 0;
+  [[nodiscard]] virtual at::Tensor do_score(const std::vector<at::Tensor>& outputs,
+                                            const at::Tensor& targets) const = 0;
+  [[nodiscard]] virtual at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
+                                             const std::vector<at::Tensor>& clean) const = 0;
+};
+
+/// Classification by the first output, logits [n, classes]: 1 where the target class is among the `k` largest logits.
+/// Damage is KL(softmax(clean) || softmax(outputs)) in nats.
+std::unique_ptr<Task> make_top_k(std::int64_t k);
+
+}  // namespace halftone

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "halftone/core/dtype.hpp"
+
+namespace halftone {
+
+/// Index into `Graph::values`.
+using ValueId = std::int32_t;
+
+/// An integer that may grow with the batch size B: offset + slope * B.
+struct BatchInt {
+  std::int64_t offset = 0;
+  std::int64_t slope = 0;
+
+  [[nodiscard]] std::int64_t at(std::int64_t batch) const { return offset + slope * batch; }
+  bool operator==(const BatchInt&) const = default;
+};
+
+using Shape = std::vector<BatchInt>;
+
+enum class ValueKind {
+  Input,
+  Parameter,  ///< trained weights and buffers; named as in the module
+  Constant,   ///< a tensor the module made outside the graph
+  Computed,
+};
+
+/// One tensor of the graph.
+struct Value {
+  ValueKind kind = ValueKind::Computed;
+  std::string name;  ///< of inputs, parameters and constants; empty for computed values
+  Shape shape;
+  DType dtype = DType::Float32;
+};
+
+struct None {
+  bool operator==(const None&) const = default;
+};
+
+/// A tensor argument.
+struct ValueRef {
+  ValueId id = 0;
+  bool operator==(const ValueRef&) const = default;
+};
+
+/// The device of the model's parameters, whatever it is when the graph is run.
+struct ModelDevice {
+  bool operator==(const ModelDevice&) const = default;
+};
+
+/// An argument of an ATen call. Element types, layouts and memory formats are integers, as in LibTorch.
+using Argument = std::variant<None, ValueRef, std::vector<std::optional<ValueId>>, BatchInt, std::vector<BatchInt>,
+                              double, std::vector<double>, bool, std::vector<bool>, std::string, ModelDevice>;
+
+/// What one return of an ATen call gives: a tensor, a list of tensors, or (no ids, not a list) something that
+/// nothing reads.
+struct Output {
+  bool is_list = false;
+  std::vector<ValueId> ids;
+};
+
+/// One ATen call: `op` ("aten::conv2d") with `overload` (often empty).
+struct Node {
+  std::string op;
+  std::string overload;
+  std::vector<Argument> arguments;  ///< one for each argument of the operator's schema
+  std::vector<Output> outputs;      ///< one for each return of the schema
+};
+
+/// A straight list of ATen calls in static single assignment form. Holds no tensor data.
+struct Graph {
+  std::vector<Value> values;
+  std::vector<Node> nodes;  ///< in execution order
+  std::vector<ValueId> inputs;
+  std::vector<ValueId> outputs;
+};
+
+/// Every value that `node` reads, in argument order; a value read twice appears twice.
+std::vector<ValueId> read_values(const Node& node);
+
+/// Puts `to` wherever a node or the graph's outputs read `from`.
+void replace_value(Graph& graph, ValueId from, ValueId to);
+
+/// "%7 = aten::conv2d(%3, conv1.weight, …)", one line a node.
+std::string to_string(const Graph& graph);
+
+/// A name for node `index` that a person can find in the model: operator, position and the last parameter used
+/// up to it, e.g. "aten::relu (operator 5, after layer1.0.conv1)".
+std::string describe_place(const Graph& graph, std::size_t index);
+
+}  // namespace halftone

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "halftone/calibrate/calibration.hpp"
+#include "halftone/core/plan.hpp"
+#include "halftone/graph/site.hpp"
+
+namespace halftone {
+
+/// A plan with the ranges it runs with: all that is needed to apply it to the model again. On disk:
+///   {"version": 1, "model_digest": "…", "sites": [{"name": "conv1", "kind": "conv", "precision": "8",
+///    "weight_range": {"8": [0.51, …]}, "input_range": {"8": [-2.1, 2.6]}}, …]}
+/// Ranges are kept for every calibrated width, so that a precision can be edited by hand.
+struct PlanFile {
+  struct Entry {
+    std::string name;
+    std::string kind;
+    Precision precision;
+    SiteRanges ranges;
+  };
+
+  std::string model_digest;
+  std::vector<Entry> sites;
+};
+
+PlanFile make_plan_file(std::span<const Site> sites, const Plan& plan, const Calibration& calibration,
+                        std::string model_digest);
+
+/// JSON, one site a line.
+std::string to_text(const PlanFile& file);
+
+/// Throws `NotFound` or `BadFile` naming the file, the site and the field.
+PlanFile read_plan_file(const std::filesystem::path& path);
+
+/// The plan and ranges for `sites`, in their order. Throws `BadFile` where the file was made for another model (its digest
+/// differs), sites are missing, unknown or repeated, a precision lacks its range, a weight range does not fit the weight's
+/// channels, or two sites that read one tensor disagree about its range.
+struct AppliedPlan {
+  Plan plan;
+  Calibration calibration;
+};
+AppliedPlan apply_plan_file(const PlanFile& file, std::span<const Site> sites, const std::string& model_digest);
+
+}  // namespace halftone

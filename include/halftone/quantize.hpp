@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "halftone/calibrate/calibrate.hpp"
+#include "halftone/evaluate/gate.hpp"
+#include "halftone/evaluate/task.hpp"
+#include "halftone/graph/model.hpp"
+#include "halftone/latency/latency_model.hpp"
+#include "halftone/report/run_result.hpp"
+#include "halftone/search/search.hpp"
+#include "halftone/sensitivity/metric.hpp"
+
+namespace halftone {
+
+/// The three parts of the data. The report part is seen by nothing but the final score.
+struct QuantizeData {
+  const Dataset& calibration;
+  const Dataset& validation;
+  const Dataset* report = nullptr;  ///< may be absent
+};
+
+/// The exchangeable pieces; the default stands in for each one that is null.
+struct QuantizeParts {
+  std::shared_ptr<const Task> task{};                 ///< top-1
+  std::shared_ptr<const SensitivityMetric> metric{};  ///< quantization error
+  std::shared_ptr<const SearchStrategy> search{};     ///< bisection
+  std::shared_ptr<const LatencyModel> latency{};      ///< modelled: roofline of an NVIDIA A100
+};
+
+struct QuantizeOptions {
+  double keep = 0.999;  ///< share of the all-16 baseline's score to keep, in (0, 1]
+  std::vector<Precision> precisions{k16, k8, k4};
+  RangeOptions input_range{.method = RangeMethod::MeanSquaredError};
+  RangeOptions weight_range{.method = RangeMethod::Max};
+  std::int64_t batch_size = 16;  ///< samples run together; affects speed and memory only
+  int threads = 0;               ///< 0: one per core; figures do not depend on it
+  std::uint64_t seed = 0;
+};
+
+std::vector<std::string> validate(const QuantizeOptions& options);
+
+/// Finds the precision of every site: calibrates, scores sensitivities, searches, and scores the plan once more on the
+/// report part. The plan returned was itself evaluated and passed, or is the baseline. `model` must be prepared. A stop
+/// request returns the best plan so far: all-16, with no samples scored, where the baseline was not reached. Cost in forward
+/// passes: one over the calibration data, two over the validation data, one more per evaluated plan.
+RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options = {},
+                   const QuantizeParts& parts = {}, const Monitor& monitor = {});
+
+}  // namespace halftone

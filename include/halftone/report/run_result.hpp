@@ -1,0 +1,100 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "halftone/calibrate/calibration.hpp"
+#include "halftone/core/plan.hpp"
+#include "halftone/evaluate/evaluation.hpp"
+#include "halftone/graph/site.hpp"
+#include "halftone/search/search.hpp"
+#include "halftone/sensitivity/table.hpp"
+
+namespace halftone {
+
+enum class RunStatus {
+  Met,      ///< the plan passes the gate
+  Missed,   ///< no plan passes; the best found is returned
+  Stopped,  ///< the user asked to stop; the best plan so far is returned
+};
+
+const char* to_string(RunStatus status);
+
+/// One part of the data, as it was used.
+struct DataPart {
+  std::string name;
+  std::string digest;
+  std::int64_t samples = 0;
+};
+
+/// A plan's score and latency.
+struct PlanFigures {
+  Evaluation evaluation;
+  double predicted_latency = 0;                ///< by the latency model, in its unit
+  std::optional<Evaluation> report{};          ///< on the report part, scored once
+};
+
+/// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
+struct RunResult {
+  RunStatus status = RunStatus::Missed;
+  std::string model;         ///< as given
+  std::string model_digest;
+  std::vector<Site> sites;
+  Plan plan;
+  Calibration calibration;
+
+  double keep = 0;
+  std::string task;
+  std::string metric;
+  std::string search;
+  std::vector<Precision> precisions;
+  std::uint64_t seed = 0;
+  int threads = 1;
+  std::int64_t batch_size = 1;   ///< samples evaluated together; does not change figures
+  std::string range_input;       ///< range methods
+  std::string range_weight;
+
+  std::string latency_model;     ///< e.g. "roofline:a100"
+  std::string latency_origin;    ///< where its figures come from, and that they are modelled where they are
+  std::string latency_unit;
+  std::int64_t latency_batch = 0;   ///< samples that one latency is of; 0 where unknown
+  std::vector<double> site_saving;  ///< predicted latency saved by each site, alone at its precision; empty where unknown
+
+  Evaluation float_score;        ///< the network as trained, on the validation part
+  PlanFigures baseline;          ///< all sites at 16 bits
+  PlanFigures result;            ///< the plan
+  std::map<std::string, double> uniform_latency;  ///< predicted, by precision, for all sites at that precision
+
+  SensitivityTable sensitivity;
+  std::vector<SearchStep> steps;
+
+  DataPart calibration_data;
+  DataPart validation_data;
+  std::optional<DataPart> report_data;
+
+  std::int64_t forward_passes = 0;   ///< over a whole data part
+  std::int64_t backward_passes = 0;
+  std::vector<std::pair<std::string, double>> seconds;  ///< by stage, in order
+  std::map<std::string, std::string> environment;       ///< versions and machine
+};
+
+/// run.json; see docs/guide for its fields. Two runs with one seed differ in nothing but times, all of which are in fields
+/// named "seconds".
+nlohmann::json to_run_json(const RunResult& result);
+
+/// What a person wants to know, in plain text of at most 100 columns.
+std::string text_report(const RunResult& result);
+
+/// The first part of `text_report`: outcome, scores, latency, size, and what to be wary of.
+std::string text_summary(const RunResult& result);
+
+/// Writes plan.json, run.json and report.txt into `directory`, each as a whole or not at all.
+void write_run(const RunResult& result, const std::string& directory);
+
+}  // namespace halftone

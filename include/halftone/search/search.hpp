@@ -1,0 +1,86 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "halftone/core/monitor.hpp"
+#include "halftone/evaluate/evaluation.hpp"
+#include "halftone/latency/latency_model.hpp"
+#include "halftone/order/ordering.hpp"
+
+namespace halftone {
+
+/// What a search works on. Everything is borrowed.
+struct SearchProblem {
+  std::span<const Site> sites;
+  std::span<const Precision> precisions;  ///< from highest (the baseline, which passes) to lowest
+  const OrderFn& order;
+  const LatencyModel& latency;
+};
+
+enum class SearchStatus {
+  Finished,  ///< the strategy ran to its end
+  Stopped,   ///< the user asked to stop
+};
+
+const char* to_string(SearchStatus status);
+
+/// One evaluated plan and what the strategy made of it.
+struct SearchStep {
+  Plan plan;
+  Evaluation evaluation;
+  std::string decision;  ///< e.g. "all 20 sites at 8 bits pass; next: 4 bits"
+};
+
+/// The best plan is the baseline, or a plan that was itself evaluated and passed.
+struct SearchResult {
+  SearchStatus status = SearchStatus::Finished;
+  Plan best;
+  std::optional<Evaluation> best_evaluation;  ///< nothing where the baseline is the best
+  double best_latency = 0;
+  std::vector<SearchStep> steps;              ///< every evaluation, in order
+};
+
+/// A strategy's way to the evaluator: records every step, remembers the fastest passing plan, never scores a plan twice.
+class SearchRun {
+ public:
+  SearchRun(const SearchProblem& problem, Evaluator& evaluator);
+
+  /// Whether `plan` passes; nothing once the user asked to stop: the strategy then returns. `decision(passed)` says in
+  /// words what follows from either verdict.
+  template <class Decision>
+  std::optional<bool> passes(const Plan& plan, const Decision& decision) {
+    const auto verdict = score(plan);
+    if (verdict && fresh_) result_.steps.back().decision = decision(*verdict);
+    return verdict;
+  }
+
+  [[nodiscard]] const SearchResult& result() const { return result_; }
+
+ private:
+  std::optional<bool> score(const Plan& plan);
+
+  const SearchProblem& problem_;
+  Evaluator& evaluator_;
+  SearchResult result_;
+  bool fresh_ = false;  ///< whether the last plan was scored, not remembered
+};
+
+/// Finds a fast plan that passes.
+class SearchStrategy {
+ public:
+  virtual ~SearchStrategy() = default;
+
+  [[nodiscard]] virtual std::string name() const = 0;
+
+  /// Checks the problem, starts from the baseline (all sites at the first precision) and returns the fastest plan that
+  /// was evaluated and passed. An evaluator that stops ends the search with what is known so far.
+  [[nodiscard]] SearchResult search(const SearchProblem& problem, Evaluator& evaluator) const;
+
+ private:
+  virtual void do_search(const SearchProblem& problem, SearchRun& run) const = 0;
+};
+
+}  // namespace halftone

@@ -1,0 +1,175 @@
+#include "cli/command.hpp"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <csignal>
+#include <iostream>
+#include <optional>
+#include <sys/ioctl.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+#include "cli/progress_bar.hpp"
+#include "halftone/core/error.hpp"
+
+namespace halftone::cli {
+namespace {
+
+/// Set by the signal handler: the only thing a handler may touch.
+volatile std::sig_atomic_t stop_requested = 0;
+
+constexpr std::array kStopSignals{SIGINT, SIGTERM};
+
+/// Numbers between commas.
+template <class Number>
+std::vector<Number> parse_list(const std::string& text, const char* option, const char* example) {
+  std::vector<Number> numbers;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (true) {
+    Number number{};
+    const auto [next, error] = std::from_chars(at, end, number);
+    const bool finite = std::isfinite(static_cast<double>(number));
+    if (error != std::errc{} || !finite || (next != end && *next != ','))
+      throw Error(Errc::InvalidArgument, message(option, " is \"", text, "\": numbers between commas are needed, e.g. ",
+                                                 option, ' ', example));
+    numbers.push_back(number);
+    if (next == end) return numbers;
+    at = next + 1;
+  }
+}
+
+/// The width of the terminal that `stream` writes to; nothing where it is no terminal.
+std::optional<std::size_t> terminal_width(const std::ostream& stream) {
+  if (stream.rdbuf() != std::cerr.rdbuf() || ::isatty(STDERR_FILENO) == 0) return std::nullopt;
+  struct winsize size {};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+}  // namespace
+
+void add_count(CLI::App& command, const std::string& name, std::int64_t& count, std::int64_t least,
+               const std::string& description) {
+  constexpr std::int64_t kMost = 1 << 20;
+  command.add_option(name, count, description)
+      ->check(CLI::Range(least, kMost).description(""))
+      ->capture_default_str()
+      ->type_name("N");
+}
+
+void add_common(CLI::App& command, CommonOptions& options) {
+  add_count(command, "--threads", options.threads, 0, "0: one per core");
+  command.add_option("--seed", options.seed, "for all that is drawn at random")->capture_default_str()->type_name("N");
+  command.add_flag("--json", options.json, "the result as one JSON object on standard output");
+  command.add_flag("--quiet", options.quiet, "show no progress");
+}
+
+int thread_count(const CommonOptions& options) {
+  if (options.threads > 0) return static_cast<int>(options.threads);
+  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
+void add_model(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("MODEL", options.spec,
+                  "ARCH:weights.safetensors, ARCH:random, or x.pt (TorchScript);\n"
+                  "`halftone models` lists what ARCH can be")
+      ->required()
+      ->type_name("");
+  command.add_option("--input", options.inputs, "shape of one sample for x.pt, e.g. 3,32,32; once an input")
+      ->allow_extra_args(false)
+      ->type_name("SHAPE");
+  command.add_option("--mean", options.mean, "of image channels, e.g. 0.49,0.48,0.45; where ARCH sets none")
+      ->type_name("NUMBERS");
+  command.add_option("--std", options.std, "standard deviation of image channels")->type_name("NUMBERS");
+}
+
+ModelRequest check(const ModelOptions& options) {
+  ModelRequest request{.spec = options.spec, .inputs = {}, .normalization = {}};
+  for (const std::string& input : options.inputs) {
+    request.inputs.push_back(parse_list<std::int64_t>(input, "--input", "3,32,32"));
+    for (const std::int64_t size : request.inputs.back())
+      if (size < 1) throw Error(Errc::InvalidArgument, message("--input is \"", input, "\": sizes are 1 or more"));
+  }
+  if (options.mean.empty() != options.std.empty())
+    throw Error(Errc::InvalidArgument, message(options.mean.empty() ? "--std" : "--mean", " is given alone: give ",
+                                               "--mean and --std together"));
+  if (options.mean.empty()) return request;
+  request.sets_normalization = true;
+  request.normalization = {.mean = parse_list<double>(options.mean, "--mean", "0.49,0.48,0.45"),
+                           .std = parse_list<double>(options.std, "--std", "0.25,0.24,0.26")};
+  const auto& [mean, std] = request.normalization;
+  if (mean.size() != std.size())
+    throw Error(Errc::InvalidArgument, message("--mean has ", mean.size(), " channels and --std ", std.size(),
+                                               ": give one of each a channel"));
+  for (const double deviation : std)
+    if (deviation <= 0)
+      throw Error(Errc::InvalidArgument, message("--std is \"", options.std, "\": it must be above 0"));
+  return request;
+}
+
+LoadedModel load(const ModelRequest& request, const Registry& registry, std::uint64_t seed) {
+  LoadedModel loaded = load_model(request.spec, registry.architectures, request.inputs, seed);
+  if (request.sets_normalization) loaded.data.normalization = request.normalization;
+  return loaded;
+}
+
+void add_ranges(CLI::App& command, RangeChoice& choice) {
+  const auto add = [&command](const char* name, std::string& method, const char* description) {
+    command.add_option(name, method, description)->capture_default_str()->type_name("METHOD");
+  };
+  add("--range-input", choice.input, "ranges of activations: mse, max or percentile");
+  add("--range-weight", choice.weight, "ranges of weights: mse, max or percentile");
+}
+
+RangeOptions range_options(const std::string& method) { return {.method = parse_range_method(method)}; }
+
+struct Watch::State {
+  std::ostream& err;
+  std::optional<ProgressBar> bar{};
+  std::array<struct sigaction, kStopSignals.size()> before{};
+  bool told = false;
+};
+
+Watch::Watch(std::ostream& err, bool quiet) : state_(new State{err}) {
+  if (!quiet) state_->bar.emplace(err, ProgressBar::Options{.terminal_width = terminal_width(err)});
+  stop_requested = 0;
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;  // a second one does what it always does
+  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
+    ::sigaction(kStopSignals[i], nullptr, &state_->before[i]);
+    // Ignored where a shell started the program in the background: then it stays so.
+    if (state_->before[i].sa_handler != SIG_IGN) ::sigaction(kStopSignals[i], &action, nullptr);
+  }
+}
+
+Watch::~Watch() {
+  for (std::size_t i = 0; i < kStopSignals.size(); ++i) ::sigaction(kStopSignals[i], &state_->before[i], nullptr);
+}
+
+Monitor Watch::monitor() {
+  State& state = *state_;
+  Monitor monitor;
+  if (state.bar) monitor.on_progress = [&state](const Progress& progress) { state.bar->update(progress); };
+  monitor.should_stop = [&state] {
+    if (stop_requested != 0 && !std::exchange(state.told, true)) {
+      if (state.bar) state.bar->clear();
+      state.err << "Stopping. Ctrl-C again ends at once and keeps nothing." << std::endl;
+    }
+    return stop_requested != 0;
+  };
+  return monitor;
+}
+
+void print_json(std::ostream& out, const nlohmann::json& json) {
+  out << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+}
+
+}  // namespace halftone::cli

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "halftone/calibrate/calibrate.hpp"
+#include "halftone/core/monitor.hpp"
+#include "halftone/registry.hpp"
+
+namespace CLI {
+class App;
+}
+
+/// What the subcommands share.
+namespace halftone::cli {
+
+/// Where a command works.
+struct Context {
+  const Registry& registry;
+  std::ostream& out;  ///< results
+  std::ostream& err;  ///< all else
+};
+
+/// What the chosen subcommand does; gives the exit code.
+using Action = std::function<int()>;
+
+/// Each adds one subcommand to `app`; `action` is set once the user chose it. All three must outlive the action.
+void add_quantize(CLI::App& app, const Context& context, Action& action);
+void add_scan(CLI::App& app, const Context& context, Action& action);
+void add_evaluate(CLI::App& app, const Context& context, Action& action);
+void add_models(CLI::App& app, const Context& context, Action& action);
+void add_doctor(CLI::App& app, const Context& context, Action& action);
+
+/// A count of samples, threads and so on, at least `least`.
+void add_count(CLI::App& command, const std::string& name, std::int64_t& count, std::int64_t least,
+               const std::string& description);
+
+/// --json --quiet --seed --threads
+struct CommonOptions {
+  bool json = false;
+  bool quiet = false;
+  std::uint64_t seed = 0;
+  std::int64_t threads = 0;  ///< 0: one per core
+};
+void add_common(CLI::App& command, CommonOptions& options);
+int thread_count(const CommonOptions& options);
+
+/// MODEL --input --mean --std
+struct ModelOptions {
+  std::string spec;
+  std::vector<std::string> inputs;
+  std::string mean;
+  std::string std;
+};
+void add_model(CLI::App& command, ModelOptions& options);
+
+/// MODEL's options after they were checked.
+struct ModelRequest {
+  std::string spec;
+  std::vector<std::vector<std::int64_t>> inputs;
+  ImageNormalization normalization;
+  bool sets_normalization = false;
+};
+ModelRequest check(const ModelOptions& options);
+LoadedModel load(const ModelRequest& request, const Registry& registry, std::uint64_t seed);
+
+/// --range-input --range-weight
+struct RangeChoice {
+  std::string input = "mse";
+  std::string weight = "max";
+};
+void add_ranges(CLI::App& command, RangeChoice& choice);
+RangeOptions range_options(const std::string& method);
+
+/// While it lives, the first Ctrl-C (or SIGTERM) asks the work under way to stop, a second one ends the program as
+/// usual, and progress is shown on `err` unless `quiet`. One at a time.
+class Watch {
+ public:
+  Watch(std::ostream& err, bool quiet);
+  ~Watch();
+  Watch(Watch&&) = delete;
+  Watch& operator=(Watch&&) = delete;
+
+  /// Borrows this.
+  [[nodiscard]] Monitor monitor();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+void print_json(std::ostream& out, const nlohmann::json& json);
+
+}  // namespace halftone::cli

@@ -1,0 +1,82 @@
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <ostream>
+
+#include "cli/command.hpp"
+#include "halftone/core/error.hpp"
+#include "report/text.hpp"
+
+namespace halftone::cli {
+namespace {
+
+/// Families answer to names without end: these stand for them.
+constexpr std::array kExamples{"cifar_resnet20", "cifar_resnet56"};
+
+std::vector<Architecture> known(const Registry& registry) {
+  std::vector<Architecture> found;
+  for (const auto& find : registry.architectures)
+    for (const char* name : kExamples)
+      if (auto architecture = find(name)) found.push_back(std::move(*architecture));
+  return found;
+}
+
+std::string list(const auto& numbers, const char* separator) {
+  std::string text;
+  for (const auto number : numbers) text += message(text.empty() ? "" : separator, number);
+  return text;
+}
+
+void print_text(const std::vector<Architecture>& architectures, std::ostream& out) {
+  const auto field = [&out](const char* name, const std::string& value) {
+    if (!value.empty()) out << "  " << name << internal::wrapped(value, 14) << '\n';
+  };
+  for (const auto& architecture : architectures) {
+    out << architecture.name << '\n';
+    field("network     ", architecture.summary);
+    field("input       ", message(list(architecture.input_shape, "x"), ", ", architecture.classes, " classes"));
+    field("pixels      ", message("(x / 255 - mean) / std; mean ", list(architecture.normalization.mean, ", "),
+                                  "; std ", list(architecture.normalization.std, ", ")));
+    field("weights     ", architecture.weights);
+    field("accuracy    ", architecture.known_accuracy);
+    out << '\n';
+  }
+  out << "Use one as NAME:weights.safetensors, or NAME:random for its shapes alone. Any CIFAR ResNet depth 6n+2\n"
+         "works. Other networks come as TorchScript: x.pt with --input.\n";
+}
+
+nlohmann::json to_json(const std::vector<Architecture>& architectures) {
+  nlohmann::json models = nlohmann::json::array();
+  for (const auto& architecture : architectures)
+    models.push_back({{"name", architecture.name},
+                      {"summary", architecture.summary},
+                      {"input_shape", architecture.input_shape},
+                      {"classes", architecture.classes},
+                      {"mean", architecture.normalization.mean},
+                      {"std", architecture.normalization.std},
+                      {"weights", architecture.weights},
+                      {"known_accuracy", architecture.known_accuracy}});
+  return {{"models", std::move(models)}};
+}
+
+}  // namespace
+
+void add_models(CLI::App& app, const Context& context, Action& action) {
+  auto options = std::make_shared<CommonOptions>();
+  CLI::App& command = *app.add_subcommand("models", "list the architectures that ship");
+  add_common(command, *options);
+  command.footer("Example:\n  halftone models");
+  command.callback([options, &context, &action] {
+    action = [options, &context] {
+      const auto architectures = known(context.registry);
+      if (options->json)
+        print_json(context.out, to_json(architectures));
+      else
+        print_text(architectures, context.out);
+      return 0;
+    };
+  });
+}
+
+}  // namespace halftone::cli

@@ -1,0 +1,223 @@
+#include "halftone/quantize.hpp"
+
+#include <ATen/core/Tensor.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <charconv>
+#include <filesystem>
+#include <optional>
+#include <ostream>
+#include <utility>
+
+#include "cli/command.hpp"
+#include "halftone/core/error.hpp"
+#include "halftone/core/file.hpp"
+#include "halftone/core/options.hpp"
+#include "halftone/data/split.hpp"
+
+namespace halftone::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Arguments {
+  ModelOptions model;
+  CommonOptions common;
+  RangeChoice ranges;
+  std::string calibrate;
+  std::string validate;
+  std::string report;
+  std::string task = "top1";
+  std::string keep = "99.9%";
+  std::string metric = "error";
+  std::string search = "bisection";
+  std::string latency = "roofline:a100";
+  std::string precisions = "4,8,16";
+  std::int64_t batch = 1;
+  std::int64_t eval_batch = 16;
+  std::string out;
+};
+
+/// The arguments after every one was checked.
+struct Request {
+  ModelRequest model;
+  QuantizeOptions options;
+  QuantizeParts parts;
+  std::optional<double> report_share{};  ///< of the validation data
+};
+
+/// 0.2 for "20%"; nothing for what is no percentage.
+std::optional<double> parse_share(const std::string& text) {
+  if (!text.ends_with('%')) return std::nullopt;
+  double percent = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size() - 1, percent);
+  if (error != std::errc{} || end != text.data() + text.size() - 1) return std::nullopt;
+  if (!(percent > 0 && percent < 100))
+    throw Error(Errc::InvalidArgument, message("--report is ", text,
+                                               ": a share above 0 % and below 100 % of the "
+                                               "validation data can be set aside, e.g. 20%"));
+  return percent / 100;
+}
+
+Request check(const Registry& registry, const Arguments& arguments) {
+  Request request{.model = check(arguments.model),
+                  .options = {.keep = parse_keep(arguments.keep),
+                              .precisions = parse_precisions(arguments.precisions),
+                              .input_range = range_options(arguments.ranges.input),
+                              .weight_range = range_options(arguments.ranges.weight),
+                              .batch_size = arguments.eval_batch,
+                              .threads = thread_count(arguments.common),
+                              .seed = arguments.common.seed},
+                  .parts = {.task = registry.task(arguments.task),
+                            .metric = registry.metric(arguments.metric),
+                            .search = registry.search(arguments.search),
+                            .latency = registry.latency(arguments.latency, arguments.batch)},
+                  .report_share = parse_share(arguments.report)};
+  require_valid("options", validate(request.options));
+  return request;
+}
+
+/// Proves that results can be written before any work is done; takes folders away again where they are new and nothing
+/// came of them.
+class OutputDirectory {
+ public:
+  explicit OutputDirectory(const std::string& path) {
+    std::error_code ignored;
+    for (fs::path folder = fs::absolute(path); !fs::exists(folder, ignored) && folder != folder.root_path();
+         folder = folder.parent_path())
+      created_.push_back(folder);
+    require_writable(path);
+  }
+  ~OutputDirectory() {
+    std::error_code ignored;
+    for (const auto& folder : created_) fs::remove(folder, ignored);  // fails where it holds something, as it should
+  }
+  OutputDirectory(OutputDirectory&&) = delete;
+  OutputDirectory& operator=(OutputDirectory&&) = delete;
+
+ private:
+  std::vector<fs::path> created_;  ///< innermost first
+};
+
+struct Data {
+  std::shared_ptr<const Dataset> calibration;
+  std::shared_ptr<const Dataset> validation;
+  std::shared_ptr<const Dataset> report{};  ///< may be null
+};
+
+std::vector<std::int64_t> labels(const Dataset& data) {
+  const at::Tensor targets = data.targets();
+  if (!targets.defined() || targets.dim() != 1 || !c10::isIntegralType(targets.scalar_type(), /*includeBool=*/false))
+    throw Error(Errc::InvalidArgument, message("--report with a share draws from every class alike, and ", data.name(),
+                                               " has no class labels: give --report DATA"));
+  const at::Tensor numbers = targets.to(at::kCPU, at::kLong).contiguous();
+  return {numbers.const_data_ptr<std::int64_t>(), numbers.const_data_ptr<std::int64_t>() + numbers.numel()};
+}
+
+/// Sets `share` of the validation data aside as the report part.
+void split_validation(Data& data, double share, const std::string& text, std::uint64_t seed) {
+  const std::shared_ptr<const Dataset> whole = data.validation;
+  const double fractions[] = {1 - share, share};
+  auto parts = stratified_split(labels(*whole), fractions, seed);
+  for (const auto& part : parts)
+    if (part.empty())
+      throw Error(Errc::InvalidArgument, message("--report ", text, " of the ", whole->size(), " samples of ",
+                                                 whole->name(), " leaves nothing for one of the two parts"));
+  const std::string how = message("by class, seed ", seed);
+  data.validation = make_subset(whole, std::move(parts[0]), message(whole->name(), " less ", text, " (", how, ')'));
+  data.report = make_subset(whole, std::move(parts[1]), message(text, " of ", whole->name(), " (", how, ')'));
+}
+
+Data open_data(const Arguments& arguments, const Request& request, const DataOptions& options) {
+  Data data{.calibration = open_dataset(arguments.calibrate, options),
+            .validation = open_dataset(arguments.validate, options)};
+  if (request.report_share)
+    split_validation(data, *request.report_share, arguments.report, arguments.common.seed);
+  else if (!arguments.report.empty())
+    data.report = open_dataset(arguments.report, options);
+  return data;
+}
+
+RunResult work(const Context& context, const Arguments& arguments, const Request& request) {
+  const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
+  const Data data = open_data(arguments, request, loaded.data);
+  Watch watch(context.err, arguments.common.quiet);
+  RunResult result = quantize(loaded.model, {*data.calibration, *data.validation, data.report.get()}, request.options,
+                              request.parts, watch.monitor());
+  result.model = arguments.model.spec;
+  // A table's latencies are of the batch that it states.
+  if (!arguments.latency.starts_with("table:")) result.latency_batch = arguments.batch;
+  const Plan baseline = Plan::uniform(result.plan.size(), k16);
+  for (std::size_t site = 0; site < result.plan.size(); ++site)
+    result.site_saving.push_back(request.parts.latency->gain(result.sites, baseline, site, result.plan[site]));
+  return result;
+}
+
+int run_quantize(const Context& context, const Arguments& arguments) {
+  const Request request = check(context.registry, arguments);
+  const OutputDirectory directory(arguments.out);
+  const RunResult result = work(context, arguments, request);
+  write_run(result, arguments.out);
+  if (result.status == RunStatus::Stopped)
+    context.err << "Stopped on request; the best plan so far is in " << arguments.out << ".\n";
+  if (arguments.common.json) {
+    print_json(context.out, to_run_json(result));
+  } else {
+    const fs::path out(arguments.out);
+    context.out << text_summary(result) << "\nWritten: " << (out / "report.txt").string() << " (site by site), "
+                << (out / "plan.json").string() << ", " << (out / "run.json").string() << '\n';
+  }
+  return result.status == RunStatus::Met ? 0 : 1;
+}
+
+void add_data(CLI::App& command, Arguments& arguments) {
+  command.add_option("--calibrate", arguments.calibrate, "samples that ranges come from, 250 to 500")
+      ->required()
+      ->type_name("DATA");
+  command.add_option("--validate", arguments.validate, "samples that decide whether a plan keeps enough")
+      ->required()
+      ->type_name("DATA");
+  command
+      .add_option("--report", arguments.report,
+                  "samples for nothing but the final score; 20% takes that share\nof the validation data")
+      ->type_name("DATA|SHARE");
+}
+
+void add_goal(CLI::App& command, Arguments& arguments) {
+  const auto add = [&command](const char* name, std::string& value, const char* type, const std::string& description) {
+    command.add_option(name, value, description)->capture_default_str()->type_name(type);
+  };
+  add("--task", arguments.task, "NAME", "what is scored: top1 or top5");
+  add("--keep", arguments.keep, "SHARE", "how much of the 16-bit score to keep");
+  add("--precisions", arguments.precisions, "LIST", "to choose from: 16, 2 to 8, w4a8");
+  add("--latency", arguments.latency, "MODEL", "roofline:DEVICE, table:FILE or size");
+  add_count(command, "--batch", arguments.batch, 1, "samples that one latency is of");
+  add("--metric", arguments.metric, "NAME", "sensitivity that orders the sites");
+  add("--search", arguments.search, "NAME", "search strategy");
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, const Context& context, Action& action) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App& command = *app.add_subcommand("quantize", "find the fastest precisions that keep enough of the score");
+  add_model(command, arguments->model);
+  add_data(command, *arguments);
+  add_goal(command, *arguments);
+  add_ranges(command, arguments->ranges);
+  add_count(command, "--eval-batch", arguments->eval_batch, 1, "samples run together; for speed and memory only");
+  command.add_option("--out", arguments->out, "folder for plan.json, run.json and report.txt")
+      ->required()
+      ->type_name("DIR");
+  add_common(command, arguments->common);
+  command.footer(
+      "Latency is modelled in this release, not measured. Ctrl-C keeps the best plan so far.\n\n"
+      "Example:\n"
+      "  halftone quantize cifar_resnet20:weights.safetensors --calibrate cifar10:train.bin[0:500] \\\n"
+      "    --validate cifar10:test.bin --report 20% --keep 99.9% --out result");
+  command.callback(
+      [arguments, &context, &action] { action = [arguments, &context] { return run_quantize(context, *arguments); }; });
+}
+
+}  // namespace halftone::cli

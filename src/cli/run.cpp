@@ -1,0 +1,86 @@
+#include "halftone/cli/run.hpp"
+
+#include <CLI/CLI.hpp>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "cli/command.hpp"
+#include "halftone/core/error.hpp"
+#include "halftone/version.hpp"
+
+namespace halftone::cli {
+namespace {
+
+constexpr int kUsageError = 2;
+constexpr int kInternalError = 3;
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  halftone quantize cifar_resnet20:weights.safetensors --calibrate cifar10:train.bin[0:500] \\\n"
+    "    --validate cifar10:test.bin --report 20% --keep 99.9% --out result\n"
+    "  halftone evaluate cifar_resnet20:weights.safetensors --data cifar10:test.bin --plan result/plan.json\n"
+    "  halftone scan cifar_resnet56:random\n"
+    "\n"
+    "DATA is cifar10:FILE.bin or FILE.safetensors (inputs by name, and target); [a:b] behind it takes\n"
+    "samples a to b-1.\n"
+    "Exit codes: 0 target met, 1 target not met (best plan written), 2 usage or input error, 3 internal\n"
+    "error. `halftone COMMAND --help` has the options of a command.";
+
+int act(const Action& action, std::ostream& out, std::ostream& err) {
+  try {
+    const int code = action();
+    if (!out.flush()) throw Error(Errc::Io, "the result could not be written to standard output");
+    return code;
+  } catch (const Error& error) {
+    const bool internal = error.code() == Errc::Internal;
+    err << (internal ? "halftone: internal error: " : "halftone: ") << error.what() << '\n';
+    return internal ? kInternalError : kUsageError;
+  } catch (const c10::Error& error) {
+    err << "halftone: internal error in LibTorch: " << error.what_without_backtrace() << '\n';
+  } catch (const std::exception& error) {
+    err << "halftone: internal error: " << error.what() << '\n';
+  }
+  return kInternalError;
+}
+
+}  // namespace
+
+int run(const Registry& registry, const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  CLI::App app(
+      "Mixed-precision post-training quantization: the precision of every convolution and matrix\n"
+      "product that makes a network fastest while it keeps the accuracy you ask for.\n",
+      "halftone");
+  app.set_version_flag("--version", "halftone " HALFTONE_VERSION, "print the version");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(32);
+
+  const Context context{registry, out, err};
+  Action action;
+  add_quantize(app, context, action);
+  add_scan(app, context, action);
+  add_evaluate(app, context, action);
+  add_models(app, context, action);
+  add_doctor(app, context, action);
+  if (arguments.empty()) {
+    err << app.help();
+    return kUsageError;
+  }
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::Success& asked) {  // help, version
+    return app.exit(asked, out, err);
+  } catch (const CLI::ParseError& error) {
+    const auto chosen = app.get_subcommands();
+    // What is misspelt explains what is missing.
+    const auto unknown = app.remaining(/*recurse=*/true);
+    err << "halftone: " << (unknown.empty() ? error.what() : "\"" + unknown.front() + "\" is not known here")
+        << "\nhalftone" << (chosen.empty() ? "" : " " + chosen.front()->get_name()) << " --help shows what there is.\n";
+    return kUsageError;
+  }
+  return act(action, out, err);
+}
+
+}  // namespace halftone::cli

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "halftone/core/error.hpp"
+#include "halftone/core/precision.hpp"
+
+namespace halftone::internal {
+
+/// A JSON value from outside together with the place where it stands, so that whatever is wrong with it is reported
+/// as one `BadFile` naming field, value seen and what is allowed. Borrows the value.
+class JsonField {
+ public:
+  JsonField(const nlohmann::json& value, std::string place) : value_(&value), place_(std::move(place)) {}
+
+  [[nodiscard]] const std::string& place() const { return place_; }
+
+  [[noreturn]] void fail(std::string_view rule) const {
+    throw Error(Errc::BadFile, message(place_, " is ", seen(), ": ", rule));
+  }
+
+  /// Requires an object that has all of `required` and nothing but those and `optional`.
+  void expect_keys(std::initializer_list<const char*> required,
+                   std::initializer_list<const char*> optional = {}) const {
+    expect_object();
+    for (const char* key : required)
+      if (!value_->contains(key)) throw Error(Errc::BadFile, message(place_, " has no \"", key, '"'));
+    for (const auto& [key, unused] : value_->items()) {
+      const auto same = [&key = key](const char* known) { return key == known; };
+      if (std::none_of(required.begin(), required.end(), same) && std::none_of(optional.begin(), optional.end(), same))
+        throw Error(Errc::BadFile, message(place_, " has an unknown key \"", key, '"'));
+    }
+  }
+
+  [[nodiscard]] bool has(const char* key) const { return value_->contains(key); }
+  /// Only for a key that is known to be there.
+  [[nodiscard]] JsonField operator[](const std::string& key) const {
+    return {value_->at(key), message(place_, '.', key)};
+  }
+
+  [[nodiscard]] double number() const {
+    if (!value_->is_number()) fail("a number is needed");
+    const double number = value_->get<double>();
+    if (!std::isfinite(number)) fail("a finite number is needed");
+    return number;
+  }
+
+  [[nodiscard]] double number_not_negative() const {
+    const double value = number();
+    if (value < 0) fail("a number of at least 0 is needed");
+    return value;
+  }
+
+  [[nodiscard]] double positive_number() const {
+    const double value = number();
+    if (value <= 0) fail("a positive number is needed");
+    return value;
+  }
+
+  [[nodiscard]] std::int64_t integer(std::int64_t least) const {
+    const bool fits = value_->is_number_integer() &&
+                      !(value_->is_number_unsigned() && value_->get<std::uint64_t>() > INT64_MAX) &&
+                      value_->get<std::int64_t>() >= least;
+    if (!fits) fail(message("an integer of at least ", least, " is needed"));
+    return value_->get<std::int64_t>();
+  }
+
+  [[nodiscard]] std::string text() const {
+    if (!value_->is_string() || value_->get_ref<const std::string&>().empty()) fail("a text is needed");
+    return value_->get<std::string>();
+  }
+
+  /// Calls `visit(field)` for every element of an array.
+  template <class Visit>
+  void each_element(const Visit& visit) const {
+    if (!value_->is_array()) fail("an array is needed");
+    std::size_t index = 0;
+    for (const auto& element : *value_) visit(JsonField(element, message(place_, '[', index++, ']')));
+  }
+
+  /// Calls `visit(key, field)` for every member of an object, in the order of the keys.
+  template <class Visit>
+  void each_member(const Visit& visit) const {
+    expect_object();
+    for (const auto& [key, member] : value_->items()) visit(key, JsonField(member, message(place_, '.', key)));
+  }
+
+  /// Calls `visit(precision, field)` for every member of an object whose keys are precisions, as `to_string` spells
+  /// them: two spellings of one precision must not hide each other.
+  template <class Visit>
+  void each_precision(const Visit& visit) const {
+    each_member([&](const std::string& key, const JsonField& member) {
+      Precision precision;
+      try {
+        precision = parse_precision(key);
+      } catch (const Error& error) {
+        throw Error(Errc::BadFile, message(place_, ": ", error.what()));
+      }
+      if (to_string(precision) != key)
+        throw Error(Errc::BadFile, message(place_, ": write precision \"", key, "\" as \"", precision, '"'));
+      visit(precision, member);
+    });
+  }
+
+ private:
+  void expect_object() const {
+    if (!value_->is_object()) fail("an object is needed");
+  }
+
+  /// Containers by kind only: writing one out could recurse without bound.
+  [[nodiscard]] std::string seen() const {
+    if (value_->is_object()) return "an object";
+    if (value_->is_array()) return "an array";
+    std::string text = value_->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    if (text.size() > 60) text = text.substr(0, 60) + "…";
+    return text;
+  }
+
+  const nlohmann::json* value_;
+  std::string place_;
+};
+
+}  // namespace halftone::internal

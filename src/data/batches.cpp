@@ -1,0 +1,167 @@
+#include "data/batches.hpp"
+
+#include <ATen/Parallel.h>
+#include <ATen/ThreadLocalState.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace halftone::internal {
+
+namespace {
+
+/// What the threads of one loop share.
+class Schedule {
+ public:
+  explicit Schedule(const BatchLoop& loop) : loop_(loop) {}
+
+  /// The next batch; nothing after the last one, a failure or a stop. Batches leave in ascending order, so all that
+  /// precede a failed one are under way by then.
+  std::optional<BatchRange> take() {
+    const std::lock_guard lock(mutex_);
+    if (stopped_ || failure_ || next_ >= loop_.batches()) return std::nullopt;
+    const std::int64_t index = next_++;
+    const std::int64_t begin = index * loop_.batch_size;
+    ++running_;
+    return BatchRange{index, begin, std::min(begin + loop_.batch_size, loop_.samples)};
+  }
+
+  void run(const BatchRange& batch, std::size_t worker, const BatchFn& work) {
+    std::exception_ptr failure;
+    try {
+      work(batch, worker);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      --running_;
+      if (!failure) {
+        done_ += batch.end - batch.begin;
+      } else if (!failure_ || batch.index < failed_index_) {
+        failure_ = failure;
+        failed_index_ = batch.index;
+      }
+    }
+    changed_.notify_one();
+  }
+
+  void stop() {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+
+  [[nodiscard]] std::int64_t done() const {
+    const std::lock_guard lock(mutex_);
+    return done_;
+  }
+
+  /// Waits for another batch to end; false once none is under way.
+  bool wait(std::int64_t seen) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return running_ == 0 || done_ != seen; });
+    return running_ > 0;
+  }
+
+  /// After the last thread ended.
+  [[nodiscard]] bool result() const {
+    if (failure_) std::rethrow_exception(failure_);
+    return done_ == loop_.samples;
+  }
+
+ private:
+  const BatchLoop& loop_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::int64_t next_ = 0;
+  std::int64_t running_ = 0;
+  std::int64_t done_ = 0;  ///< samples
+  bool stopped_ = false;
+  std::exception_ptr failure_;
+  std::int64_t failed_index_ = 0;
+};
+
+/// One OpenMP thread for the calling thread, and the count that it had before afterwards.
+class OneOpenMpThread {
+ public:
+  OneOpenMpThread() : before_(at::get_num_threads()) {
+    if (before_ != 1) at::set_num_threads(1);
+  }
+  ~OneOpenMpThread() {
+    if (before_ != 1) at::set_num_threads(before_);
+  }
+  OneOpenMpThread(const OneOpenMpThread&) = delete;
+  OneOpenMpThread& operator=(const OneOpenMpThread&) = delete;
+
+ private:
+  int before_;
+};
+
+/// Threads that are stopped and joined however the loop is left.
+class Crew {
+ public:
+  explicit Crew(Schedule& schedule) : schedule_(schedule) {}
+  ~Crew() {
+    schedule_.stop();
+    for (auto& thread : threads_) thread.join();
+  }
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
+  void add(const BatchFn& work) {
+    const std::size_t worker = threads_.size() + 1;
+    threads_.emplace_back([&schedule = schedule_, &work, worker, state = at::ThreadLocalState()] {
+      const at::ThreadLocalStateGuard callers_state(state);
+      const at::NoGradGuard no_gradient;
+      at::set_num_threads(1);  // a new thread starts with OpenMP's default, whatever its creator had
+      while (const auto batch = schedule.take()) schedule.run(*batch, worker, work);
+    });
+  }
+
+ private:
+  Schedule& schedule_;
+  std::vector<std::thread> threads_;
+};
+
+/// The calling thread's share: batches while there are any, then waiting for the others.
+void lead(const BatchLoop& loop, const Monitor& monitor, Schedule& schedule, const BatchFn& work) {
+  const auto report = [&] {
+    const std::int64_t done = schedule.done();
+    monitor.report({.stage = loop.stage, .done = done, .total = loop.samples, .detail = loop.detail});
+    if (monitor.stopped()) schedule.stop();
+    return done;
+  };
+  std::int64_t seen = report();
+  while (const auto batch = schedule.take()) {
+    schedule.run(*batch, 0, work);
+    seen = report();
+  }
+  while (schedule.wait(seen)) seen = report();
+  if (schedule.done() != seen) report();
+}
+
+}  // namespace
+
+std::size_t BatchLoop::workers() const {
+  return static_cast<std::size_t>(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(batches(), 1)));
+}
+
+bool for_each_batch(const BatchLoop& loop, const Monitor& monitor, const BatchFn& work) {
+  const at::NoGradGuard no_gradient;
+  const OneOpenMpThread one_thread;
+  Schedule schedule(loop);
+  {
+    Crew crew(schedule);
+    for (std::size_t worker = 1; worker < loop.workers(); ++worker) crew.add(work);
+    lead(loop, monitor, schedule, work);
+  }
+  return schedule.result();
+}
+
+}  // namespace halftone::internal

@@ -1,0 +1,104 @@
+#include <ATen/ATen.h>
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "halftone/core/error.hpp"
+#include "halftone/core/file.hpp"
+#include "halftone/data/dataset.hpp"
+
+namespace halftone {
+namespace {
+
+constexpr std::int64_t kChannels = 3;
+constexpr std::int64_t kSide = 32;
+constexpr std::size_t kPlaneBytes = kSide * kSide;
+constexpr std::size_t kRecordBytes = 1 + kChannels * kPlaneBytes;
+constexpr int kClasses = 10;
+
+using Table = std::array<std::array<float, 256>, kChannels>;
+
+/// What every 8-bit value becomes in every channel; in single precision and in this order, as torchvision's ToTensor
+/// and Normalize compute it.
+Table normalization_table(const ImageNormalization& normalization) {
+  const auto& [mean, std] = normalization;
+  if (mean.size() != kChannels || std.size() != kChannels)
+    throw Error(Errc::InvalidArgument, message("CIFAR-10 images need 3 means and 3 standard deviations, got ",
+                                               mean.size(), " and ", std.size()));
+  Table table;
+  for (std::size_t c = 0; c < kChannels; ++c) {
+    const auto center = static_cast<float>(mean[c]);
+    const auto spread = static_cast<float>(std[c]);
+    if (!std::isfinite(center) || !std::isfinite(spread) || !(spread > 0) || !std::isfinite(1 / spread))
+      throw Error(Errc::InvalidArgument, message("normalisation of channel ", c, " with mean ", mean[c], " and std ",
+                                                 std[c], ": both must be finite and std above 0"));
+    for (std::size_t x = 0; x < 256; ++x) table[c][x] = (static_cast<float>(x) / 255.0F - center) / spread;
+  }
+  return table;
+}
+
+class Cifar10 final : public Dataset {
+ public:
+  Cifar10(const std::string& path, const ImageNormalization& normalization)
+      : table_(normalization_table(normalization)), file_(path), labels_(read_labels(file_)) {}
+
+  std::int64_t size() const override { return labels_.size(0); }
+  Batch get(std::span<const std::int64_t> indices) const override;
+  at::Tensor targets() const override { return labels_; }
+  std::string name() const override { return "cifar10:" + file_.path().string(); }
+
+ private:
+  static at::Tensor read_labels(const MappedFile& file);
+
+  Table table_;
+  MappedFile file_;
+  at::Tensor labels_;
+};
+
+at::Tensor Cifar10::read_labels(const MappedFile& file) {
+  const auto bytes = file.bytes();
+  if (bytes.empty() || bytes.size() % kRecordBytes != 0)
+    throw Error(Errc::BadFile, message("CIFAR-10 file ", file.path(), " holds ", bytes.size(),
+                                       " bytes: it must be one or "
+                                       "more records of ",
+                                       kRecordBytes, " bytes (1 label, 3,072 pixels)"));
+  const std::size_t count = bytes.size() / kRecordBytes;
+  at::Tensor labels = at::empty({static_cast<std::int64_t>(count)}, at::kLong);
+  auto* const out = labels.mutable_data_ptr<std::int64_t>();
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = std::to_integer<std::int64_t>(bytes[i * kRecordBytes]);
+    if (out[i] >= kClasses)
+      throw Error(Errc::BadFile, message("CIFAR-10 file ", file.path(), ": record ", i, " has label ", out[i],
+                                         ": labels are 0 to 9; is this the binary version of CIFAR-10?"));
+  }
+  return labels;
+}
+
+Batch Cifar10::get(std::span<const std::int64_t> indices) const {
+  const auto count = static_cast<std::int64_t>(indices.size());
+  at::Tensor images = at::empty({count, kChannels, kSide, kSide}, at::kFloat);
+  at::Tensor labels = at::empty({count}, at::kLong);
+  auto* pixel_out = images.mutable_data_ptr<float>();
+  auto* label_out = labels.mutable_data_ptr<std::int64_t>();
+  for (const std::int64_t index : indices) {
+    if (index < 0 || index >= size())
+      throw Error(Errc::InvalidArgument,
+                  message("data \"", name(), "\" has no sample ", index, ": it holds ", size(), " samples"));
+    const std::byte* in = file_.bytes().data() + static_cast<std::size_t>(index) * kRecordBytes;
+    *label_out++ = std::to_integer<std::int64_t>(*in++);
+    for (const auto& values : table_)
+      for (std::size_t i = 0; i < kPlaneBytes; ++i) *pixel_out++ = values[std::to_integer<std::size_t>(*in++)];
+  }
+  return {{std::move(images)}, std::move(labels)};
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_cifar10(const std::string& path, const ImageNormalization& normalization) {
+  return std::make_unique<Cifar10>(path, normalization);
+}
+
+}  // namespace halftone

@@ -1,0 +1,161 @@
+#include "halftone/data/dataset.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <numeric>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "halftone/core/digest.hpp"
+#include "halftone/core/error.hpp"
+
+namespace halftone {
+namespace {
+
+/// Adds samples [n, …]; the parts of a set may be added one after another.
+void add_samples(Digest& digest, const at::Tensor& samples) {
+  const at::Tensor bytes = samples.detach().cpu().contiguous();
+  digest.add_bytes({static_cast<const std::byte*>(bytes.const_data_ptr()), bytes.nbytes()});
+}
+
+void add_type(Digest& digest, const at::Tensor& samples) {
+  digest.add(c10::toString(samples.scalar_type())).add(samples.dim());
+  for (const std::int64_t size : samples.sizes().slice(1)) digest.add(size);
+}
+
+class Subset final : public Dataset {
+ public:
+  Subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices, std::string name)
+      : parent_(std::move(parent)), indices_(std::move(indices)), name_(std::move(name)) {}
+
+  std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
+  Batch get(std::span<const std::int64_t> indices) const override {
+    std::vector<std::int64_t> chosen;
+    chosen.reserve(indices.size());
+    for (const std::int64_t index : indices) {
+      if (index < 0 || index >= size())
+        throw Error(Errc::InvalidArgument,
+                    message("data \"", name_, "\" has no sample ", index, ": it holds ", size(), " samples"));
+      chosen.push_back(indices_[static_cast<std::size_t>(index)]);
+    }
+    return parent_->get(chosen);
+  }
+  at::Tensor targets() const override {
+    const at::Tensor all = parent_->targets();
+    if (!all.defined()) return all;
+    return all.index_select(0, at::tensor(indices_, at::kLong).to(all.device()));
+  }
+  std::string name() const override { return name_; }
+
+ private:
+  std::shared_ptr<const Dataset> parent_;
+  std::vector<std::int64_t> indices_;
+  std::string name_;
+};
+
+/// "[a:b]" at the end of DATA; a missing bound is open.
+struct Slice {
+  std::optional<std::int64_t> begin;
+  std::optional<std::int64_t> end;
+};
+
+/// The number that `text` holds whole; nothing where it is empty. Sets `valid` to false for anything else.
+std::optional<std::int64_t> parse_bound(std::string_view text, bool& valid) {
+  if (text.empty()) return std::nullopt;
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  valid = valid && error == std::errc{} && end == text.data() + text.size() && number >= 0;
+  return number;
+}
+
+/// Cuts a slice off the end of `spec`.
+std::optional<Slice> take_slice(std::string_view& spec) {
+  const auto open = spec.rfind('[');
+  if (!spec.ends_with(']') || open == spec.npos) return std::nullopt;
+  const std::string_view inside = spec.substr(open + 1, spec.size() - open - 2);
+  const auto colon = inside.find(':');
+  bool valid = colon != inside.npos;
+  Slice slice;
+  if (valid) slice = {parse_bound(inside.substr(0, colon), valid), parse_bound(inside.substr(colon + 1), valid)};
+  if (!valid)
+    throw Error(Errc::InvalidArgument,
+                message("data \"", spec, "\": the slice ", spec.substr(open),
+                        " is not understood: write [a:b] for samples a to b-1; a or b may be left out"));
+  spec = spec.substr(0, open);
+  return slice;
+}
+
+std::unique_ptr<Dataset> open_whole(std::string_view spec, const DataOptions& options) {
+  constexpr std::string_view cifar = "cifar10:";
+  constexpr std::string_view tensors = ".safetensors";
+  if (spec.starts_with(cifar) && spec.size() > cifar.size())
+    return open_cifar10(std::string(spec.substr(cifar.size())), options.normalization);
+  if (spec.ends_with(tensors) && spec.size() > tensors.size())
+    return open_tensor_dataset(std::string(spec), options.input_names);
+  throw Error(Errc::InvalidArgument,
+              message("data \"", spec,
+                      "\" has no known form: use cifar10:FILE.bin (CIFAR-10, binary version) or FILE.safetensors "
+                      "(the model's inputs by name, and target), either with [a:b] behind it for samples a to b-1"));
+}
+
+}  // namespace
+
+Batch Dataset::range(std::int64_t begin, std::int64_t end) const {
+  if (begin < 0 || begin > end || end > size())
+    throw Error(Errc::InvalidArgument, message("data \"", name(), "\" has no samples ", begin, " to ", end,
+                                               " (exclusive): it holds ", size(), " samples"));
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(end - begin));
+  std::iota(indices.begin(), indices.end(), begin);
+  return get(indices);
+}
+
+std::string Dataset::digest() const {
+  constexpr std::int64_t batch_size = 64;
+  std::vector<Digest> digests;  // of every input, and last of the targets
+  for (std::int64_t begin = 0; begin < size(); begin += batch_size) {
+    Batch batch = range(begin, std::min(size(), begin + batch_size));
+    if (batch.targets.defined()) batch.inputs.push_back(batch.targets);
+    for (std::size_t i = digests.size(); i < batch.inputs.size(); ++i)
+      add_type(digests.emplace_back(), batch.inputs[i]);
+    for (std::size_t i = 0; i < batch.inputs.size(); ++i) add_samples(digests[i], batch.inputs[i]);
+  }
+  Digest all;
+  all.add(size()).add(targets().defined() ? "labelled" : "unlabelled");
+  for (const Digest& digest : digests) all.add(digest.hex());
+  return all.hex();
+}
+
+std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices,
+                                     std::string name) {
+  if (!parent) throw Error(Errc::InvalidArgument, message("subset \"", name, "\" has no data to choose from"));
+  if (indices.empty())
+    throw Error(Errc::InvalidArgument, message("subset \"", name, "\" is empty: choose at least one sample"));
+  for (const std::int64_t index : indices)
+    if (index < 0 || index >= parent->size())
+      throw Error(Errc::InvalidArgument, message("subset \"", name, "\" asks for sample ", index, " of \"",
+                                                 parent->name(), "\", which holds ", parent->size(), " samples"));
+  return std::make_unique<Subset>(std::move(parent), std::move(indices), std::move(name));
+}
+
+std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options) {
+  std::string_view source = spec;
+  const auto slice = take_slice(source);
+  auto whole = open_whole(source, options);
+  if (!slice) return whole;
+  const std::int64_t size = whole->size();
+  const std::int64_t begin = slice->begin.value_or(0);
+  const std::int64_t end = slice->end.value_or(size);
+  if (begin >= end || end > size)
+    throw Error(Errc::InvalidArgument,
+                message("data \"", spec, "\": there are no samples ", begin, " to ", end,
+                        " (exclusive): a slice [a:b] needs 0 <= a < b <= ", size, ", the number of samples"));
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(end - begin));
+  std::iota(indices.begin(), indices.end(), begin);
+  return make_subset(std::move(whole), std::move(indices), spec);
+}
+
+}  // namespace halftone

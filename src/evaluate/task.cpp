@@ -1,0 +1,119 @@
+#include "halftone/evaluate/task.hpp"
+
+#include <ATen/ATen.h>
+
+#include "evaluate/non_finite.hpp"
+#include "halftone/core/error.hpp"
+
+namespace halftone {
+
+namespace {
+
+void require_finite(const Task& task, const std::vector<at::Tensor>& outputs) {
+  if (const auto found = internal::find_non_finite(outputs))
+    throw Error(Errc::NonFinite, message(task.name(), ": output ", found->output, " is NaN or infinite for sample ",
+                                         found->sample, " of the batch: look at the weights, ranges and this sample"));
+}
+
+/// What a task's own code gives must be one float64 a sample.
+at::Tensor checked(const Task& task, const char* what, at::Tensor result, const std::vector<at::Tensor>& outputs) {
+  const std::int64_t samples = outputs.at(0).size(0);
+  if (!result.defined() || result.scalar_type() != at::kDouble || result.dim() != 1 || result.size(0) != samples)
+    throw Error(Errc::Internal,
+                message("task ", task.name(), " gave ",
+                        result.defined() ? message(at::toString(result.scalar_type()), ' ', result.sizes()) : "nothing",
+                        " as ", what, " of ", samples, " samples: one float64 a sample is needed"));
+  return result;
+}
+
+class TopK final : public Task {
+ public:
+  explicit TopK(std::int64_t k) : k_(k) {}
+
+  [[nodiscard]] std::string name() const override { return message("top", k_); }
+
+ private:
+  void do_check(const std::vector<at::Tensor>& outputs, const Dataset& data) const override {
+    const at::Tensor targets = data.targets();
+    if (!targets.defined())
+      throw Error(Errc::InvalidArgument, message(name(), ": ", data.name(), " has no targets to score against"));
+    if (targets.dim() != 1 || !at::isIntegralType(targets.scalar_type(), /*includeBool=*/false))
+      throw Error(Errc::InvalidArgument,
+                  message(name(), ": the targets of ", data.name(), " are ", at::toString(targets.scalar_type()), ' ',
+                          targets.sizes(), ": one integer class number a sample is needed"));
+    const at::Tensor& logits = outputs[0];
+    if (logits.dim() != 2)
+      throw Error(Errc::InvalidArgument, message(name(), ": the network's first output is ", logits.sizes(),
+                                                 ": logits [samples, classes] are needed"));
+    const std::int64_t classes = logits.size(1);
+    if (k_ >= classes)
+      throw Error(Errc::InvalidArgument,
+                  message(name(), ": the network has ", classes,
+                          " outputs, so that every answer would count as right; use a smaller k"));
+    check_range(targets, classes, data);
+  }
+
+  void check_range(const at::Tensor& targets, std::int64_t classes, const Dataset& data) const {
+    const at::Tensor wrong = targets.lt(0).logical_or_(targets.ge(classes)).nonzero();
+    if (wrong.size(0) == 0) return;
+    const auto sample = wrong[0].item<std::int64_t>();
+    throw Error(Errc::InvalidArgument, message("target ", targets[sample].item<std::int64_t>(), " of sample ", sample,
+                                               " in ", data.name(), " does not fit the network's ", classes,
+                                               " outputs: targets are class numbers from 0 to ", classes - 1));
+  }
+
+  /// A target's rank: how many classes come before it, those with larger logits and, of equals, those with lower
+  /// numbers.
+  [[nodiscard]] at::Tensor do_score(const std::vector<at::Tensor>& outputs, const at::Tensor& targets) const override {
+    const at::Tensor& logits = outputs[0];
+    const at::Tensor target = targets.to(logits.device(), at::kLong).unsqueeze(1);
+    const at::Tensor own = logits.gather(1, target);
+    const at::Tensor number = at::arange(logits.size(1), target.options());
+    const at::Tensor before = logits.gt(own).logical_or_(logits.eq(own).logical_and_(number.lt(target)));
+    return before.sum(1).lt(k_).to(at::kDouble);
+  }
+
+  [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
+                                     const std::vector<at::Tensor>& clean) const override {
+    const at::Tensor p = clean[0].to(at::kDouble).log_softmax(1);
+    const at::Tensor q = outputs[0].to(at::kDouble).log_softmax(1);
+    return p.exp().mul_(p - q).sum(1).clamp_min_(0);
+  }
+
+  std::int64_t k_;
+};
+
+}  // namespace
+
+std::optional<internal::NonFiniteOutput> internal::find_non_finite(const std::vector<at::Tensor>& outputs) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].numel() == 0) continue;
+    const at::Tensor finite = outputs[i].isfinite();
+    if (finite.all().item<bool>()) continue;
+    const at::Tensor by_sample = finite.reshape({finite.dim() == 0 ? 1 : finite.size(0), -1}).all(1);
+    return NonFiniteOutput{i, by_sample.logical_not().nonzero()[0].item<std::int64_t>()};
+  }
+  return std::nullopt;
+}
+
+void Task::check(const std::vector<at::Tensor>& outputs, const Dataset& data) const {
+  if (outputs.empty()) throw Error(Errc::InvalidArgument, message(name(), ": the network has no outputs to score"));
+  do_check(outputs, data);
+}
+
+at::Tensor Task::score(const std::vector<at::Tensor>& outputs, const at::Tensor& targets) const {
+  require_finite(*this, outputs);
+  return checked(*this, "score", do_score(outputs, targets), outputs);
+}
+
+at::Tensor Task::damage(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean) const {
+  require_finite(*this, outputs);
+  return checked(*this, "damage", do_damage(outputs, clean), outputs);
+}
+
+std::unique_ptr<Task> make_top_k(std::int64_t k) {
+  if (k < 1) throw Error(Errc::InvalidArgument, message("top-k with k = ", k, ": at least 1 is needed"));
+  return std::make_unique<TopK>(k);
+}
+
+}  // namespace halftone

@@ -1,0 +1,249 @@
+#include "halftone/graph/capture.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <algorithm>
+#include <map>
+
+#include "graph/recorder.hpp"
+#include "core/scalar_type.hpp"
+#include "halftone/graph/interpreter.hpp"
+#include "halftone/graph/passes.hpp"
+
+namespace halftone {
+
+namespace {
+
+// Batch 1 is avoided: code often treats it specially.
+constexpr std::int64_t kFirstBatch = 2;
+constexpr std::int64_t kSecondBatch = 3;
+constexpr std::int64_t kCheckBatch = 5;
+
+/// Turns requires_grad on for the parameters while it lives: without it some modules take fused paths that have no
+/// gradients.
+class RequireGrad {
+ public:
+  explicit RequireGrad(const std::vector<NamedTensor>& parameters) {
+    for (const auto& [name, tensor, is_buffer] : parameters)
+      if (!is_buffer && tensor.defined() && tensor.is_floating_point() && tensor.is_leaf() && !tensor.requires_grad()) {
+        tensor.requires_grad_(true);
+        changed_.push_back(tensor);
+      }
+  }
+  ~RequireGrad() {
+    for (auto& tensor : changed_) tensor.requires_grad_(false);
+  }
+  RequireGrad(const RequireGrad&) = delete;
+  RequireGrad& operator=(const RequireGrad&) = delete;
+
+ private:
+  std::vector<at::Tensor> changed_;
+};
+
+struct Recording {
+  Model model;
+  std::vector<std::size_t> storages;  ///< by value; equal for values that share memory
+};
+
+/// Copies of the inputs, with `batch` samples each where that is given.
+std::vector<at::Tensor> copy_inputs(const std::vector<at::Tensor>& inputs, std::optional<std::int64_t> batch) {
+  std::vector<at::Tensor> result;
+  for (const auto& input : inputs) {
+    const auto rows = at::arange(batch.value_or(input.size(0)), at::kLong).remainder(input.size(0)).to(input.device());
+    result.push_back(input.index_select(0, rows));
+  }
+  return result;
+}
+
+Recording record(const ForwardFn& forward, const std::vector<NamedTensor>& parameters,
+                 const std::vector<at::Tensor>& inputs, const CaptureOptions& options) {
+  internal::Recorder recorder(parameters, inputs, options);
+  recorder.record(forward, inputs);
+  std::map<const void*, std::size_t> numbers;
+  std::vector<std::size_t> storages;
+  for (const void* storage : recorder.storages()) storages.push_back(numbers.emplace(storage, numbers.size()).first->second);
+  return {recorder.take_model(), std::move(storages)};
+}
+
+/// The functional operator that does what in-place `node` does, where there is one.
+std::optional<c10::OperatorHandle> functional_form(const Node& node) {
+  if (!node.op.ends_with('_') || node.op.ends_with("__")) return std::nullopt;
+  const std::string name = node.op.substr(0, node.op.size() - 1);
+  const auto op = c10::Dispatcher::singleton().findSchema({name, node.overload});
+  if (!op || op->schema().arguments().size() != node.arguments.size() || op->schema().returns().size() != 1)
+    return std::nullopt;
+  return op;
+}
+
+/// Whether an in-place node may become functional: the value it writes owns its memory, all tensors have its element type,
+/// and nothing later reads that memory under an older name.
+bool may_become_functional(const Recording& recording, std::size_t index) {
+  const Graph& graph = recording.model.graph;
+  const Node& node = graph.nodes[index];
+  const auto* written = std::get_if<ValueRef>(&node.arguments[0]);
+  if (written == nullptr || node.outputs.size() != 1 || node.outputs[0].ids.size() != 1) return false;
+  const auto storage = [&](ValueId id) { return recording.storages[static_cast<std::size_t>(id)]; };
+  const auto dtype = [&](ValueId id) { return graph.values[static_cast<std::size_t>(id)].dtype; };
+  const ValueId result = node.outputs[0].ids[0];
+  const auto reads_memory = [&](ValueId id) { return id < result && storage(id) == storage(result); };
+  for (const auto id : read_values(node))
+    if (dtype(id) != dtype(result) || (id != written->id && reads_memory(id))) return false;
+  for (ValueId id = 0; id < written->id; ++id)  // an earlier name of the same memory: the value is a view
+    if (storage(id) == storage(result)) return false;
+  for (std::size_t i = index + 1; i < graph.nodes.size(); ++i) {
+    const auto ids = read_values(graph.nodes[i]);
+    if (std::any_of(ids.begin(), ids.end(), reads_memory)) return false;
+  }
+  return std::none_of(graph.outputs.begin(), graph.outputs.end(), reads_memory);
+}
+
+/// Turns in-place operators into functional ones where that is safe; after a chain of them the newest name owns the memory.
+void make_functional(Recording& recording) {
+  Graph& graph = recording.model.graph;
+  std::size_t fresh = recording.storages.size();
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    Node& node = graph.nodes[i];
+    if (!functional_form(node) || !may_become_functional(recording, i)) continue;
+    node.op.pop_back();
+    const ValueId result = node.outputs[0].ids[0];
+    const std::size_t old = recording.storages[static_cast<std::size_t>(result)];
+    for (auto id = static_cast<std::size_t>(result); id < recording.storages.size(); ++id)
+      if (recording.storages[id] == old) recording.storages[id] = fresh;
+    ++fresh;
+  }
+}
+
+void refuse_input_writes(const Recording& recording) {
+  const Graph& graph = recording.model.graph;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const auto* written = node.arguments.empty() ? nullptr : std::get_if<ValueRef>(&node.arguments[0]);
+    if (!node.op.ends_with('_') || node.op.ends_with("__") || written == nullptr) continue;
+    for (const auto input : graph.inputs)
+      if (recording.storages[static_cast<std::size_t>(input)] == recording.storages[static_cast<std::size_t>(written->id)])
+        throw Error(Errc::Unsupported, message("cannot capture ", node.op, " (", describe_place(graph, i),
+                                               "): it writes to the network's input in place; write to a copy"));
+  }
+}
+
+/// Makes one graph of two recordings: numbers that differ become linear in the batch size.
+class Merger {
+ public:
+  Merger(Recording& first, const Recording& second) : a_(first.model), b_(second.model) {}
+
+  void merge() {
+    const std::size_t nodes = std::min(a_.graph.nodes.size(), b_.graph.nodes.size());
+    for (node_ = 0; node_ < nodes; ++node_) merge(a_.graph.nodes[node_], b_.graph.nodes[node_]);
+    if (a_.graph.nodes.size() != b_.graph.nodes.size() || a_.graph.values.size() != b_.graph.values.size() ||
+        a_.graph.outputs != b_.graph.outputs)
+      refuse("the network runs different operators at different batch sizes");
+    for (std::size_t id = 0; id < a_.graph.values.size(); ++id) merge_value(id);
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& why) const {
+    const bool inside = node_ < a_.graph.nodes.size();
+    throw Error(Errc::Unsupported,
+                message("cannot capture ", inside ? a_.graph.nodes[node_].op : std::string("the network"), " (",
+                        describe_place(a_.graph, node_), "): ", why, " (seen at batch ", kFirstBatch, " and ",
+                        kSecondBatch, "). Where the network runs at one batch size only, set "
+                        "CaptureOptions::dynamic_batch to false"));
+  }
+
+  void merge(BatchInt& a, BatchInt b) const {
+    const std::int64_t difference = b.offset - a.offset;
+    if (difference % (kSecondBatch - kFirstBatch) != 0) refuse("a number does not grow linearly with the batch size");
+    a.slope = difference / (kSecondBatch - kFirstBatch);
+    a.offset -= a.slope * kFirstBatch;
+  }
+
+  void merge(std::vector<BatchInt>& a, const std::vector<BatchInt>& b) const {
+    if (a.size() != b.size()) refuse("a list of numbers changes its length with the batch size");
+    for (std::size_t i = 0; i < a.size(); ++i) merge(a[i], b[i]);
+  }
+
+  void merge(Node& a, const Node& b) const {
+    if (a.op != b.op || a.overload != b.overload || a.arguments.size() != b.arguments.size() ||
+        a.outputs.size() != b.outputs.size())
+      refuse(message("at another batch size ", b.op, " runs in its place"));
+    for (std::size_t i = 0; i < a.arguments.size(); ++i) {
+      Argument& x = a.arguments[i];
+      const Argument& y = b.arguments[i];
+      if (x.index() != y.index()) refuse("an argument changes its type with the batch size");
+      if (auto* number = std::get_if<BatchInt>(&x)) merge(*number, std::get<BatchInt>(y));
+      else if (auto* numbers = std::get_if<std::vector<BatchInt>>(&x)) merge(*numbers, std::get<std::vector<BatchInt>>(y));
+      else if (x != y) refuse("an argument depends on the batch size");
+    }
+    for (std::size_t i = 0; i < a.outputs.size(); ++i)
+      if (a.outputs[i].ids != b.outputs[i].ids) refuse("the number of results depends on the batch size");
+  }
+
+  void merge_value(std::size_t id) {
+    Value& a = a_.graph.values[id];
+    const Value& b = b_.graph.values[id];
+    node_ = a_.graph.nodes.size();
+    if (a.kind != b.kind || a.dtype != b.dtype) refuse("a value changes its kind with the batch size");
+    merge(a.shape, b.shape);
+    if (a.kind == ValueKind::Constant && !at::equal(a_.tensors[id], b_.tensors[id]))
+      refuse(message("\"", a.name, "\", made outside the graph, depends on the batch size"));
+  }
+
+  Model& a_;
+  const Model& b_;
+  std::size_t node_ = 0;
+};
+
+bool same_bits(const at::Tensor& a, const at::Tensor& b) {
+  if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
+  return a.eq(b).logical_or_(a.ne(a).logical_and_(b.ne(b))).all().item<bool>();  // NaN equals NaN here
+}
+
+/// The proof of a capture: at a size that was not recorded the graph gives what the network gives.
+void check_replay(const Model& model, const ForwardFn& forward, const std::vector<at::Tensor>& inputs) {
+  std::vector<at::Tensor> copies;
+  for (const auto& input : inputs) copies.push_back(input.clone());
+  const auto expected = forward(copies);
+  const auto actual = Interpreter(model).run(inputs);
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    if (!same_bits(expected[i], actual[i]))
+      throw Error(Errc::Unsupported, message("the captured graph does not reproduce output ", i, " of the network at batch ",
+                                             inputs[0].dim() > 0 ? inputs[0].size(0) : 1,
+                                             ": it does something that its operators do not show, such as arithmetic on "
+                                             "tensor content outside LibTorch, or keeps state between calls"));
+}
+
+void check_inputs(const std::vector<at::Tensor>& inputs) {
+  if (inputs.empty()) throw Error(Errc::InvalidArgument, "capture needs at least one example input");
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].defined()) throw Error(Errc::InvalidArgument, message("example input ", i, " is undefined"));
+    if (inputs[i].dim() == 0 || inputs[i].size(0) == 0)
+      throw Error(Errc::InvalidArgument, message("example input ", i, " has shape ", inputs[i].sizes(),
+                                                 ": its first dimension must be the batch, at least 1"));
+  }
+}
+
+}  // namespace
+
+Model capture(const ForwardFn& forward, const std::vector<NamedTensor>& parameters,
+              const std::vector<at::Tensor>& inputs, const CaptureOptions& options) {
+  check_inputs(inputs);
+  const RequireGrad require_grad(parameters);
+  const at::AutoGradMode grad_mode(true);
+  // Always copies: a network that works in place must not write to the caller's tensors.
+  const auto at_batch = [&](std::int64_t batch) {
+    return copy_inputs(inputs, options.dynamic_batch ? std::optional(batch) : std::nullopt);
+  };
+  Recording recording = record(forward, parameters, at_batch(kFirstBatch), options);
+  if (options.dynamic_batch) {
+    const Recording second = record(forward, parameters, at_batch(kSecondBatch), options);
+    Merger(recording, second).merge();
+  }
+  make_functional(recording);
+  refuse_input_writes(recording);
+  Model model = eliminate_dead_code(std::move(recording.model));
+  check_replay(model, forward, at_batch(kCheckBatch));
+  return model;
+}
+
+}  // namespace halftone

@@ -1,0 +1,112 @@
+#include "halftone/graph/graph.hpp"
+
+#include <algorithm>
+
+#include "halftone/core/error.hpp"
+
+namespace halftone {
+
+namespace {
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+
+std::string value_name(const Graph& graph, ValueId id) {
+  const auto& name = graph.values[static_cast<std::size_t>(id)].name;
+  return name.empty() ? message('%', id) : name;
+}
+
+std::string text(BatchInt number) {
+  if (number.slope == 0) return std::to_string(number.offset);
+  std::string result = number.slope == 1 ? "B" : message(number.slope, 'B');
+  return number.offset == 0 ? result : message(result, number.offset > 0 ? "+" : "", number.offset);
+}
+
+template <class Items, class Format>
+std::string list(const Items& items, const Format& format) {
+  std::string result;
+  for (const auto& item : items) result += (result.empty() ? "" : ", ") + format(item);
+  return '[' + result + ']';
+}
+
+std::string text(const Graph& graph, const Argument& argument) {
+  return std::visit(
+      Overloaded{
+          [](None) { return std::string("None"); },
+          [&](ValueRef ref) { return value_name(graph, ref.id); },
+          [&](const std::vector<std::optional<ValueId>>& ids) {
+            return list(ids, [&](auto id) { return id ? value_name(graph, *id) : std::string("None"); });
+          },
+          [](BatchInt number) { return text(number); },
+          [](const std::vector<BatchInt>& numbers) { return list(numbers, [](BatchInt n) { return text(n); }); },
+          [](double number) { return message(number); },
+          [](const std::vector<double>& numbers) { return list(numbers, [](double n) { return message(n); }); },
+          [](bool flag) { return std::string(flag ? "true" : "false"); },
+          [](const std::vector<bool>& flags) {
+            return list(flags, [](bool flag) { return std::string(flag ? "true" : "false"); });
+          },
+          [](const std::string& string) { return '"' + string + '"'; },
+          [](ModelDevice) { return std::string("device"); },
+      },
+      argument);
+}
+
+}  // namespace
+
+std::vector<ValueId> read_values(const Node& node) {
+  std::vector<ValueId> ids;
+  for (const auto& argument : node.arguments) {
+    if (const auto* ref = std::get_if<ValueRef>(&argument)) ids.push_back(ref->id);
+    if (const auto* refs = std::get_if<std::vector<std::optional<ValueId>>>(&argument))
+      for (const auto id : *refs)
+        if (id) ids.push_back(*id);
+  }
+  return ids;
+}
+
+void replace_value(Graph& graph, ValueId from, ValueId to) {
+  for (auto& node : graph.nodes) {
+    for (auto& argument : node.arguments) {
+      if (auto* ref = std::get_if<ValueRef>(&argument); ref && ref->id == from) ref->id = to;
+      if (auto* refs = std::get_if<std::vector<std::optional<ValueId>>>(&argument))
+        std::replace(refs->begin(), refs->end(), std::optional(from), std::optional(to));
+    }
+  }
+  std::replace(graph.outputs.begin(), graph.outputs.end(), from, to);
+}
+
+std::string to_string(const Graph& graph) {
+  std::string result;
+  for (const auto id : graph.inputs) {
+    const auto& value = graph.values[static_cast<std::size_t>(id)];
+    result += message(value_name(graph, id), ": ", info(value.dtype).name, ' ',
+                      list(value.shape, [](BatchInt n) { return text(n); }), '\n');
+  }
+  for (const auto& node : graph.nodes) {
+    std::string outputs;
+    for (const auto& output : node.outputs) {
+      const auto names = list(output.ids, [&](ValueId id) { return value_name(graph, id); });
+      outputs += (outputs.empty() ? "" : ", ") + (output.is_list ? names : names.substr(1, names.size() - 2));
+    }
+    const auto arguments = list(node.arguments, [&](const Argument& argument) { return text(graph, argument); });
+    result += message(outputs, " = ", node.op, node.overload.empty() ? "" : ".", node.overload, '(',
+                      arguments.substr(1, arguments.size() - 2), ")\n");
+  }
+  return result + "return " + list(graph.outputs, [&](ValueId id) { return value_name(graph, id); }) + '\n';
+}
+
+std::string describe_place(const Graph& graph, std::size_t index) {
+  std::string after;
+  for (std::size_t i = 0; i < std::min(index + 1, graph.nodes.size()); ++i)
+    for (const auto id : read_values(graph.nodes[i])) {
+      const auto& value = graph.values[static_cast<std::size_t>(id)];
+      if (value.kind != ValueKind::Parameter) continue;
+      const auto dot = value.name.rfind('.');
+      after = dot == std::string::npos ? value.name : value.name.substr(0, dot);
+    }
+  return message("operator ", index + 1, after.empty() ? ", before any parameter" : ", after \"" + after + '"');
+}
+
+}  // namespace halftone

@@ -1,0 +1,106 @@
+#include "models/cifar_resnet.hpp"
+
+#include <ATen/ATen.h>
+
+#include <charconv>
+
+#include "halftone/models/architecture.hpp"
+#include "models/weights.hpp"
+
+namespace halftone {
+
+namespace internal {
+
+namespace {
+
+torch::nn::Conv2d conv3x3(std::int64_t in_channels, std::int64_t out_channels, std::int64_t stride) {
+  return torch::nn::Conv2d(torch::nn::Conv2dOptions(in_channels, out_channels, 3).stride(stride).padding(1).bias(false));
+}
+
+}  // namespace
+
+BasicBlock::BasicBlock(std::int64_t in_channels, std::int64_t out_channels, std::int64_t stride)
+    : stride_(stride),
+      added_channels_(out_channels - in_channels),
+      conv1_(register_module("conv1", conv3x3(in_channels, out_channels, stride))),
+      bn1_(register_module("bn1", torch::nn::BatchNorm2d(out_channels))),
+      conv2_(register_module("conv2", conv3x3(out_channels, out_channels, 1))),
+      bn2_(register_module("bn2", torch::nn::BatchNorm2d(out_channels))) {}
+
+at::Tensor BasicBlock::forward(const at::Tensor& x) {
+  const at::Tensor y = bn2_(conv2_(at::relu(bn1_(conv1_(x)))));
+  if (stride_ == 1 && added_channels_ == 0) return at::relu(y + x);
+  const at::Tensor pixels = x.slice(2, 0, std::nullopt, stride_).slice(3, 0, std::nullopt, stride_);
+  return at::relu(y + at::constant_pad_nd(pixels, {0, 0, 0, 0, added_channels_ / 2, added_channels_ / 2}));
+}
+
+CifarResNet::CifarResNet(std::int64_t blocks)
+    : conv1_(register_module("conv1", conv3x3(3, 16, 1))),
+      bn1_(register_module("bn1", torch::nn::BatchNorm2d(16))),
+      layer1_(register_module("layer1", make_layer(16, 16, blocks, 1))),
+      layer2_(register_module("layer2", make_layer(16, 32, blocks, 2))),
+      layer3_(register_module("layer3", make_layer(32, 64, blocks, 2))),
+      linear_(register_module("linear", torch::nn::Linear(64, 10))) {}
+
+torch::nn::Sequential CifarResNet::make_layer(std::int64_t in_channels, std::int64_t out_channels, std::int64_t blocks,
+                                              std::int64_t stride) {
+  torch::nn::Sequential layer;
+  for (std::int64_t i = 0; i < blocks; ++i)
+    layer->push_back(i == 0 ? BasicBlock(in_channels, out_channels, stride) : BasicBlock(out_channels, out_channels, 1));
+  return layer;
+}
+
+at::Tensor CifarResNet::forward(const at::Tensor& x) {
+  const at::Tensor features = layer3_->forward(layer2_->forward(layer1_->forward(at::relu(bn1_(conv1_(x))))));
+  return linear_(at::adaptive_avg_pool2d(features, {1, 1}).flatten(1));
+}
+
+}  // namespace internal
+
+namespace {
+
+/// The depth in "cifar_resnet56", where it is 6n+2 for an n from 1 to 200.
+std::optional<std::int64_t> depth_of(const std::string& name) {
+  constexpr std::string_view kPrefix = "cifar_resnet";
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  std::int64_t depth = 0;
+  const char* end = name.data() + name.size();
+  const auto [rest, error] = std::from_chars(name.data() + kPrefix.size(), end, depth);
+  if (error != std::errc{} || rest != end) return std::nullopt;
+  if (depth < 8 || depth > 1202 || depth % 6 != 2)
+    throw Error(Errc::NotFound, message("there is no ", name, ": depths are 6n+2 from 8 to 1202 (20, 32, 44, 56, 110 …)"));
+  return depth;
+}
+
+Model load(std::int64_t depth, const std::string& weights, std::uint64_t seed) {
+  at::manual_seed(seed);
+  internal::CifarResNet network((depth - 2) / 6);
+  network.eval();
+  std::vector<NamedTensor> parameters;
+  for (const auto& item : network.named_parameters()) parameters.push_back({item.key(), item.value()});
+  for (const auto& item : network.named_buffers()) parameters.push_back({item.key(), item.value()});
+  if (!weights.empty()) internal::load_weights(weights, message("cifar_resnet", depth), parameters);
+  for (const auto& item : network.parameters()) item.requires_grad_(false);
+  return capture(network, {at::zeros({1, 3, 32, 32})});
+}
+
+}  // namespace
+
+std::optional<Architecture> find_cifar_resnet(const std::string& name) {
+  const auto depth = depth_of(name);
+  if (!depth) return std::nullopt;
+  Architecture result;
+  result.name = name;
+  result.summary = "CIFAR ResNet with option-A shortcuts, any depth 6n+2 (20, 32, 44, 56, 110 …)";
+  result.input_shape = {3, 32, 32};
+  result.classes = 10;
+  result.normalization = {.mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}};
+  result.weights = "state dicts of akamaster/pytorch_resnet_cifar10 as safetensors; depth 20 in assets/";
+  result.known_accuracy = *depth == 20   ? "91.73 % top-1 on the 10,000 CIFAR-10 test images"
+                          : *depth == 56 ? "93.39 % top-1 on the 10,000 CIFAR-10 test images"
+                                         : "";
+  result.load = [d = *depth](const std::string& weights, std::uint64_t seed) { return load(d, weights, seed); };
+  return result;
+}
+
+}  // namespace halftone

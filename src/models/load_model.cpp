@@ -1,0 +1,79 @@
+#include <ATen/ATen.h>
+
+#include "halftone/core/error.hpp"
+#include "halftone/graph/capture.hpp"
+#include "halftone/graph/passes.hpp"
+#include "halftone/models/architecture.hpp"
+
+namespace halftone {
+
+namespace {
+
+Architecture find_architecture(const std::string& name, const std::vector<ArchitectureFn>& architectures) {
+  for (const auto& find : architectures)
+    if (auto found = find(name)) return *found;
+  throw Error(Errc::NotFound, message("there is no architecture \"", name,
+                                      "\": `halftone models` lists those that ship; other networks come as TorchScript "
+                                      "(x.pt)"));
+}
+
+LoadedModel load_architecture(const std::string& spec, std::size_t colon,
+                              const std::vector<ArchitectureFn>& architectures, std::uint64_t seed) {
+  const std::string weights = spec.substr(colon + 1);
+  if (weights.empty())
+    throw Error(Errc::InvalidArgument, message("model \"", spec, "\" names no weights: write ", spec,
+                                               "FILE.safetensors, or ", spec, "random"));
+  const Architecture architecture = find_architecture(spec.substr(0, colon), architectures);
+  return {.model = architecture.load(weights == "random" ? "" : weights, seed),
+          .name = spec,
+          .data = {.input_names = {}, .normalization = architecture.normalization},
+          .classes = architecture.classes};
+}
+
+LoadedModel load_script(const std::string& path, const std::vector<std::vector<std::int64_t>>& example) {
+  if (example.empty())
+    throw Error(Errc::InvalidArgument, message("model \"", path, "\" needs the shape of one sample of each input, e.g. "
+                                               "--input 3,32,32"));
+  std::vector<at::Tensor> inputs;
+  for (const auto& shape : example) {
+    std::vector<std::int64_t> sizes{1};
+    sizes.insert(sizes.end(), shape.begin(), shape.end());
+    inputs.push_back(at::zeros(sizes));
+  }
+  return {.model = capture_torchscript(path, inputs), .name = path, .data = {}};
+}
+
+void require_finite(const LoadedModel& loaded) {
+  for (std::size_t id = 0; id < loaded.model.tensors.size(); ++id) {
+    const at::Tensor& tensor = loaded.model.tensors[id];
+    if (!tensor.defined() || !tensor.is_floating_point() || tensor.isfinite().all().item<bool>()) continue;
+    const auto count = tensor.isfinite().logical_not().sum().item<std::int64_t>();
+    throw Error(Errc::NonFinite, message("tensor \"", loaded.model.graph.values[id].name, "\" of model \"", loaded.name,
+                                         "\" holds ", count, " NaN or infinite values of ", tensor.numel(),
+                                         ": the network is broken; export its weights again"));
+  }
+}
+
+}  // namespace
+
+std::vector<ArchitectureFn> shipped_architectures() { return {find_cifar_resnet}; }
+
+LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFn>& architectures,
+                       const std::vector<std::vector<std::int64_t>>& example, std::uint64_t seed) {
+  const auto colon = spec.find(':');
+  const bool script = spec.ends_with(".pt") && (colon == std::string::npos || spec.find('/') < colon);
+  if (!script && colon == std::string::npos)
+    throw Error(Errc::InvalidArgument, message("model \"", spec, "\" is not understood: give ARCH:weights.safetensors, "
+                                               "ARCH:random, or a TorchScript file x.pt"));
+  LoadedModel loaded = script ? load_script(spec, example) : load_architecture(spec, colon, architectures, seed);
+  require_finite(loaded);
+  for (const auto id : loaded.model.graph.inputs)
+    loaded.data.input_names.push_back(loaded.model.graph.values[static_cast<std::size_t>(id)].name);
+  loaded.model = prepare(std::move(loaded.model));
+  if (loaded.model.sites.empty())
+    throw Error(Errc::Unsupported, message("model \"", spec, "\" has no convolution or linear layer with trained "
+                                           "weights: there is nothing to quantize"));
+  return loaded;
+}
+
+}  // namespace halftone

@@ -1,0 +1,60 @@
+#include "halftone/registry.hpp"
+
+#include "halftone/core/error.hpp"
+#include "halftone/latency/roofline.hpp"
+#include "halftone/latency/size.hpp"
+#include "halftone/latency/table.hpp"
+#include "halftone/search/bisection.hpp"
+
+namespace halftone {
+
+namespace {
+
+template <class Map>
+const auto& find(const Map& map, const std::string& name, const char* what) {
+  if (const auto found = map.find(name); found != map.end()) return found->second;
+  std::string known;
+  for (const auto& [key, value] : map) known += (known.empty() ? "" : ", ") + key;
+  throw Error(Errc::NotFound, message("there is no ", what, " \"", name, "\": choose from ", known));
+}
+
+std::shared_ptr<const LatencyModel> make_roofline(const std::string& name, std::int64_t batch) {
+  std::map<std::string, RooflineDevice> devices;
+  for (const auto& device : roofline_devices()) devices.emplace(device.name, device);
+  return std::make_shared<RooflineLatency>(find(devices, name, "roofline device"), batch);
+}
+
+}  // namespace
+
+std::shared_ptr<const SensitivityMetric> Registry::metric(const std::string& name) const {
+  return find(metrics, name, "metric")();
+}
+
+std::shared_ptr<const SearchStrategy> Registry::search(const std::string& name) const {
+  return find(searches, name, "search")();
+}
+
+std::shared_ptr<const Task> Registry::task(const std::string& name) const { return find(tasks, name, "task")(); }
+
+std::shared_ptr<const LatencyModel> Registry::latency(const std::string& spec, std::int64_t batch) const {
+  const auto colon = spec.find(':');
+  const auto& make = find(latencies, spec.substr(0, colon), "latency model");
+  return make(colon == std::string::npos ? "" : spec.substr(colon + 1), batch);
+}
+
+Registry default_registry() {
+  Registry registry;
+  registry.architectures = shipped_architectures();
+  registry.metrics["error"] = [] { return make_quantization_error(); };
+  registry.searches["bisection"] = [] { return std::make_shared<const Bisection>(); };
+  registry.tasks["top1"] = [] { return make_top_k(1); };
+  registry.tasks["top5"] = [] { return make_top_k(5); };
+  registry.latencies["roofline"] = make_roofline;
+  registry.latencies["table"] = [](const std::string& path, std::int64_t) {
+    return std::make_shared<const TableLatency>(TableLatency::read(path));
+  };
+  registry.latencies["size"] = [](const std::string&, std::int64_t) { return std::make_shared<const SizeLatency>(); };
+  return registry;
+}
+
+}  // namespace halftone

@@ -1,0 +1,80 @@
+#include "report/caveats.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "halftone/core/error.hpp"
+#include "halftone/evaluate/gate.hpp"
+#include "report/text.hpp"
+
+namespace halftone::internal {
+namespace {
+
+std::string asked(const RunResult& run) { return significant(100 * run.keep, 8) + " %"; }
+
+/// Whether the validation data is enough to tell a plan that keeps the share asked for from one that does not.
+/// Source: docs/methods.md, section 6.
+void add_resolution(const RunResult& run, std::vector<std::string>& found) {
+  const Evaluation& baseline = run.baseline.evaluation;
+  if (baseline.samples == 0) return;
+  const double tolerance = 1 - run.keep;
+  const double allowed = tolerance * baseline.score_count;
+  if (run.task.starts_with("top") && allowed < 1) {
+    found.push_back(message("The data cannot resolve ", asked(run), ": of ",
+                            grouped(std::llround(baseline.score_count)), " correct answers the plan may lose ",
+                            significant(allowed, 2),
+                            ", less than one, so that \"no net loss\" is all that was asked. "
+                            "Use more validation data or keep less."));
+    return;
+  }
+  const Interval& interval = run.result.evaluation.interval;
+  const double half = (interval.high - interval.low) / 2;
+  constexpr double kMuchWider = 2;
+  if (run.result.evaluation.samples == 0 || tolerance <= 0 || half <= kMuchWider * tolerance) return;
+  // The interval narrows with the square root of the samples.
+  const double needed = static_cast<double>(baseline.samples) * (half / tolerance) * (half / tolerance);
+  const double rounding = std::pow(10, std::floor(std::log10(needed)));
+  found.push_back(message("The data hardly resolves ", asked(run), ": the score kept is known to +-", percent(half),
+                          ", the loss allowed is ", percent(tolerance, tolerance < 1e-3 ? 3 : 2), ". About ",
+                          grouped(std::llround(std::ceil(needed / rounding) * rounding)),
+                          " samples would make them equal; there are ", grouped(baseline.samples), "."));
+}
+
+/// The search saw the validation data often; what it chose may have been lucky there.
+void add_report_part(const RunResult& run, std::vector<std::string>& found) {
+  if (!run.result.report || !run.baseline.report || !(run.baseline.report->score > 0)) return;
+  const Evaluation& report = *run.result.report;
+  const double kept = report.score / run.baseline.report->score;
+  if (run.status != RunStatus::Met || Gate{run.keep}.passes(report.score, run.baseline.report->score)) return;
+  const bool clear = report.interval.high < run.keep;
+  found.push_back(message("On the report part, which chose nothing, the plan keeps ", percent(kept), ", less than ",
+                          asked(run),
+                          clear ? ": expect it to miss the target on new data."
+                                : "; its 95 % interval includes what was asked for, so this may be chance."));
+}
+
+void add_data_parts(const RunResult& run, std::vector<std::string>& found) {
+  if (run.calibration_data.digest == run.validation_data.digest)
+    found.push_back("Calibration and validation data are the same samples: ranges are fitted to what scores them.");
+  if (!run.report_data) {
+    found.push_back(
+        "There is no report part: the validation data chose the plan and also scores it, so that its score is a little "
+        "flattered. Give --report DATA, or set some of the validation data aside with --report 20%.");
+  } else if (run.report_data->digest == run.validation_data.digest) {
+    found.push_back("The report part is the validation data: its score is no independent one.");
+  } else if (run.report_data->digest == run.calibration_data.digest) {
+    found.push_back("The report part is the calibration data: its score is no independent one.");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> caveats(const RunResult& run) {
+  std::vector<std::string> found;
+  add_report_part(run, found);
+  add_resolution(run, found);
+  add_data_parts(run, found);
+  return found;
+}
+
+}  // namespace halftone::internal

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "halftone/evaluate/evaluation.hpp"
+
+namespace halftone::internal {
+
+/// The figures of one evaluation under the names they have everywhere; null where no sample was scored.
+inline nlohmann::json figures_json(const Evaluation& evaluation) {
+  const bool known = evaluation.samples > 0;
+  const auto or_null = [known](const nlohmann::json& figure) { return known ? figure : nlohmann::json(); };
+  return {{"score", or_null(evaluation.score)},
+          {"score_count", or_null(evaluation.score_count)},
+          {"samples", evaluation.samples},
+          {"damage", or_null(evaluation.damage)},
+          {"interval", or_null({evaluation.interval.low, evaluation.interval.high})}};
+}
+
+}  // namespace halftone::internal

@@ -1,0 +1,184 @@
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include "halftone/core/file.hpp"
+#include "halftone/plan/plan_file.hpp"
+#include "halftone/report/run_result.hpp"
+#include "report/evaluation_json.hpp"
+
+namespace halftone {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kVersion = 1;
+
+json latency_json(const RunResult& run, double predicted) {
+  return {{"predicted", predicted},
+          {"unit", run.latency_unit},
+          {"model", run.latency_model},
+          {"origin", run.latency_origin},
+          {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},
+          // Of a measurement; there is none yet.
+          {"measured", nullptr},
+          {"spread", nullptr},
+          {"engine", nullptr},
+          {"threads", nullptr}};
+}
+
+json figures_json(const RunResult& run, const PlanFigures& figures) {
+  json object = internal::figures_json(figures.evaluation);
+  object["latency_ms"] = latency_json(run, figures.predicted_latency);
+  return object;
+}
+
+json report_json(const RunResult& run) {
+  if (!run.result.report) return nullptr;
+  json object = internal::figures_json(*run.result.report);
+  object["baseline"] = run.baseline.report ? internal::figures_json(*run.baseline.report) : json();
+  return object;
+}
+
+json evaluation_json(const SearchStep& step) {
+  std::map<std::string, int> counts;
+  for (const Precision precision : step.plan.precisions) ++counts[to_string(precision)];
+  json object = internal::figures_json(step.evaluation);
+  object["samples_scored"] = std::exchange(object["samples"], nullptr);
+  object.erase("samples");
+  object.update({{"plan_digest", step.evaluation.plan_digest},
+                 {"passed", step.evaluation.passed},
+                 {"seconds", step.evaluation.seconds},
+                 {"decision", step.decision},
+                 {"plan", to_string(step.plan)},
+                 {"sites_at", counts}});
+  return object;
+}
+
+json data_json(const DataPart& part) {
+  return {{"name", part.name}, {"digest", part.digest}, {"samples", part.samples}};
+}
+
+json options_json(const RunResult& run) {
+  json precisions = json::array();
+  for (const Precision precision : run.precisions) precisions.push_back(to_string(precision));
+  return {{"model", run.model},
+          {"calibrate", run.calibration_data.name},
+          {"validate", run.validation_data.name},
+          {"report", run.report_data ? json(run.report_data->name) : json()},
+          {"task", run.task},
+          {"keep", run.keep},
+          {"metric", run.metric},
+          {"search", run.search},
+          {"latency", run.latency_model},
+          {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},
+          {"precisions", precisions},
+          {"range_input", run.range_input},
+          {"range_weight", run.range_weight},
+          {"eval_batch", run.batch_size},
+          {"threads", run.threads},
+          {"seed", run.seed}};
+}
+
+json sensitivity_json(const RunResult& run) {
+  json object = run.sensitivity;
+  json scores = json::object();
+  for (std::size_t i = 0; i < run.sensitivity.scores.size() && i < run.sites.size(); ++i)
+    scores[run.sites[i].name] = std::move(object["scores"][i]);
+  object["scores"] = std::move(scores);
+  return object;
+}
+
+json shape_json(const Shape& shape) {
+  json sizes = json::array();
+  for (const BatchInt& size : shape) sizes.push_back(size.at(1));
+  return sizes;
+}
+
+json sites_json(const RunResult& run) {
+  json sites = json::array();
+  for (std::size_t i = 0; i < run.sites.size(); ++i) {
+    const Site& site = run.sites[i];
+    sites.push_back({{"name", site.name},
+                     {"kind", to_string(site.kind)},
+                     {"precision", to_string(run.plan[i])},
+                     {"input_shape", shape_json(site.input_shape)},
+                     {"weight_shape", site.weight_shape},
+                     {"output_shape", shape_json(site.output_shape)},
+                     {"groups", site.groups},
+                     {"macs", site.macs},
+                     {"weight_elements", site.weight_elements},
+                     {"saving", i < run.site_saving.size() ? json(run.site_saving[i]) : json()}});
+  }
+  return sites;
+}
+
+json plan_json(const RunResult& run) {
+  json plan = json::object();
+  for (std::size_t i = 0; i < run.sites.size(); ++i) plan[run.sites[i].name] = to_string(run.plan[i]);
+  return plan;
+}
+
+json seconds_json(const RunResult& run) {
+  json seconds = json::object();
+  for (const auto& [stage, duration] : run.seconds) seconds[stage] = duration;
+  return seconds;
+}
+
+}  // namespace
+
+const char* to_string(RunStatus status) {
+  switch (status) {
+    case RunStatus::Met:
+      return "met";
+    case RunStatus::Missed:
+      return "missed";
+    case RunStatus::Stopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+json to_run_json(const RunResult& run) {
+  json evaluations = json::array();
+  for (const SearchStep& step : run.steps) evaluations.push_back(evaluation_json(step));
+  return {{"version", kVersion},
+          {"status", to_string(run.status)},
+          {"keep", run.keep},
+          {"gate", "point"},
+          {"model", run.model},
+          {"model_digest", run.model_digest},
+          {"float", internal::figures_json(run.float_score)},
+          {"baseline", figures_json(run, run.baseline)},
+          {"result", figures_json(run, run.result)},
+          {"report", report_json(run)},
+          {"plan", plan_json(run)},
+          {"uniform_latency", run.uniform_latency},
+          {"evaluations", std::move(evaluations)},
+          {"passes", {{"forward", run.forward_passes}, {"backward", run.backward_passes}}},
+          {"seconds", seconds_json(run)},
+          {"options", options_json(run)},
+          {"environment", run.environment},
+          {"data",
+           {{"calibration", data_json(run.calibration_data)},
+            {"validation", data_json(run.validation_data)},
+            {"report", run.report_data ? data_json(*run.report_data) : json()}}},
+          {"sensitivity", sensitivity_json(run)},
+          {"sites", sites_json(run)}};
+}
+
+void write_run(const RunResult& result, const std::string& directory) {
+  const std::filesystem::path path(directory);
+  // Everything is made before anything is written.
+  const std::string plan = to_text(make_plan_file(result.sites, result.plan, result.calibration, result.model_digest));
+  const std::string run = to_run_json(result).dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::string report = text_report(result);
+  require_writable(path);
+  write_atomically(path / "plan.json", plan);
+  write_atomically(path / "report.txt", report);
+  write_atomically(path / "run.json", run);  // last: where it is, the others are
+}
+
+}  // namespace halftone

@@ -1,0 +1,115 @@
+#include "report/text.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace halftone::internal {
+
+std::string grouped(std::int64_t number) {
+  std::string text = std::to_string(number);
+  const std::ptrdiff_t first = number < 0 ? 1 : 0;
+  for (auto at = std::ssize(text) - 3; at > first; at -= 3) text.insert(static_cast<std::size_t>(at), ",");
+  return text;
+}
+
+std::string fixed(double number, int decimals) {
+  char text[400];
+  return {text, static_cast<std::size_t>(std::snprintf(text, sizeof text, "%.*f", decimals, number))};
+}
+
+std::string significant(double number, int digits) {
+  char text[64];
+  return {text, static_cast<std::size_t>(std::snprintf(text, sizeof text, "%.*g", digits, number))};
+}
+
+std::string percent(double share, int decimals) { return fixed(100 * share, decimals) + " %"; }
+
+std::size_t columns(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+std::string shortened(std::string text, std::size_t width) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  if (columns(text) <= width) return text;
+  std::size_t cut = text.size();
+  for (std::size_t kept = 2; kept < width && cut > 0;)
+    if (columns(std::string_view(text).substr(--cut, 1)) == 1) ++kept;
+  return ".." + text.substr(cut);
+}
+
+/// A percent sign stays with its number.
+static std::size_t end_of_word(std::string_view text) {
+  auto end = text.find(' ');
+  while (end != text.npos && text.substr(end + 1).starts_with('%')) end = text.find(' ', end + 1);
+  return end;
+}
+
+std::string wrapped(std::string_view text, std::size_t indent, std::size_t width) {
+  std::string lines;
+  std::size_t used = indent;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, end_of_word(text));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    if (used > indent && used + 1 + columns(word) > width) {
+      lines += '\n' + std::string(indent, ' ');
+      used = indent;
+    } else if (used > indent) {
+      lines += ' ';
+      ++used;
+    }
+    lines += word;
+    used += columns(word);
+  }
+  return lines;
+}
+
+std::string bar(double share, std::size_t width) {
+  if (!(share > 0)) return {};
+  const double marks = std::round(std::min(share, 1.0) * static_cast<double>(width));
+  return std::string(std::max<std::size_t>(1, static_cast<std::size_t>(marks)), '#');
+}
+
+void TextTable::add(Row row) {
+  row.resize(align_.size());
+  rows_.push_back(std::move(row));
+}
+
+std::string TextTable::text() const {
+  const auto fitted = widths();
+  std::string text;
+  for (const Row& row : rows_) text += line(row, fitted) + '\n';
+  return text;
+}
+
+std::vector<std::size_t> TextTable::widths() const {
+  std::vector<std::size_t> widths(align_.size());
+  for (const Row& row : rows_)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
+  const auto shrink = [&](std::size_t& width, std::size_t least) {
+    std::size_t total = indent_ + 2 * (widths.size() - 1);
+    for (const std::size_t each : widths) total += each;
+    if (width > least && total > kTextWidth) width -= std::min(width - least, total - kTextWidth);
+  };
+  if (align_.back() == Align::Left) shrink(widths.back(), 30);
+  shrink(widths.front(), 12);
+  return widths;
+}
+
+std::string TextTable::line(const Row& row, const std::vector<std::size_t>& widths) const {
+  std::string text(indent_, ' ');
+  std::size_t start = indent_;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    const bool wraps = i > 0 && i + 1 == row.size() && align_[i] == Align::Left;
+    const std::string cell = wraps ? wrapped(row[i], start, start + widths[i]) : shortened(row[i], widths[i]);
+    const std::string padding(widths[i] - std::min(widths[i], columns(cell)), ' ');
+    text += (align_[i] == Align::Right ? padding + cell : cell + padding) + "  ";
+    start += widths[i] + 2;
+  }
+  while (text.ends_with(' ')) text.pop_back();
+  return text;
+}
+
+}  // namespace halftone::internal

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// Pieces of plain-text reports.
+namespace halftone::internal {
+
+inline constexpr std::size_t kTextWidth = 100;
+
+std::string grouped(std::int64_t number);                ///< "4,589"
+std::string fixed(double number, int decimals);          ///< "99.930"
+std::string significant(double number, int digits = 4);  ///< at most so many digits: "0.0123", "1.2e-07"
+std::string percent(double share, int decimals = 2);     ///< 0.9993 -> "99.93 %"
+
+/// Columns that `text` takes: one for each code point.
+std::size_t columns(std::string_view text);
+
+/// `text` in at most `width` columns: its end, which tells names apart, behind "..". Control characters, which could
+/// steer a terminal, become "?".
+std::string shortened(std::string text, std::size_t width);
+
+/// Breaks `text` between words so that lines end before column `width`. The first line stands behind `indent` columns
+/// of something else, the others behind as many spaces. Words that are too long stay whole.
+std::string wrapped(std::string_view text, std::size_t indent = 0, std::size_t width = kTextWidth);
+
+/// "#####" for `share` of `width`; at least one mark for what is not zero.
+std::string bar(double share, std::size_t width);
+
+/// Aligned columns, two spaces apart. Where rows would be wider than kTextWidth, the last column is wrapped (if it is
+/// aligned left) and the first one's texts are cut.
+class TextTable {
+ public:
+  enum class Align { Left, Right };
+  using Row = std::vector<std::string>;
+
+  explicit TextTable(std::vector<Align> align, std::size_t indent = 2) : align_(std::move(align)), indent_(indent) {}
+
+  void add(Row row);
+  [[nodiscard]] std::string text() const;
+
+ private:
+  [[nodiscard]] std::vector<std::size_t> widths() const;
+  [[nodiscard]] std::string line(const Row& row, const std::vector<std::size_t>& widths) const;
+
+  std::vector<Align> align_;
+  std::size_t indent_;
+  std::vector<Row> rows_;
+};
+
+}  // namespace halftone::internal

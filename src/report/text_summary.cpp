@@ -1,0 +1,156 @@
+#include "report/text_summary.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "halftone/core/error.hpp"
+#include "report/caveats.hpp"
+#include "report/text.hpp"
+
+namespace halftone {
+
+namespace internal {
+
+std::string in_words(Precision p) { return p.weight_bits == p.activation_bits ? to_string(p) + " bits" : to_string(p); }
+
+std::string composition(const Plan& plan) {
+  std::map<Precision, std::int64_t> counts;
+  for (const Precision precision : plan.precisions) ++counts[precision];
+  const auto total = std::ssize(plan.precisions);
+  if (total == 1) return "the only site at " + in_words(plan[0]);
+  if (counts.size() == 1) return message("all ", total, " sites at ", in_words(plan[0]));
+  std::string text;
+  for (const auto& [precision, count] : counts)
+    text += (text.empty() ? message(count, " of ", total, " sites at ") : message(", ", count, " at ")) +
+            in_words(precision);
+  return text;
+}
+
+std::string ScoreText::noun() const {
+  if (!accuracy_) return task_ + " score";
+  return task_ == "top1" ? "accuracy" : "top-" + task_.substr(3) + " accuracy";
+}
+
+std::string ScoreText::sum_noun() const { return accuracy_ ? "correct" : "sum"; }
+
+std::string ScoreText::score(const Evaluation& evaluation) const {
+  return accuracy_ ? percent(evaluation.score) : significant(evaluation.score, 6);
+}
+
+std::string ScoreText::sum(const Evaluation& evaluation) const {
+  return accuracy_ ? grouped(std::llround(evaluation.score_count)) : significant(evaluation.score_count, 6);
+}
+
+std::string ScoreText::kept(const Evaluation& evaluation, const Evaluation& baseline) const {
+  if (!(baseline.score > 0)) return "-";
+  int decimals = 1;
+  for (double k = 100 * keep_; decimals < 7 && std::abs(k - std::round(k)) > 1e-6; k *= 10) ++decimals;
+  return percent(evaluation.score / baseline.score, std::max(2, decimals));
+}
+
+std::string ScoreText::interval(const Evaluation& evaluation) const {
+  return fixed(100 * evaluation.interval.low, 2) + " to " + percent(evaluation.interval.high);
+}
+
+std::string score_table(const ScoreText& scores, const std::vector<ScoreRow>& rows) {
+  using enum TextTable::Align;
+  TextTable table({Left, Right, Right, Right, Right, Right, Right});
+  table.add({"", scores.noun(), scores.sum_noun(), "samples", "damage", "kept", "95 % interval"});
+  for (const auto& [name, evaluation, baseline] : rows)
+    table.add({name, scores.score(evaluation), scores.sum(evaluation), grouped(evaluation.samples),
+               significant(evaluation.damage), scores.kept(evaluation, baseline),
+               &evaluation == &baseline ? "" : scores.interval(evaluation)});
+  return table.text();
+}
+
+}  // namespace internal
+
+namespace {
+
+using namespace internal;
+using Align = TextTable::Align;
+
+std::string outcome(const RunResult& run) {
+  const Evaluation& result = run.result.evaluation;
+  const Evaluation& baseline = run.baseline.evaluation;
+  if (result.samples == 0 || baseline.samples == 0)
+    return message("Stopped on request before the 16-bit baseline was scored: the plan is ", composition(run.plan),
+                   ", and nothing is known about any other.");
+  const ScoreText scores(run.task, run.keep);
+  const std::string asked = significant(100 * run.keep, 8) + " %";
+  const std::string lead = run.status == RunStatus::Met      ? "Met: "
+                           : run.status == RunStatus::Missed ? "Missed, no plan keeps enough. The best found: "
+                                                             : "Stopped on request. The best plan so far: ";
+  if (run.plan == Plan::uniform(run.plan.size(), k16))
+    return message(lead, composition(run.plan), ", the baseline itself: no faster plan that keeps ", asked, " of the ",
+                   scores.noun(), " was found.");
+  return message(lead, composition(run.plan), "; keeps ", scores.kept(result, baseline), " of the ", scores.noun(),
+                 ", ", asked, " asked for (", scores.sum(result), ' ', scores.sum_noun(), ", ", scores.sum(baseline),
+                 " at 16 bits; 95 % interval ", scores.interval(result), ").");
+}
+
+std::string score_section(const RunResult& run) {
+  const Evaluation& baseline = run.baseline.evaluation;
+  if (baseline.samples == 0) return {};
+  std::vector<ScoreRow> rows{{"float, as trained", run.float_score, baseline},
+                             {"all at 16 bits (baseline)", baseline, baseline}};
+  if (run.result.evaluation.samples > 0) rows.push_back({"plan", run.result.evaluation, baseline});
+  if (run.baseline.report) {
+    rows.push_back({"report part: baseline", *run.baseline.report, *run.baseline.report});
+    if (run.result.report) rows.push_back({"report part: plan", *run.result.report, *run.baseline.report});
+  }
+  return '\n' + score_table(ScoreText(run.task, run.keep), rows);
+}
+
+/// "-33.3 %"
+std::string change(double from, double to) {
+  const double share = to / from - 1;
+  return (share > 0 ? "+" : "") + percent(share == 0 ? 0 : share, 1);
+}
+
+std::string latency_section(const RunResult& run) {
+  const double baseline = run.baseline.predicted_latency;
+  if (!(baseline > 0)) return {};
+  double most = std::max(baseline, run.result.predicted_latency);
+  for (const auto& [precision, latency] : run.uniform_latency) most = std::max(most, latency);
+  TextTable table({Align::Left, Align::Right, Align::Right, Align::Left});
+  const auto add = [&](const std::string& name, double latency) {
+    table.add(
+        {name, significant(latency) + ' ' + run.latency_unit, change(baseline, latency), bar(latency / most, 40)});
+  };
+  add("all at 16 bits", baseline);
+  for (const Precision precision : run.precisions) {
+    const auto found = run.uniform_latency.find(to_string(precision));
+    if (precision != k16 && found != run.uniform_latency.end()) add("all at " + in_words(precision), found->second);
+  }
+  add("plan", run.result.predicted_latency);
+  return '\n' + wrapped("Latency, " + run.latency_origin + ':') + '\n' + table.text();
+}
+
+std::string size_section(const RunResult& run) {
+  double plan = 0;
+  double baseline = 0;
+  for (std::size_t i = 0; i < run.sites.size(); ++i) {
+    const auto elements = static_cast<double>(run.sites[i].weight_elements);
+    plan += elements * run.plan[i].weight_bits / 8;
+    baseline += elements * 2;
+  }
+  return message("\nWeights: ", fixed(plan / 1024, 1), " KiB in the plan, ", fixed(baseline / 1024, 1),
+                 " KiB at 16 bits (", change(baseline, plan), ").\n");
+}
+
+std::string caveat_section(const RunResult& run) {
+  std::string text;
+  for (const auto& caveat : caveats(run)) text += "\n! " + wrapped(caveat, 2) + '\n';
+  return text;
+}
+
+}  // namespace
+
+std::string text_summary(const RunResult& run) {
+  return wrapped(outcome(run)) + '\n' + score_section(run) + latency_section(run) + size_section(run) +
+         caveat_section(run);
+}
+
+}  // namespace halftone

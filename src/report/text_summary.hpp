@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "halftone/report/run_result.hpp"
+
+/// How the report's parts call things.
+namespace halftone::internal {
+
+std::string in_words(Precision precision);  ///< "8 bits", "w4a8"
+std::string composition(const Plan& plan);  ///< "4 of 20 sites at 4 bits, 16 at 8 bits"
+
+/// How scores of a task are called and printed; `keep` is the share asked for.
+class ScoreText {
+ public:
+  explicit ScoreText(std::string task, double keep = 0.999)
+      : task_(std::move(task)), keep_(keep), accuracy_(task_.starts_with("top")) {}
+
+  [[nodiscard]] std::string noun() const;      ///< "accuracy"
+  [[nodiscard]] std::string sum_noun() const;  ///< "correct"
+  [[nodiscard]] std::string score(const Evaluation& evaluation) const;
+  [[nodiscard]] std::string sum(const Evaluation& evaluation) const;
+  /// Share of the baseline's score, with one decimal more than was asked for: passing and failing then look different.
+  [[nodiscard]] std::string kept(const Evaluation& evaluation, const Evaluation& baseline) const;
+  [[nodiscard]] std::string interval(const Evaluation& evaluation) const;
+
+ private:
+  std::string task_;
+  double keep_;
+  bool accuracy_;
+};
+
+struct ScoreRow {
+  std::string name;
+  const Evaluation& evaluation;
+  const Evaluation& baseline;
+};
+
+/// Score, sum, samples, damage, share kept and its interval, one row each.
+std::string score_table(const ScoreText& scores, const std::vector<ScoreRow>& rows);
+
+}  // namespace halftone::internal

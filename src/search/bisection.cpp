@@ -1,0 +1,99 @@
+#include "halftone/search/bisection.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "halftone/core/error.hpp"
+
+namespace halftone {
+namespace {
+
+/// Lowering some sites of `plan`, safest first, to one precision.
+struct Stage {
+  const Plan& plan;
+  const Ordering& order;
+  Precision target;
+  std::optional<Precision> next;  ///< the precision after this one
+};
+
+Plan lower_prefix(const Stage& stage, std::size_t length) {
+  Plan plan = stage.plan;
+  for (std::size_t i = 0; i < length; ++i) plan[stage.order[i]] = stage.target;
+  return plan;
+}
+
+std::string in_words(Precision p) { return p.weight_bits == p.activation_bits ? to_string(p) + " bits" : to_string(p); }
+
+/// What the verdict on the `length` safest sites means, now that prefixes of `lo` pass and of `hi` fail.
+std::string describe(const Stage& stage, std::size_t length, bool passed, std::size_t lo, std::size_t hi) {
+  const std::size_t sites = stage.order.size();
+  const std::string who = sites == 1        ? "the only site"
+                          : length == sites ? message("all ", sites, " sites")
+                          : length == 1     ? message("the safest of ", sites, " sites")
+                                            : message(length, " safest of ", sites, " sites");
+  const char* verdict =
+      length == 1 ? (passed ? "keeps enough" : "loses too much") : (passed ? "keep enough" : "lose too much");
+  const std::string settled = stage.next ? "next, " + in_words(*stage.next) : "done";
+  const std::string then = hi - lo > 1    ? message("try ", (lo + hi) / 2)
+                           : lo == 0      ? "lower none"
+                           : lo == length ? settled
+                                          : message("lower ", lo, "; ", settled);
+  return message(who, " at ", in_words(stage.target), ' ', verdict, ": ", then);
+}
+
+/// A prefix of the ordering that passes while one site more was seen to fail; nothing when stopped. `whole_first` tries
+/// all sites before it bisects.
+std::optional<std::size_t> bisect(const Stage& stage, bool whole_first, SearchRun& run) {
+  std::size_t lo = 0;
+  std::size_t hi = stage.order.size() + 1;
+  std::size_t length = whole_first ? hi - 1 : hi / 2;
+  while (hi - lo > 1) {
+    const auto passed = run.passes(lower_prefix(stage, length), [&](bool verdict) {
+      return describe(stage, length, verdict, verdict ? length : lo, verdict ? hi : length);
+    });
+    if (!passed) return std::nullopt;
+    (*passed ? lo : hi) = length;
+    length = (lo + hi) / 2;
+  }
+  return lo;
+}
+
+/// Sites of `plan` at `above` that get faster at `target`.
+std::vector<std::size_t> candidates(const SearchProblem& problem, const Plan& plan, Precision above, Precision target) {
+  std::vector<std::size_t> found;
+  for (std::size_t site = 0; site < plan.size(); ++site)
+    if (plan[site] == above && problem.latency.gain(problem.sites, plan, site, target) > 0) found.push_back(site);
+  return found;
+}
+
+Ordering ordered(const SearchProblem& problem, const Plan& plan, Precision target,
+                 const std::vector<std::size_t>& sites) {
+  Ordering order = problem.order(plan, target, sites);
+  if (!std::is_permutation(order.begin(), order.end(), sites.begin(), sites.end()))
+    throw Error(Errc::Internal,
+                message("search: the ordering at precision ", target, " has ", order.size(),
+                        " entries that are not a permutation of the ", sites.size(), " sites asked for"));
+  return order;
+}
+
+}  // namespace
+
+void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
+  const auto precisions = problem.precisions;
+  Plan plan = Plan::uniform(problem.sites.size(), precisions.front());
+  for (std::size_t i = 1; i < precisions.size(); ++i) {
+    const auto sites = candidates(problem, plan, precisions[i - 1], precisions[i]);
+    if (sites.empty()) return;
+    const Ordering order = ordered(problem, plan, precisions[i], sites);
+    const bool last = i + 1 == precisions.size();
+    const Stage stage{plan, order, precisions[i], last ? std::nullopt : std::optional(precisions[i + 1])};
+    const auto length = bisect(stage, i == 1, run);
+    if (!length) return;
+    plan = lower_prefix(stage, *length);
+  }
+}
+
+}  // namespace halftone

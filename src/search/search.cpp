@@ -1,0 +1,76 @@
+#include "halftone/search/search.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "halftone/core/error.hpp"
+
+namespace halftone {
+namespace {
+
+void check(const SearchProblem& problem) {
+  if (problem.sites.empty()) throw Error(Errc::InvalidArgument, "search: the model has no site to lower");
+  const std::vector<Precision> given(problem.precisions.begin(), problem.precisions.end());
+  const std::vector<Precision> ordered = ordered_precisions(given);
+  if (given != ordered)
+    throw Error(Errc::InvalidArgument, message("search: precisions must go from highest to lowest, but ", given.front(),
+                                               " comes first where ", ordered.front(), " is highest"));
+  if (!problem.order) throw Error(Errc::InvalidArgument, "search: no ordering was given");
+}
+
+void check_finite(const Evaluation& evaluation, const Plan& plan) {
+  const std::pair<const char*, double> figures[] = {{"score", evaluation.score},
+                                                    {"score count", evaluation.score_count},
+                                                    {"damage", evaluation.damage},
+                                                    {"interval's low end", evaluation.interval.low},
+                                                    {"interval's high end", evaluation.interval.high}};
+  for (const auto& [name, figure] : figures)
+    if (!std::isfinite(figure))
+      throw Error(Errc::NonFinite,
+                  message("search: the evaluator's ", name, " is ", figure, " for plan \"", to_string(plan), '"'));
+}
+
+}  // namespace
+
+const char* to_string(SearchStatus status) { return status == SearchStatus::Finished ? "finished" : "stopped"; }
+
+SearchRun::SearchRun(const SearchProblem& problem, Evaluator& evaluator) : problem_(problem), evaluator_(evaluator) {
+  result_.best = Plan::uniform(problem.sites.size(), problem.precisions.front());
+  result_.best_latency = problem.latency.estimate(problem.sites, result_.best);
+}
+
+std::optional<bool> SearchRun::score(const Plan& plan) {
+  fresh_ = false;
+  if (result_.status == SearchStatus::Stopped) return std::nullopt;
+  if (plan == Plan::uniform(problem_.sites.size(), problem_.precisions.front())) return true;
+  // A few dozen evaluations, each of seconds: looking through the steps costs nothing.
+  const auto known = std::find_if(result_.steps.begin(), result_.steps.end(),
+                                  [&](const SearchStep& step) { return step.plan == plan; });
+  if (known != result_.steps.end()) return known->evaluation.passed;
+
+  const double latency = problem_.latency.estimate(problem_.sites, plan);
+  const std::optional<Evaluation> evaluation = evaluator_.evaluate(plan);
+  if (!evaluation) {
+    result_.status = SearchStatus::Stopped;
+    return std::nullopt;
+  }
+  check_finite(*evaluation, plan);
+  result_.steps.push_back({.plan = plan, .evaluation = *evaluation, .decision = {}});
+  if (evaluation->passed && latency < result_.best_latency) {
+    result_.best = plan;
+    result_.best_evaluation = *evaluation;
+    result_.best_latency = latency;
+  }
+  fresh_ = true;
+  return evaluation->passed;
+}
+
+SearchResult SearchStrategy::search(const SearchProblem& problem, Evaluator& evaluator) const {
+  check(problem);
+  SearchRun run(problem, evaluator);
+  do_search(problem, run);
+  return run.result();
+}
+
+}  // namespace halftone

@@ -1,0 +1,153 @@
+#include "halftone/evaluate/task.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "failure.hpp"
+#include "tiny_model.hpp"
+
+using namespace halftone;
+
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+std::unique_ptr<Dataset> labelled(const at::Tensor& targets) {
+  return make_tensor_dataset("set", {at::zeros({targets.size(0), 3})}, targets);
+}
+
+/// Few distinct values, so that ties abound.
+at::Tensor logits_with_ties(std::int64_t samples, std::int64_t classes) {
+  return tiny::random({samples, classes}, 40).mul_(2).round_();
+}
+
+/// A task as a user writes it.
+class Constant final : public Task {
+ public:
+  explicit Constant(at::Tensor result) : result_(std::move(result)) {}
+  [[nodiscard]] std::string name() const override { return "constant"; }
+
+ private:
+  void do_check(const std::vector<at::Tensor>&, const Dataset&) const override {}
+  [[nodiscard]] at::Tensor do_score(const std::vector<at::Tensor>&, const at::Tensor&) const override {
+    return result_;
+  }
+  [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>&, const std::vector<at::Tensor>&) const override {
+    return result_;
+  }
+  at::Tensor result_;
+};
+
+}  // namespace
+
+TEST_CASE("top1 is argmax, the first of equal logits") {
+  const at::Tensor logits = logits_with_ties(200, 6);
+  const at::Tensor targets = at::arange(200, at::kLong) % 6;
+  const auto task = make_top_k(1);
+  CHECK(task->name() == "top1");
+  const at::Tensor score = task->score({logits}, targets);
+  CHECK(score.scalar_type() == at::kDouble);
+  CHECK(at::equal(score, logits.argmax(1).eq(targets).to(at::kDouble)));
+}
+
+TEST_CASE("top5 holds the five largest logits, the first of equals") {
+  const at::Tensor logits = logits_with_ties(100, 9);
+  const at::Tensor targets = at::arange(100, at::kLong) % 9;
+  const at::Tensor score = make_top_k(5)->score({logits}, targets);
+  for (std::int64_t n = 0; n < 100; ++n) {
+    std::vector<std::int64_t> order(9);
+    std::iota(order.begin(), order.end(), 0);
+    const auto logit = [&](std::int64_t c) { return logits[n][c].item<float>(); };
+    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) { return logit(a) > logit(b); });
+    const bool in = std::find(order.begin(), order.begin() + 5, n % 9) != order.begin() + 5;
+    CHECK(score[n].item<double>() == (in ? 1 : 0));
+  }
+}
+
+TEST_CASE("damage is the Kullback-Leibler divergence from the clean to the quantized output") {
+  const at::Tensor clean = tiny::random({20, 4}, 41) * 5;
+  const at::Tensor other = tiny::random({20, 4}, 42) * 5;
+  const at::Tensor damage = make_top_k(1)->damage({other}, {clean});
+  for (std::int64_t n = 0; n < 20; ++n) {
+    double clean_sum = 0;
+    double other_sum = 0;
+    for (std::int64_t c = 0; c < 4; ++c) {
+      clean_sum += std::exp(clean[n][c].item<double>());
+      other_sum += std::exp(other[n][c].item<double>());
+    }
+    double divergence = 0;
+    for (std::int64_t c = 0; c < 4; ++c) {
+      const double p = std::exp(clean[n][c].item<double>()) / clean_sum;
+      const double q = std::exp(other[n][c].item<double>()) / other_sum;
+      divergence += p * std::log(p / q);
+    }
+    CHECK(damage[n].item<double>() == Approx(divergence).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("equal outputs have no damage, extreme ones a finite one") {
+  const at::Tensor clean = tiny::random({20, 4}, 43) * 5;
+  const auto task = make_top_k(1);
+  CHECK(at::equal(task->damage({clean}, {clean}), at::zeros({20}, at::kDouble)));
+  const at::Tensor far = task->damage({clean * 1e30}, {clean * -1e30});
+  CHECK(far.isfinite().all().item<bool>());
+  CHECK(far.ge(0).all().item<bool>());
+}
+
+TEST_CASE("targets that do not fit the outputs are refused with value and place") {
+  const at::Tensor logits = at::zeros({2, 5});
+  const auto task = make_top_k(1);
+  task->check({logits}, *labelled(at::tensor({0, 4, 2}, at::kLong)));
+
+  const auto values = failure([&] { task->check({logits}, *labelled(at::zeros({10}))); });
+  CHECK(values.code == Errc::InvalidArgument);
+  CHECK(values.text == "top1: the targets of set are Float [10]: one integer class number a sample is needed");
+  CHECK(failure([&] {
+          task->check({logits}, *labelled(at::tensor({0, 1, 9}, at::kLong)));
+        }).text ==
+        "target 9 of sample 2 in set does not fit the network's 5 outputs: targets are class numbers from 0 to 4");
+  CHECK(failure([&] {
+          task->check({logits}, *labelled(at::tensor({0, -1}, at::kInt)));
+        }).text.starts_with("target -1"));
+  CHECK(failure([&] { task->check({logits}, *labelled(at::zeros({3, 1}, at::kLong))); }).code == Errc::InvalidArgument);
+  CHECK(failure([&] {
+          task->check({logits}, *make_tensor_dataset("bare", {at::zeros({2, 3})}, {}));
+        }).text == "top1: bare has no targets to score against");
+}
+
+TEST_CASE("outputs that are no logits are refused") {
+  const auto data = labelled(at::zeros({3}, at::kLong));
+  const auto task = make_top_k(1);
+  CHECK(failure([&] { task->check({}, *data); }).code == Errc::InvalidArgument);
+  CHECK(failure([&] { task->check({at::zeros({3, 5, 2})}, *data); }).text.find("[3, 5, 2]") != std::string::npos);
+  const auto few = failure([&] { make_top_k(5)->check({at::zeros({3, 5})}, *data); });
+  CHECK(few.text.starts_with("top5: the network has 5 outputs, so that every answer would count as right"));
+  CHECK(failure([] { (void)make_top_k(0); }).code == Errc::InvalidArgument);
+}
+
+TEST_CASE("outputs that are not finite are refused by sample") {
+  for (const float bad : {kNaN, std::numeric_limits<float>::infinity()}) {
+    at::Tensor logits = at::zeros({4, 3});
+    logits[2][1] = bad;
+    const auto task = make_top_k(1);
+    const auto score = failure([&] { (void)task->score({logits}, at::zeros({4}, at::kLong)); });
+    CHECK(score.code == Errc::NonFinite);
+    CHECK(score.text.starts_with("top1: output 0 is NaN or infinite for sample 2 of the batch"));
+    CHECK(failure([&] { (void)task->damage({logits}, {at::zeros({4, 3})}); }).code == Errc::NonFinite);
+  }
+}
+
+TEST_CASE("a user's task must give one float64 a sample") {
+  const std::vector<at::Tensor> outputs{at::zeros({3, 2})};
+  CHECK(Constant(at::zeros({3}, at::kDouble)).score(outputs, {}).size(0) == 3);
+  const auto narrow = failure([&] { (void)Constant(at::zeros({3})).score(outputs, {}); });
+  CHECK(narrow.code == Errc::Internal);
+  CHECK(narrow.text == "task constant gave Float [3] as score of 3 samples: one float64 a sample is needed");
+  CHECK(failure([&] { (void)Constant(at::zeros({}, at::kDouble)).damage(outputs, outputs); }).code == Errc::Internal);
+  CHECK(failure([&] { (void)Constant({}).damage(outputs, outputs); }).code == Errc::Internal);
+}

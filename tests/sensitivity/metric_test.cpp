@@ -1,0 +1,116 @@
+#include "halftone/sensitivity/metric.hpp"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "failure.hpp"
+#include "halftone/calibrate/calibrate.hpp"
+#include "halftone/evaluate/quantized_visitor.hpp"
+#include "tiny_model.hpp"
+
+using namespace halftone;
+
+namespace {
+
+struct Fixture {
+  Model model = tiny::residual_net();
+  std::unique_ptr<Dataset> data = tiny::images(4);
+  std::unique_ptr<Task> task = make_top_k(1);
+  std::vector<Precision> precisions{k8, k4, kW4A8};
+  Calibration calibration = calibrate(model, *data, precisions);
+
+  [[nodiscard]] SensitivityInput input() const {
+    return {.model = model, .calibration = calibration, .data = *data, .task = *task, .precisions = precisions};
+  }
+};
+
+/// A metric as a user writes it: gives what it was told to.
+class Fixed final : public SensitivityMetric {
+ public:
+  explicit Fixed(std::vector<std::map<Precision, double>> scores) : scores_(std::move(scores)) {}
+  [[nodiscard]] std::string name() const override { return "fixed"; }
+
+ private:
+  [[nodiscard]] SensitivityTable do_measure(const SensitivityInput&) const override {
+    return {.metric = "wrong name", .scores = scores_, .forward_passes = 3};
+  }
+  std::vector<std::map<Precision, double>> scores_;
+};
+
+std::vector<std::map<Precision, double>> all_scores() {
+  return std::vector<std::map<Precision, double>>(5, {{k8, 1.0}, {k4, 2.0}, {kW4A8, 1.5}});
+}
+
+}  // namespace
+
+TEST_CASE("a function of one site becomes a metric and sees that site at that precision") {
+  const Fixture f;
+  std::vector<std::string> seen;
+  const auto metric = make_metric("mine", [&](const SiteView& view) {
+    seen.push_back(view.site.name + ' ' + to_string(view.precision));
+    CHECK(view.ranges == f.calibration.sites[(seen.size() - 1) / 3]);
+    CHECK(view.weight.sizes() == at::IntArrayRef(view.site.weight_shape));
+    CHECK(at::equal(view.quantized_weight,
+                    quantize_weight(view.site, view.ranges, view.precision.weight_bits, view.weight)));
+    return static_cast<double>(seen.size());
+  });
+  const SensitivityTable table = metric->measure(f.input());
+  CHECK(table.metric == "mine");
+  CHECK(table.forward_passes == 0);
+  CHECK(table.backward_passes == 0);
+  CHECK(table.seconds >= 0);
+  REQUIRE(table.scores.size() == 5);
+  CHECK(table.scores[0] == std::map<Precision, double>{{k8, 1}, {k4, 2}, {kW4A8, 3}});
+  CHECK(table.scores[4].at(k8) == 13);
+  REQUIRE(seen.size() == 15);
+  CHECK(seen[0] == "stem 8");
+  CHECK(seen[14] == "head w4a8");
+}
+
+TEST_CASE("a metric's name and time are filled in, its counts kept") {
+  const Fixture f;
+  const SensitivityTable table = Fixed(all_scores()).measure(f.input());
+  CHECK(table.metric == "fixed");
+  CHECK(table.forward_passes == 3);
+}
+
+TEST_CASE("a metric that leaves out a site or a precision is reported as defective") {
+  const Fixture f;
+  auto scores = all_scores();
+  scores[3].erase(k4);
+  const auto precision = failure([&] { (void)Fixed(scores).measure(f.input()); });
+  CHECK(precision.code == Errc::Internal);
+  CHECK(precision.text == "metric fixed gave no score for site \"tail\" at precision 4");
+  scores.pop_back();
+  CHECK(failure([&] { (void)Fixed(scores).measure(f.input()); }).text ==
+        "metric fixed scored 4 sites of 5: it must score all");
+}
+
+TEST_CASE("a score that is no finite number is refused with metric, site and precision") {
+  const Fixture f;
+  for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    auto scores = all_scores();
+    scores[1][kW4A8] = bad;
+    const auto failed = failure([&] { (void)Fixed(scores).measure(f.input()); });
+    CHECK(failed.code == Errc::NonFinite);
+    CHECK(failed.text.starts_with("metric fixed scored site \"left\" at precision w4a8 as "));
+  }
+}
+
+TEST_CASE("input that no metric can use is refused") {
+  Fixture f;
+  const Fixed metric(all_scores());
+  const auto text = [&] { return failure([&] { (void)metric.measure(f.input()); }).text; };
+  f.precisions = {k8, {8, 5}};
+  CHECK(text() == "site \"stem\" has no input range at 5 bits: calibrate with this width among the precisions");
+  f.precisions = {k16, k8};
+  CHECK(text().starts_with("metric fixed: precision 16 is the baseline"));
+  f.precisions = {};
+  CHECK(text().starts_with("metric fixed: no precisions to score"));
+  f.precisions = {k8};
+  f.model.sites.clear();
+  CHECK(text().starts_with("metric fixed: the model has no sites"));
+}
