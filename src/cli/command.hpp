@@ -95,6 +95,14 @@ class Watch {
   std::unique_ptr<State> state_;
 };
 
+/// "error, noise": the keys of a registry's map.
+template <class Map>
+std::string names(const Map& map) {
+  std::string text;
+  for (const auto& [name, unused] : map) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 void print_json(std::ostream& out, const nlohmann::json& json);
 
 }  // namespace halftone::cli

@@ -184,17 +184,17 @@ void add_data(CLI::App& command, Arguments& arguments) {
       ->type_name("DATA|SHARE");
 }
 
-void add_goal(CLI::App& command, Arguments& arguments) {
+void add_goal(CLI::App& command, const Registry& registry, Arguments& arguments) {
   const auto add = [&command](const char* name, std::string& value, const char* type, const std::string& description) {
     command.add_option(name, value, description)->capture_default_str()->type_name(type);
   };
-  add("--task", arguments.task, "NAME", "what is scored: top1 or top5");
+  add("--task", arguments.task, "NAME", "what is scored: " + names(registry.tasks));
   add("--keep", arguments.keep, "SHARE", "how much of the 16-bit score to keep");
   add("--precisions", arguments.precisions, "LIST", "to choose from: 16, 2 to 8, w4a8");
   add("--latency", arguments.latency, "MODEL", "roofline:DEVICE, table:FILE or size");
   add_count(command, "--batch", arguments.batch, 1, "samples that one latency is of");
-  add("--metric", arguments.metric, "NAME", "sensitivity that orders the sites");
-  add("--search", arguments.search, "NAME", "search strategy");
+  add("--metric", arguments.metric, "NAME", "sensitivity that orders the sites: " + names(registry.metrics));
+  add("--search", arguments.search, "NAME", "strategy: " + names(registry.searches));
 }
 
 }  // namespace
@@ -204,7 +204,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   CLI::App& command = *app.add_subcommand("quantize", "find the fastest precisions that keep enough of the score");
   add_model(command, arguments->model);
   add_data(command, *arguments);
-  add_goal(command, *arguments);
+  add_goal(command, context.registry, *arguments);
   add_ranges(command, arguments->ranges);
   add_count(command, "--eval-batch", arguments->eval_batch, 1, "samples run together; for speed and memory only");
   command.add_option("--out", arguments->out, "folder for plan.json, run.json and report.txt")

@@ -129,21 +129,23 @@ class Crew {
   std::vector<std::thread> threads_;
 };
 
+/// Tells the monitor how far the loop is and heeds its stop request; gives what it told.
+std::int64_t consult(const BatchLoop& loop, const Monitor& monitor, Schedule& schedule) {
+  const std::int64_t done = schedule.done();
+  monitor.report({.stage = loop.stage, .done = done, .total = loop.samples, .detail = loop.detail});
+  if (monitor.stopped()) schedule.stop();
+  return done;
+}
+
 /// The calling thread's share: batches while there are any, then waiting for the others.
 void lead(const BatchLoop& loop, const Monitor& monitor, Schedule& schedule, const BatchFn& work) {
-  const auto report = [&] {
-    const std::int64_t done = schedule.done();
-    monitor.report({.stage = loop.stage, .done = done, .total = loop.samples, .detail = loop.detail});
-    if (monitor.stopped()) schedule.stop();
-    return done;
-  };
-  std::int64_t seen = report();
+  std::int64_t seen = 0;
   while (const auto batch = schedule.take()) {
     schedule.run(*batch, 0, work);
-    seen = report();
+    seen = consult(loop, monitor, schedule);
   }
-  while (schedule.wait(seen)) seen = report();
-  if (schedule.done() != seen) report();
+  while (schedule.wait(seen)) seen = consult(loop, monitor, schedule);
+  if (schedule.done() != seen) consult(loop, monitor, schedule);
 }
 
 }  // namespace
@@ -156,6 +158,7 @@ bool for_each_batch(const BatchLoop& loop, const Monitor& monitor, const BatchFn
   const at::NoGradGuard no_gradient;
   const OneOpenMpThread one_thread;
   Schedule schedule(loop);
+  consult(loop, monitor, schedule);  // before any thread starts: a stop asked for earlier does no work
   {
     Crew crew(schedule);
     for (std::size_t worker = 1; worker < loop.workers(); ++worker) crew.add(work);

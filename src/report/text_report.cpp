@@ -24,7 +24,7 @@ std::vector<Precision> scored_precisions(const RunResult& run) {
 std::string weight_shape(const Site& site) {
   std::string text;
   for (const auto size : site.weight_shape) text += (text.empty() ? "" : "x") + std::to_string(size);
-  return text;
+  return shortened(text, 14);
 }
 
 /// One row a site; what is not known has no column.
@@ -51,14 +51,14 @@ class SiteTable {
 
   [[nodiscard]] std::string legend() const {
     std::string text = "Sites in network order. MACs: share of the network's multiply-accumulates.";
-    if (!scored_.empty()) text += message(' ', run_.metric, ": sensitivity at that precision, lower is safer.");
+    if (!scored_.empty()) text += message(" at …: sensitivity there by ", run_.metric, ", lower is safer.");
     if (shows_savings()) text += " saves: share of the all-16 latency, modelled.";
     return wrapped(text) + '\n';
   }
 
   [[nodiscard]] TextTable::Row head() const {
     TextTable::Row head{"site", "kind", "weight", "MACs", "bits"};
-    for (const Precision precision : scored_) head.push_back(message(shortened(run_.metric, 12), ' ', precision));
+    for (const Precision precision : scored_) head.push_back(message("at ", precision));
     if (shows_savings()) head.push_back("saves");
     return head;
   }
@@ -73,7 +73,7 @@ class SiteTable {
     }
     if (shows_savings()) {
       row.push_back(percent(run_.site_saving[i] / run_.baseline.predicted_latency, 1));
-      row.push_back(bar(run_.site_saving[i] / most_saved_, 12));
+      row.push_back(bar(run_.site_saving[i] / most_saved_, scored_.size() < 3 ? 12 : 6));
     }
     return row;
   }

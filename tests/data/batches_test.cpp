@@ -89,6 +89,17 @@ TEST_CASE("a stop request ends the loop early and says so") {
   }
 }
 
+TEST_CASE("a stop asked for before the loop does no work") {
+  Monitor monitor;
+  monitor.should_stop = [] { return true; };
+  for (const int threads : {1, 4}) {
+    std::atomic<int> batches = 0;
+    CHECK_FALSE(for_each_batch({.samples = 9, .batch_size = 1, .threads = threads, .stage = "test"}, monitor,
+                               [&](const BatchRange&, std::size_t) { ++batches; }));
+    CHECK(batches == 0);
+  }
+}
+
 TEST_CASE("of several failures the one of the first batch reaches the caller") {
   for (const int threads : {1, 2, 4})
     for (int repeat = 0; repeat < 20; ++repeat) {

@@ -69,7 +69,8 @@ TEST_CASE("plan files have one line a site and the shortest digits that read bac
   CHECK(to_text(make_plan_file(std::vector{make_site("a\"b", SiteKind::Linear, 0, 1)}, Plan{{k8}},
                                Calibration{{ranges({0.1}, -1.0 / 3, 1e30)}}, "d")) ==
         "{\"version\": 1, \"model_digest\": \"d\", \"sites\": [\n"
-        "  {\"name\": \"a\\\"b\", \"kind\": \"linear\", \"precision\": \"8\", \"weight_range\": {\"4\": [0.1], \"8\": [0.1]}, "
+        "  {\"name\": \"a\\\"b\", \"kind\": \"linear\", \"precision\": \"8\", \"weight_range\": {\"4\": [0.1], \"8\": "
+        "[0.1]}, "
         "\"input_range\": {\"4\": [-1.3333333333333333, 4e+30], \"8\": [-2.6666666666666665, 8e+30]}}\n"
         "]}\n");
 }
@@ -108,7 +109,8 @@ TEST_CASE("a precision may be edited to any that has ranges") {
 
   const Failure f = failure([&] { apply_plan_file(edited("\"6\""), sites(), kDigest); });
   CHECK(f.code == Errc::BadFile);
-  CHECK_THAT(f.text, Contains("\"conv1\" is at precision 6") && Contains("weight_range has no 6-bit entry (it has: 4, 8)"));
+  CHECK_THAT(f.text,
+             Contains("\"conv1\" is at precision 6") && Contains("weight_range has no 6-bit entry (it has: 4, 8)"));
   CHECK_THAT(failure([&] { edited("8"); }).text,
              Contains("site \"conv1\".precision is 8: write it in quotes, as \"16\", \"8\", \"4\""));
   CHECK_THAT(failure([&] { edited("\"int8\""); }).text, Contains("\"int8\" is not known"));
@@ -145,7 +147,7 @@ TEST_CASE("a plan file with anything wrong is refused, naming file, site and fie
       {good, "{\"version\": 1, \"model_digest\": \"d\", \"sites\": []}", "sites is an array: an array of at least one"},
       {good, "{\"version\": 1, \"model_digest\": \"d\", \"sites\": [5]}", "sites[0] is 5: an object"},
       {good, std::string(100000, '['), "nested too deep"},
-      {good, "{\"version\": " + std::string(100000, '9') + "}", "version is "},
+      {good, "{\"version\": " + std::string(100000, '9') + "}", "not JSON: "},
       {"\"conv1\"", "\"" + std::string(100000, 'x') + "\", \"y\": 0", "xxx…\" has an unknown key \"y\""},
       {"\"conv1\"", "\"\xff\"", "not JSON: "},
   };
@@ -188,9 +190,11 @@ TEST_CASE("a plan is applied to the model it was made for, or not at all") {
   CHECK_THAT(refused([](PlanFile& f) { f.model_digest = "other"; }),
              Contains("another network (digest other, this model has 0123"));
   CHECK_THAT(refused([](PlanFile& f) { f.sites.pop_back(); }), Contains("site \"layer.b\" of the model is missing"));
-  CHECK_THAT(refused([](PlanFile& f) { f.sites[1].name = "layer.c"; }), Contains("site \"layer.c\" is not in the model"));
+  CHECK_THAT(refused([](PlanFile& f) { f.sites[1].name = "layer.c"; }),
+             Contains("site \"layer.c\" is not in the model"));
   CHECK_THAT(refused([](PlanFile& f) { f.sites[2] = f.sites[1]; }), Contains("site \"layer.a\" is listed twice"));
-  CHECK_THAT(refused([](PlanFile& f) { f.sites[0].kind = "linear"; }), Contains("is of kind linear, in the model it is conv"));
+  CHECK_THAT(refused([](PlanFile& f) { f.sites[0].kind = "linear"; }),
+             Contains("is of kind linear, in the model it is conv"));
   CHECK_THAT(refused([](PlanFile& f) { f.sites[1].ranges.weight.erase(4); }),
              Contains("site \"layer.a\" is at precision w4a8, but its weight_range has no 4-bit entry (it has: 8)"));
   CHECK_THAT(refused([](PlanFile& f) { f.sites[1].ranges.input.clear(); }),

@@ -20,7 +20,8 @@ TEST_CASE("run.json has the documented names") {
     CAPTURE(part);
     for (const char* name : {"score", "score_count", "samples", "damage", "interval", "latency_ms"})
       CHECK(run[part].contains(name));
-    for (const char* name : {"predicted", "measured", "spread", "engine", "threads", "batch", "model", "origin", "unit"})
+    for (const char* name :
+         {"predicted", "measured", "spread", "engine", "threads", "batch", "model", "origin", "unit"})
       CHECK(run[part]["latency_ms"].contains(name));
   }
   CHECK(run["result"]["score"] == 4589.0 / 4600);
@@ -75,15 +76,15 @@ TEST_CASE("what is not known is null in run.json") {
   run.sensitivity = {};
   run.steps.clear();
   run.site_saving.clear();
-  const json json = to_run_json(run);
-  CHECK(json["status"] == "stopped");
-  CHECK(json["report"].is_null());
-  CHECK(json["data"]["report"].is_null());
-  CHECK(json["baseline"]["score"].is_null());
-  CHECK(json["baseline"]["interval"].is_null());
-  CHECK(json["baseline"]["samples"] == 0);
-  CHECK(json["sensitivity"]["scores"].empty());
-  CHECK(json["evaluations"].empty());
+  const json written = to_run_json(run);
+  CHECK(written["status"] == "stopped");
+  CHECK(written["report"].is_null());
+  CHECK(written["data"]["report"].is_null());
+  CHECK(written["baseline"]["score"].is_null());
+  CHECK(written["baseline"]["interval"].is_null());
+  CHECK(written["baseline"]["samples"] == 0);
+  CHECK(written["sensitivity"]["scores"].empty());
+  CHECK(written["evaluations"].empty());
 }
 
 TEST_CASE("a run is written as a plan that can be applied, its figures and its report") {

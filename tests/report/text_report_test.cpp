@@ -1,0 +1,197 @@
+#include <algorithm>
+#include <sstream>
+
+#include "catch.hpp"
+#include "example_run.hpp"
+#include "report/text.hpp"
+
+using namespace halftone;
+using Catch::Contains;
+
+namespace {
+
+/// The text with every run of blanks as one space: for what may be wrapped anywhere.
+std::string flat(const std::string& text) {
+  std::istringstream words(text);
+  std::string word;
+  std::string result;
+  while (words >> word) result += (result.empty() ? "" : " ") + word;
+  return result;
+}
+
+std::string first_paragraph(const RunResult& run) {
+  const std::string text = text_report(run);
+  return flat(text.substr(0, text.find("\n\n")));
+}
+
+std::ptrdiff_t warnings(const RunResult& run) {
+  const std::string text = text_report(run);
+  std::ptrdiff_t count = 0;
+  for (auto at = text.find("\n! "); at != std::string::npos; at = text.find("\n! ", at + 1)) ++count;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("the report starts with what came out") {
+  CHECK(first_paragraph(example_run()) ==
+        "Met: 1 of 3 sites at 4 bits, 2 at 8 bits; keeps 99.93 % of the accuracy, 99.9 % asked for (4,589 correct, "
+        "4,592 at 16 bits; 95 % interval 99.88 to 99.98 %).");
+}
+
+TEST_CASE("the report's first words say how the run ended") {
+  RunResult run = example_run();
+  run.status = RunStatus::Missed;
+  CHECK_THAT(first_paragraph(run),
+             Catch::StartsWith("Missed, no plan keeps enough. The best found: 1 of 3 sites at 4"));
+  run.status = RunStatus::Stopped;
+  CHECK_THAT(first_paragraph(run), Catch::StartsWith("Stopped on request. The best plan so far: 1 of 3 sites at 4"));
+  run.plan = Plan::uniform(3, k8);
+  CHECK_THAT(first_paragraph(run), Contains("all 3 sites at 8 bits; keeps"));
+  run.plan = Plan::uniform(3, k16);
+  CHECK_THAT(first_paragraph(run), Contains("all 3 sites at 16 bits, the baseline itself"));
+  run.baseline.evaluation = run.result.evaluation = {};
+  CHECK_THAT(first_paragraph(run), Catch::StartsWith("Stopped on request before the 16-bit baseline was scored"));
+}
+
+TEST_CASE("shares have a decimal more than was asked for") {
+  RunResult run = example_run();
+  run.keep = 0.9999;
+  CHECK_THAT(first_paragraph(run), Contains("keeps 99.935 % of the accuracy, 99.99 % asked for"));
+  run.keep = 0.99;
+  CHECK_THAT(first_paragraph(run), Contains("keeps 99.93 % of the accuracy, 99 % asked for"));
+}
+
+TEST_CASE("latency is labelled as modelled and compared with all-16") {
+  const std::string text = text_report(example_run());
+  CHECK_THAT(text, Contains("Latency, modelled, not measured: roofline of a100 at batch 1 (a datasheet):\n"));
+  CHECK_THAT(flat(text), Contains("all at 16 bits 1 ms 0.0 %") && Contains("all at 8 bits 0.7 ms -30.0 %") &&
+                             Contains("all at 4 bits 0.4 ms -60.0 %") && Contains("plan 0.5 ms -50.0 %"));
+}
+
+TEST_CASE("weights are counted at the precisions of the plan") {
+  CHECK_THAT(text_report(example_run()), Contains("Weights: 2.5 KiB in the plan, 6.0 KiB at 16 bits (-58.3 %)."));
+}
+
+TEST_CASE("the report has a row for every site in network order") {
+  const std::string text = flat(text_report(example_run()));
+  const auto first = text.find("conv1 conv 4x3x3x3 33.3 % 8 0.001 0.02 10.0 % ####");
+  const auto second = text.find("layer1.0.conv2 conv 4x3x3x3 33.3 % 4 0.002 0.01 30.0 % ############");
+  const auto third = text.find("fc linear 4x3x3x3 33.3 % 8 0.003 0.03 10.0 % ####");
+  CHECK(first < second);
+  CHECK(second < third);
+  CHECK(third != std::string::npos);
+}
+
+TEST_CASE("the report tells the story of the search") {
+  const std::string text = flat(text_report(example_run()));
+  CHECK_THAT(text, Contains("Search (bisection on the order by error): 3 plans evaluated"));
+  CHECK_THAT(text, Contains("1 99.98 % 0.001 pass all 3 sites: next"));
+  CHECK_THAT(text, Contains("2 98.00 % 0.092 fail 2 lose too much: try 1"));
+}
+
+TEST_CASE("a run without flaws has no warnings") { CHECK(warnings(example_run()) == 0); }
+
+TEST_CASE("a missing report part is warned of") {
+  RunResult run = example_run();
+  run.report_data.reset();
+  run.result.report.reset();
+  run.baseline.report.reset();
+  CHECK(warnings(run) == 1);
+  CHECK_THAT(flat(text_report(run)),
+             Contains("! There is no report part: the validation data chose the plan and also scores"));
+}
+
+TEST_CASE("data parts that are the same samples are warned of") {
+  RunResult run = example_run();
+  run.calibration_data.digest = run.validation_data.digest;
+  CHECK(warnings(run) == 1);
+  CHECK_THAT(text_report(run), Contains("! Calibration and validation data are the same samples"));
+  run = example_run();
+  run.report_data->digest = run.validation_data.digest;
+  CHECK(warnings(run) == 1);
+  CHECK_THAT(text_report(run), Contains("! The report part is the validation data"));
+}
+
+TEST_CASE("a target of less than one sample is warned of") {
+  RunResult run = example_run();
+  run.keep = 0.9999;
+  run.result.report = run.baseline.report;
+  CHECK(warnings(run) == 1);
+  CHECK_THAT(flat(text_report(run)),
+             Contains("! The data cannot resolve 99.99 %: of 4,592 correct answers the plan may "
+                      "lose 0.46, less than one"));
+  run.keep = 1 - 1.01 / 4592;  // one sample and a bit, and an interval just wide enough to be named
+  run.result.evaluation.interval = {0.9999, 1.0001};
+  CHECK(warnings(run) == 0);
+}
+
+TEST_CASE("an interval much wider than the loss allowed is warned of") {
+  RunResult run = example_run();
+  run.result.evaluation = example_evaluation(4589, 0.0019);
+  CHECK(warnings(run) == 0);
+  run.result.evaluation = example_evaluation(4589, 0.003);
+  CHECK(warnings(run) == 1);
+  CHECK_THAT(flat(text_report(run)),
+             Contains("! The data hardly resolves 99.9 %: the score kept is known to +-0.30 %, the "
+                      "loss allowed is 0.10 %. About 50,000 samples would make them equal; there "
+                      "are 4,600."));
+}
+
+TEST_CASE("a report part that keeps less than was asked for is warned of") {
+  RunResult run = example_run();
+  run.result.report = example_evaluation(4580, 0.004);
+  CHECK(warnings(run) == 1);
+  CHECK_THAT(flat(text_report(run)),
+             Contains("! On the report part, which chose nothing, the plan keeps 99.74 %, less than "
+                      "99.9 %; its 95 % interval includes what was asked for"));
+  run.result.report = example_evaluation(4580, 0.001);
+  CHECK(warnings(run) == 1);
+  CHECK_THAT(flat(text_report(run)), Contains("less than 99.9 %: expect it to miss the target on new data"));
+}
+
+TEST_CASE("no line of a report is wider than 100 columns, whatever the names") {
+  RunResult run = example_run();
+  run.sites[1].name = std::string(300, 'x') + ".conv2";
+  run.metric = "a metric of a long name";
+  run.sites[1].weight_shape = {1024, 1024, 3, 3, 3, 3, 3};
+  run.precisions = {k16, k8, kW4A8, k4};
+  for (auto& scores : run.sensitivity.scores) scores[kW4A8] = 1.234567e-12;
+  run.steps[0].decision =
+      "a decision that needs many more words than most of them do, so that it has to be broken into "
+      "several lines, and then some";
+  run.validation_data.name = "cifar10:a folder/" + std::string(60, 'y') + " [0:4600] less 20% (by class, seed 0)";
+  std::istringstream lines(text_report(run));
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(internal::columns(line) <= 100);
+    CHECK_FALSE(line.ends_with(' '));
+  }
+}
+
+TEST_CASE("a report is the same whenever it is made") {
+  CHECK(text_report(example_run()) == text_report(example_run()));
+  CHECK_THAT(text_report(example_run()), Catch::StartsWith(text_summary(example_run())));
+}
+
+TEST_CASE("a run that was stopped before anything was known can be reported") {
+  RunResult run = example_run();
+  run.status = RunStatus::Stopped;
+  run.plan = Plan::uniform(3, k16);
+  run.float_score = run.baseline.evaluation = run.result.evaluation = {};
+  run.baseline.report.reset();
+  run.result.report.reset();
+  run.calibration = {};
+  run.sensitivity = {};
+  run.steps.clear();
+  run.site_saving.clear();
+  run.uniform_latency.clear();
+  run.seconds.clear();
+  CHECK_THAT(text_report(run), Contains("no plan was evaluated"));
+}
+
+TEST_CASE("tasks other than top-k are reported without percent signs") {
+  RunResult run = example_run();
+  run.task = "spearman";
+  CHECK_THAT(first_paragraph(run), Contains("of the spearman score") && Contains("(4589 sum, 4592 at 16 bits"));
+}

@@ -1,3 +1,4 @@
+#include <halftone/cli/run.hpp>
 #include <halftone/core/plan.hpp>
 #include <halftone/graph/model.hpp>
 #include <halftone/version.hpp>
@@ -7,5 +8,6 @@ int main() {
   std::cout << "Halftone " << HALFTONE_VERSION << '\n';
   const auto plan = halftone::Plan::uniform(2, halftone::k8);
   const auto fingerprint = halftone::digest(halftone::Model{});
-  return to_string(plan) == "8 8" && fingerprint.size() == 32 ? 0 : 1;
+  if (to_string(plan) != "8 8" || fingerprint.size() != 32) return 1;
+  return halftone::cli::run(halftone::default_registry(), {"models"}, std::cout, std::cerr);
 }
