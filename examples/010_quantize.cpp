@@ -1,9 +1,8 @@
 // The main job: a trained network in, the precision of every layer out.
-#include "halftone/quantize.hpp"
-
 #include <iostream>
 
 #include "halftone/models/architecture.hpp"
+#include "halftone/quantize.hpp"
 
 int main(int argc, char** argv) {
   const std::string assets = argc > 1 ? argv[1] : "assets";

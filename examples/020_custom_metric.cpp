@@ -14,10 +14,11 @@ int main(int argc, char** argv) {
 
   // [readme]
   // Lower is safer: what quantization does to the weight, as a share of the weight itself.
-  const std::shared_ptr<const halftone::SensitivityMetric> metric = halftone::make_metric("relative_weight_error", [](const halftone::SiteView& view) {
-    const at::Tensor error = view.quantized_weight - view.weight;
-    return (error.square().sum() / view.weight.square().sum()).item<double>();
-  });
+  const std::shared_ptr<const halftone::SensitivityMetric> metric =
+      halftone::make_metric("relative_weight_error", [](const halftone::SiteView& view) {
+        const at::Tensor error = view.quantized_weight - view.weight;
+        return (error.square().sum() / view.weight.square().sum()).item<double>();
+      });
   // [readme]
 
   const halftone::QuantizeParts parts{.metric = metric};

@@ -67,6 +67,7 @@ class Run {
     result_.latency_model = parts_.latency->name();
     result_.latency_origin = parts_.latency->origin();
     result_.latency_unit = parts_.latency->unit();
+    result_.latency_batch = parts_.latency->batch();
     result_.calibration_data = describe(data_.calibration);
     result_.validation_data = describe(data_.validation);
     if (data_.report != nullptr) result_.report_data = describe(*data_.report);
@@ -84,7 +85,8 @@ class Run {
       const char* name;
       std::chrono::steady_clock::time_point start;
       ~Record() {
-        result.seconds.emplace_back(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        result.seconds.emplace_back(name,
+                                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
       }
     } record{result_, name, start};
     stage();
@@ -93,6 +95,10 @@ class Run {
   [[nodiscard]] double latency(const Plan& plan) const { return parts_.latency->estimate(model_.sites, plan); }
 
   void finish_with(const Plan& plan, RunStatus status, const Evaluation& evaluation) {
+    const Plan baseline = Plan::uniform(plan.size(), k16);
+    result_.site_saving.clear();
+    for (std::size_t site = 0; site < plan.size(); ++site)
+      result_.site_saving.push_back(parts_.latency->gain(model_.sites, baseline, site, plan[site]));
     result_.status = status;
     result_.plan = plan;
     result_.result.evaluation = evaluation;
@@ -106,6 +112,7 @@ class Run {
                                      .batch_size = options_.batch_size,
                                      .threads = options_.threads},
                                     monitor_);
+    if (result_.calibration.sites.empty()) throw Stopped();
     ++result_.forward_passes;
   }
 
@@ -204,8 +211,9 @@ RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeO
                    const QuantizeParts& parts, const Monitor& monitor) {
   require_valid("options", validate(options));
   if (model.sites.empty())
-    throw Error(Errc::InvalidArgument, "the model has no sites: call prepare(model) after capture; a network without "
-                                       "convolutions or linear layers has nothing to quantize");
+    throw Error(Errc::InvalidArgument,
+                "the model has no sites: call prepare(model) after capture; a network without "
+                "convolutions or linear layers has nothing to quantize");
   return Run(model, data, options, parts, monitor).run();
 }
 

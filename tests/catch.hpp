@@ -1,6 +1,7 @@
 #pragma once
 
-// The one place that knows where Catch2 lives. LibTorch defines a CHECK of its own, which aborts: it has to come first and go.
+// The one place that knows where Catch2 lives. LibTorch defines a CHECK of its own, which aborts: it has to come first
+// and go.
 #if __has_include(<c10/util/Logging.h>)
 #include <c10/util/Logging.h>
 #undef CHECK

@@ -1,5 +1,5 @@
-// What simulating a precision costs: time of a quantized pass relative to the float pass, its floor, and of the fake quantizer
-// relative to LibTorch's own. Variants take turns; the minimum of the rounds counts. One thread.
+// What simulating a precision costs: time of a quantized pass relative to the float pass, its floor, and of the fake
+// quantizer relative to LibTorch's own. Variants take turns; the minimum of the rounds counts. One thread.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>

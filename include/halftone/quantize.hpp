@@ -45,8 +45,8 @@ std::vector<std::string> validate(const QuantizeOptions& options);
 
 /// Finds the precision of every site: calibrates, scores sensitivities, searches, and scores the plan once more on the
 /// report part. The plan returned was itself evaluated and passed, or is the baseline. `model` must be prepared. A stop
-/// request returns the best plan so far: all-16, with no samples scored, where the baseline was not reached. Cost in forward
-/// passes: one over the calibration data, two over the validation data, one more per evaluated plan.
+/// request returns the best plan so far: all-16, with no samples scored, where the baseline was not reached. Cost in
+/// forward passes: one over the calibration data, two over the validation data, one more per evaluated plan.
 RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options = {},
                    const QuantizeParts& parts = {}, const Monitor& monitor = {});
 

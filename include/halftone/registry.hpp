@@ -24,7 +24,8 @@ struct Registry {
   Makers<SearchStrategy> searches;
   Makers<Task> tasks;
   /// By the word before the colon; called with what stands behind it ("a100" in "roofline:a100") and the batch size.
-  std::map<std::string, std::function<std::shared_ptr<const LatencyModel>(const std::string& argument, std::int64_t batch)>>
+  std::map<std::string,
+           std::function<std::shared_ptr<const LatencyModel>(const std::string& argument, std::int64_t batch)>>
       latencies;
 
   /// Each throws `NotFound` with the names that exist.

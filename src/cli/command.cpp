@@ -65,7 +65,13 @@ void add_count(CLI::App& command, const std::string& name, std::int64_t& count, 
 
 void add_common(CLI::App& command, CommonOptions& options) {
   add_count(command, "--threads", options.threads, 0, "0: one per core");
-  command.add_option("--seed", options.seed, "for all that is drawn at random")->capture_default_str()->type_name("N");
+  // CLI11 reads -1 as a very large number.
+  const CLI::Validator not_negative(
+      [](std::string& text) { return text.starts_with('-') ? "at least 0 is needed" : ""; }, "");
+  command.add_option("--seed", options.seed, "for all that is drawn at random")
+      ->check(not_negative)
+      ->capture_default_str()
+      ->type_name("N");
   command.add_flag("--json", options.json, "the result as one JSON object on standard output");
   command.add_flag("--quiet", options.quiet, "show no progress");
 }

@@ -23,7 +23,7 @@ struct Arguments {
   RangeChoice ranges;
   std::string data;
   std::string plan;
-  std::string uniform = "16";
+  std::string uniform;
   std::string calibrate;
   std::string task = "top1";
   std::int64_t eval_batch = 16;
@@ -47,10 +47,12 @@ Request check(const Registry& registry, const Arguments& arguments) {
                                 .batch_size = arguments.eval_batch,
                                 .threads = thread_count(arguments.common)},
                   .task = registry.task(arguments.task)};
+  if (!arguments.plan.empty() && !arguments.uniform.empty())
+    throw Error(Errc::InvalidArgument, "--plan and --uniform are both given: one network is scored at a time");
   if (!arguments.plan.empty()) {
     request.file = read_plan_file(arguments.plan);
   } else if (arguments.uniform != "float") {
-    request.uniform = parse_precision(arguments.uniform);
+    request.uniform = parse_precision(arguments.uniform.empty() ? "16" : arguments.uniform);
     if (needs_ranges(*request.uniform) && arguments.calibrate.empty())
       throw Error(Errc::InvalidArgument, message("--uniform ", arguments.uniform,
                                                  " needs ranges to quantize to: give --calibrate DATA, 250 to "
@@ -170,17 +172,16 @@ void add_evaluate(CLI::App& app, const Context& context, Action& action) {
   CLI::App& command = *app.add_subcommand("evaluate", "score a network: float, all at 16 bits, and as asked");
   add_model(command, arguments->model);
   command.add_option("--data", arguments->data, "samples to score")->required()->type_name("DATA");
-  CLI::Option* plan =
-      command.add_option("--plan", arguments->plan, "plan.json of `halftone quantize`")->type_name("FILE");
-  command.add_option("--uniform", arguments->uniform, "all sites alike: float, 16, 2 to 8, w4a8")
-      ->capture_default_str()
-      ->type_name("PRECISION")
-      ->excludes(plan);
+  command.add_option("--plan", arguments->plan, "plan.json of `halftone quantize`")->type_name("FILE");
+  command
+      .add_option("--uniform", arguments->uniform,
+                  "all sites alike: float, 16, 2 to 8, w4a8; 16 where neither\nthis nor --plan is given")
+      ->type_name("PRECISION");
   command
       .add_option("--calibrate", arguments->calibrate,
                   "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan")
       ->type_name("DATA");
-  command.add_option("--task", arguments->task, "what is scored: top1 or top5")
+  command.add_option("--task", arguments->task, "what is scored: " + names(context.registry.tasks))
       ->capture_default_str()
       ->type_name("NAME");
   add_ranges(command, arguments->ranges);
@@ -188,7 +189,8 @@ void add_evaluate(CLI::App& app, const Context& context, Action& action) {
   add_common(command, arguments->common);
   command.footer(
       "Examples:\n"
-      "  halftone evaluate cifar_resnet20:weights.safetensors --data cifar10:test.bin --plan result/plan.json\n"
+      "  halftone evaluate cifar_resnet20:weights.safetensors --data cifar10:test.bin \\\n"
+      "    --plan result/plan.json\n"
       "  halftone evaluate cifar_resnet20:weights.safetensors --data cifar10:test.bin --uniform 8 \\\n"
       "    --calibrate cifar10:train.bin[0:500]");
   command.callback(

@@ -146,11 +146,6 @@ RunResult work(const Context& context, const Arguments& arguments, const Request
   RunResult result = quantize(loaded.model, {*data.calibration, *data.validation, data.report.get()}, request.options,
                               request.parts, watch.monitor());
   result.model = arguments.model.spec;
-  // A table's latencies are of the batch that it states.
-  if (!arguments.latency.starts_with("table:")) result.latency_batch = arguments.batch;
-  const Plan baseline = Plan::uniform(result.plan.size(), k16);
-  for (std::size_t site = 0; site < result.plan.size(); ++site)
-    result.site_saving.push_back(request.parts.latency->gain(result.sites, baseline, site, result.plan[site]));
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include "cli/command.hpp"
 #include "halftone/core/error.hpp"
 #include "report/text.hpp"
+#include "report/text_summary.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -64,7 +65,7 @@ std::vector<std::int64_t> sizes(const Shape& shape) {
 /// "16x32x32" of one sample, without the batch dimension.
 std::string shape_text(const std::vector<std::int64_t>& shape, std::size_t from) {
   std::string text;
-  for (std::size_t i = from; i < shape.size(); ++i) text += (i > from ? "x" : "") + std::to_string(shape[i]);
+  for (std::size_t i = from; i < shape.size(); ++i) text += message(i > from ? "x" : "", shape[i]);
   return text;
 }
 
@@ -89,12 +90,11 @@ void print_text(const Scan& scan, std::ostream& out) {
   TextTable latencies({Align::Left, Align::Right, Align::Right, Align::Left});
   for (const Precision precision : scan.precisions) {
     const auto cost = scan.estimate(precision);
-    const std::string name = message("all at ", precision);
+    const std::string name = message("all at ", in_words(precision));
     if (!cost) {
       latencies.add({name, "no figure", "", ""});
     } else {
-      latencies.add({name, significant(*cost) + ' ' + scan.latency.unit(),
-                     baseline ? (*cost > *baseline ? "+" : "") + percent(*cost / *baseline - 1, 1) : "",
+      latencies.add({name, significant(*cost) + ' ' + scan.latency.unit(), baseline ? change(*baseline, *cost) : "",
                      baseline ? bar(*cost / *baseline, 40) : ""});
     }
   }

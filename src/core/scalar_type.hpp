@@ -10,16 +10,26 @@ namespace halftone::internal {
 
 constexpr c10::ScalarType to_scalar_type(DType dtype) {
   switch (dtype) {
-    case DType::Bool: return c10::kBool;
-    case DType::UInt8: return c10::kByte;
-    case DType::Int8: return c10::kChar;
-    case DType::Int16: return c10::kShort;
-    case DType::Int32: return c10::kInt;
-    case DType::Int64: return c10::kLong;
-    case DType::Float16: return c10::kHalf;
-    case DType::BFloat16: return c10::kBFloat16;
-    case DType::Float32: return c10::kFloat;
-    case DType::Float64: return c10::kDouble;
+    case DType::Bool:
+      return c10::kBool;
+    case DType::UInt8:
+      return c10::kByte;
+    case DType::Int8:
+      return c10::kChar;
+    case DType::Int16:
+      return c10::kShort;
+    case DType::Int32:
+      return c10::kInt;
+    case DType::Int64:
+      return c10::kLong;
+    case DType::Float16:
+      return c10::kHalf;
+    case DType::BFloat16:
+      return c10::kBFloat16;
+    case DType::Float32:
+      return c10::kFloat;
+    case DType::Float64:
+      return c10::kDouble;
   }
   return c10::ScalarType::Undefined;
 }

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <map>
 
-#include "graph/recorder.hpp"
 #include "core/scalar_type.hpp"
+#include "graph/recorder.hpp"
 #include "halftone/graph/interpreter.hpp"
 #include "halftone/graph/passes.hpp"
 
@@ -62,7 +62,8 @@ Recording record(const ForwardFn& forward, const std::vector<NamedTensor>& param
   recorder.record(forward, inputs);
   std::map<const void*, std::size_t> numbers;
   std::vector<std::size_t> storages;
-  for (const void* storage : recorder.storages()) storages.push_back(numbers.emplace(storage, numbers.size()).first->second);
+  for (const void* storage : recorder.storages())
+    storages.push_back(numbers.emplace(storage, numbers.size()).first->second);
   return {recorder.take_model(), std::move(storages)};
 }
 
@@ -76,8 +77,8 @@ std::optional<c10::OperatorHandle> functional_form(const Node& node) {
   return op;
 }
 
-/// Whether an in-place node may become functional: the value it writes owns its memory, all tensors have its element type,
-/// and nothing later reads that memory under an older name.
+/// Whether an in-place node may become functional: the value it writes owns its memory, all tensors have its element
+/// type, and nothing later reads that memory under an older name.
 bool may_become_functional(const Recording& recording, std::size_t index) {
   const Graph& graph = recording.model.graph;
   const Node& node = graph.nodes[index];
@@ -98,7 +99,8 @@ bool may_become_functional(const Recording& recording, std::size_t index) {
   return std::none_of(graph.outputs.begin(), graph.outputs.end(), reads_memory);
 }
 
-/// Turns in-place operators into functional ones where that is safe; after a chain of them the newest name owns the memory.
+/// Turns in-place operators into functional ones where that is safe; after a chain of them the newest name owns the
+/// memory.
 void make_functional(Recording& recording) {
   Graph& graph = recording.model.graph;
   std::size_t fresh = recording.storages.size();
@@ -121,7 +123,8 @@ void refuse_input_writes(const Recording& recording) {
     const auto* written = node.arguments.empty() ? nullptr : std::get_if<ValueRef>(&node.arguments[0]);
     if (!node.op.ends_with('_') || node.op.ends_with("__") || written == nullptr) continue;
     for (const auto input : graph.inputs)
-      if (recording.storages[static_cast<std::size_t>(input)] == recording.storages[static_cast<std::size_t>(written->id)])
+      if (recording.storages[static_cast<std::size_t>(input)] ==
+          recording.storages[static_cast<std::size_t>(written->id)])
         throw Error(Errc::Unsupported, message("cannot capture ", node.op, " (", describe_place(graph, i),
                                                "): it writes to the network's input in place; write to a copy"));
   }
@@ -144,11 +147,12 @@ class Merger {
  private:
   [[noreturn]] void refuse(const std::string& why) const {
     const bool inside = node_ < a_.graph.nodes.size();
-    throw Error(Errc::Unsupported,
-                message("cannot capture ", inside ? a_.graph.nodes[node_].op : std::string("the network"), " (",
-                        describe_place(a_.graph, node_), "): ", why, " (seen at batch ", kFirstBatch, " and ",
-                        kSecondBatch, "). Where the network runs at one batch size only, set "
-                        "CaptureOptions::dynamic_batch to false"));
+    throw Error(
+        Errc::Unsupported,
+        message("cannot capture ", inside ? a_.graph.nodes[node_].op : std::string("the network"), " (",
+                describe_place(a_.graph, node_), "): ", why, " (seen at batch ", kFirstBatch, " and ", kSecondBatch,
+                "). Where the network runs at one batch size only, set "
+                "CaptureOptions::dynamic_batch to false"));
   }
 
   void merge(BatchInt& a, BatchInt b) const {
@@ -171,9 +175,12 @@ class Merger {
       Argument& x = a.arguments[i];
       const Argument& y = b.arguments[i];
       if (x.index() != y.index()) refuse("an argument changes its type with the batch size");
-      if (auto* number = std::get_if<BatchInt>(&x)) merge(*number, std::get<BatchInt>(y));
-      else if (auto* numbers = std::get_if<std::vector<BatchInt>>(&x)) merge(*numbers, std::get<std::vector<BatchInt>>(y));
-      else if (x != y) refuse("an argument depends on the batch size");
+      if (auto* number = std::get_if<BatchInt>(&x))
+        merge(*number, std::get<BatchInt>(y));
+      else if (auto* numbers = std::get_if<std::vector<BatchInt>>(&x))
+        merge(*numbers, std::get<std::vector<BatchInt>>(y));
+      else if (x != y)
+        refuse("an argument depends on the batch size");
     }
     for (std::size_t i = 0; i < a.outputs.size(); ++i)
       if (a.outputs[i].ids != b.outputs[i].ids) refuse("the number of results depends on the batch size");
@@ -207,10 +214,11 @@ void check_replay(const Model& model, const ForwardFn& forward, const std::vecto
   const auto actual = Interpreter(model).run(inputs);
   for (std::size_t i = 0; i < expected.size(); ++i)
     if (!same_bits(expected[i], actual[i]))
-      throw Error(Errc::Unsupported, message("the captured graph does not reproduce output ", i, " of the network at batch ",
-                                             inputs[0].dim() > 0 ? inputs[0].size(0) : 1,
-                                             ": it does something that its operators do not show, such as arithmetic on "
-                                             "tensor content outside LibTorch, or keeps state between calls"));
+      throw Error(Errc::Unsupported,
+                  message("the captured graph does not reproduce output ", i, " of the network at batch ",
+                          inputs[0].dim() > 0 ? inputs[0].size(0) : 1,
+                          ": it does something that its operators do not show, such as arithmetic on "
+                          "tensor content outside LibTorch, or keeps state between calls"));
 }
 
 void check_inputs(const std::vector<at::Tensor>& inputs) {

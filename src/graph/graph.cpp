@@ -12,6 +12,8 @@ template <class... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
 };
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
 
 std::string value_name(const Graph& graph, ValueId id) {
   const auto& name = graph.values[static_cast<std::size_t>(id)].name;

@@ -109,13 +109,15 @@ struct Interpreter::Program {
     const Graph& graph = model.graph;
     std::vector<std::ptrdiff_t> last(graph.values.size(), -1);
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-      for (const auto id : read_values(graph.nodes[i])) last[static_cast<std::size_t>(id)] = static_cast<std::ptrdiff_t>(i);
+      for (const auto id : read_values(graph.nodes[i]))
+        last[static_cast<std::size_t>(id)] = static_cast<std::ptrdiff_t>(i);
       for (const auto& output : graph.nodes[i].outputs)
         for (const auto id : output.ids) last[static_cast<std::size_t>(id)] = static_cast<std::ptrdiff_t>(i);
     }
     for (const auto id : graph.outputs) last[static_cast<std::size_t>(id)] = -1;
     for (std::size_t id = 0; id < last.size(); ++id)
-      if (last[id] >= 0 && graph.values[id].kind != ValueKind::Parameter && graph.values[id].kind != ValueKind::Constant)
+      if (last[id] >= 0 && graph.values[id].kind != ValueKind::Parameter &&
+          graph.values[id].kind != ValueKind::Constant)
         steps[static_cast<std::size_t>(last[id])].last_uses.push_back(static_cast<ValueId>(id));
   }
 
@@ -160,9 +162,12 @@ class Frame {
 
   c10::IValue argument(const Slot& slot) const {
     switch (slot.kind) {
-      case Slot::Kind::Constant: return slot.constant;
-      case Slot::Kind::Tensor: return (*this)[*slot.ids[0]];
-      case Slot::Kind::Int: return slot.ints[0].at(batch_);
+      case Slot::Kind::Constant:
+        return slot.constant;
+      case Slot::Kind::Tensor:
+        return (*this)[*slot.ids[0]];
+      case Slot::Kind::Int:
+        return slot.ints[0].at(batch_);
       case Slot::Kind::IntList: {
         c10::List<std::int64_t> list;
         for (const auto number : slot.ints) list.push_back(number.at(batch_));

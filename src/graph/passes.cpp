@@ -75,8 +75,8 @@ std::optional<std::vector<BatchInt>> named_padding(const std::string& name, cons
 std::optional<std::vector<Argument>> convolution_arguments(const Graph& graph, const Node& node) {
   const auto& a = node.arguments;
   const bool plain = node.op == "aten::conv1d" || node.op == "aten::conv2d" || node.op == "aten::conv3d";
-  const bool transposed = node.op == "aten::conv_transpose1d" || node.op == "aten::conv_transpose2d" ||
-                          node.op == "aten::conv_transpose3d";
+  const bool transposed =
+      node.op == "aten::conv_transpose1d" || node.op == "aten::conv_transpose2d" || node.op == "aten::conv_transpose3d";
   if (node.op == "aten::_convolution") return std::vector<Argument>(a.begin(), a.begin() + 9);
   if (!plain && !transposed) return std::nullopt;
   const auto input = tensor_argument(node, 0);
@@ -126,8 +126,8 @@ class LinearMaker {
     return false;
   }
 
-  /// The parameter [out, in] behind the right operand [in, out] of a product: what a transposition reads, or a transposed
-  /// copy.
+  /// The parameter [out, in] behind the right operand [in, out] of a product: what a transposition reads, or a
+  /// transposed copy.
   std::optional<ValueId> weight_of(ValueId right) {
     const Value& value = value_at(model_.graph, right);
     if (value.shape.size() != 2) return std::nullopt;
@@ -295,8 +295,8 @@ Model fold_batch_norm(Model model) {
     std::vector<std::int64_t> along(static_cast<std::size_t>(weight.dim()), 1);
     along[static_cast<std::size_t>(fold->channel_axis)] = -1;
     const auto dtype = model.tensors[static_cast<std::size_t>(fold->weight)].scalar_type();
-    const ValueId new_weight = add_parameter(model, weight_value.name, (weight * factor.view(along)).to(dtype),
-                                             weight_value.dtype);
+    const ValueId new_weight =
+        add_parameter(model, weight_value.name, (weight * factor.view(along)).to(dtype), weight_value.dtype);
     const ValueId new_bias =
         add_parameter(model, sibling_name(weight_value.name, "bias"), bias.to(dtype), weight_value.dtype);
     // Readers of the norm read the site instead; the norm dies.

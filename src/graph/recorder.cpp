@@ -24,10 +24,20 @@ auto last(c10::ArrayRef<c10::IValue> values, const Elements& elements) {
 
 /// Operators that answer questions about a tensor's form, not its content.
 bool is_metadata_query(const std::string& op) {
-  static constexpr std::array kQueries{"aten::size",   "aten::sym_size",       "aten::stride",        "aten::sym_stride",
-                                       "aten::numel",  "aten::sym_numel",      "aten::dim",           "aten::result_type",
-                                       "aten::is_floating_point", "aten::is_complex", "aten::is_same_size",
-                                       "aten::is_contiguous",     "aten::storage_offset", "aten::sym_storage_offset"};
+  static constexpr std::array kQueries{"aten::size",
+                                       "aten::sym_size",
+                                       "aten::stride",
+                                       "aten::sym_stride",
+                                       "aten::numel",
+                                       "aten::sym_numel",
+                                       "aten::dim",
+                                       "aten::result_type",
+                                       "aten::is_floating_point",
+                                       "aten::is_complex",
+                                       "aten::is_same_size",
+                                       "aten::is_contiguous",
+                                       "aten::storage_offset",
+                                       "aten::sym_storage_offset"};
   return std::find(kQueries.begin(), kQueries.end(), op) != kQueries.end();
 }
 
@@ -73,9 +83,10 @@ Recorder::Recorder(const std::vector<NamedTensor>& parameters, const std::vector
 }
 
 std::vector<at::Tensor> Recorder::record(const ForwardFn& forward, const std::vector<at::Tensor>& inputs) {
-  const auto handle = at::addThreadLocalCallback(
-      at::RecordFunctionCallback(&on_start, &on_end).needsInputs(true).needsOutputs(true).scopes(
-          {at::RecordScope::FUNCTION}));
+  const auto handle = at::addThreadLocalCallback(at::RecordFunctionCallback(&on_start, &on_end)
+                                                     .needsInputs(true)
+                                                     .needsOutputs(true)
+                                                     .scopes({at::RecordScope::FUNCTION}));
   struct Guard {
     at::CallbackHandle handle;
     ~Guard() {
@@ -93,9 +104,9 @@ std::vector<at::Tensor> Recorder::record(const ForwardFn& forward, const std::ve
       throw;
     } catch (const std::exception& error) {
       if (error_.empty())
-        throw Error(Errc::Unsupported, message("the model's forward pass failed (",
-                                               describe_place(model_.graph, model_.graph.nodes.size()), "): ",
-                                               without_backtrace(error)));
+        throw Error(Errc::Unsupported,
+                    message("the model's forward pass failed (",
+                            describe_place(model_.graph, model_.graph.nodes.size()), "): ", without_backtrace(error)));
     }
   }
   if (!error_.empty()) throw Error(Errc::Unsupported, error_);
@@ -154,20 +165,23 @@ void Recorder::check_operator(const c10::OperatorHandle& op, c10::ArrayRef<c10::
     // nn::MultiheadAttention asks whether query, key and value are equal: one value is equal to itself.
     if (name == "aten::equal" && node_.arguments[0] == node_.arguments[1]) return;
     if (reads_input_ && !returns.empty() && !is_metadata_query(name))
-      refuse(name, "it turns the content of a tensor into a plain number, so what follows (control flow, sizes) depends "
-                   "on the data. Halftone runs straight graphs only: rewrite this part with tensor operators such as "
-                   "torch::where");
+      refuse(name,
+             "it turns the content of a tensor into a plain number, so what follows (control flow, sizes) depends "
+             "on the data. Halftone runs straight graphs only: rewrite this part with tensor operators such as "
+             "torch::where");
     return;
   }
   if (reads_input_ && op.hasTag(at::Tag::dynamic_output_shape))
     return refuse(name, "the shape of its result depends on the data, not only on input shapes");
   for (const char* flag : {"training", "train"})
     if (is_true(argument(schema, inputs, flag)))
-      return refuse(name, "it runs in training mode: call eval() on the network before capture (a batch norm without "
-                          "running statistics always does this and cannot be captured)");
+      return refuse(name,
+                    "it runs in training mode: call eval() on the network before capture (a batch norm without "
+                    "running statistics always does this and cannot be captured)");
   if (op.hasTag(at::Tag::nondeterministic_seeded) && !draws_nothing(schema, inputs))
-    return refuse(name, "it draws random numbers, so no two runs agree: put the network in evaluation mode or make the "
-                        "numbers an input");
+    return refuse(name,
+                  "it draws random numbers, so no two runs agree: put the network in evaluation mode or make the "
+                  "numbers an input");
   check_writes(schema, inputs);
 }
 
@@ -220,7 +234,8 @@ Argument Recorder::to_argument(const c10::IValue& value, const std::string& op) 
     return id ? Argument(ValueRef{*id}) : Argument(None{});
   }
   if (value.isTensorList() || value.isOptionalTensorList() ||
-      (value.isList() && !value.toListRef().empty() && (value.toListRef()[0].isTensor() || value.toListRef()[0].isNone()))) {
+      (value.isList() && !value.toListRef().empty() &&
+       (value.toListRef()[0].isTensor() || value.toListRef()[0].isNone()))) {
     std::vector<std::optional<ValueId>> ids;
     for (const c10::IValue& element : value.toListRef())
       ids.push_back(element.isTensor() ? ref(element.toTensor()) : std::nullopt);
@@ -242,8 +257,8 @@ Argument Recorder::to_argument(const c10::IValue& value, const std::string& op) 
     for (const c10::IValue& element : value.toList()) numbers.push_back({element.toInt()});
     return numbers;
   }
-  throw Error(Errc::Unsupported, message("operator ", op, " takes an argument of type ", value.tagKind(),
-                                         ", which a graph cannot hold"));
+  throw Error(Errc::Unsupported,
+              message("operator ", op, " takes an argument of type ", value.tagKind(), ", which a graph cannot hold"));
 }
 
 ValueId Recorder::add_value(ValueKind kind, std::string name, const at::Tensor& tensor) {
@@ -275,9 +290,9 @@ ValueId Recorder::find_or_make_constant(const at::Tensor& tensor) {
   if (const auto found = by_impl_.find(tensor.unsafeGetTensorImpl()); found != by_impl_.end()) return found->second;
   if (tensor.layout() == at::kStrided) {
     // Some operators hand out a new wrapper of a tensor that is known.
-    const auto found = by_key_.find({tensor.storage().unsafeGetStorageImpl(), tensor.storage_offset(),
-                                     tensor.sizes().vec(), tensor.strides().vec(),
-                                     static_cast<int>(tensor.scalar_type())});
+    const auto found =
+        by_key_.find({tensor.storage().unsafeGetStorageImpl(), tensor.storage_offset(), tensor.sizes().vec(),
+                      tensor.strides().vec(), static_cast<int>(tensor.scalar_type())});
     if (found != by_key_.end()) return found->second;
   }
   const ValueId id = add_value(ValueKind::Constant, message("constant_", model_.graph.values.size()), tensor);

@@ -46,14 +46,14 @@ class Recorder {
   const CaptureOptions& options_;
   Model model_;
   std::vector<const void*> storages_;
-  std::vector<bool> from_input_;      ///< by value: depends on an input
-  std::vector<at::Tensor> alive_;     ///< keeps every tensor seen, so that no address is used twice
+  std::vector<bool> from_input_;   ///< by value: depends on an input
+  std::vector<at::Tensor> alive_;  ///< keeps every tensor seen, so that no address is used twice
   std::unordered_map<const void*, ValueId> by_impl_;
   std::map<TensorKey, ValueId> by_key_;
   std::string error_;
   int depth_ = 0;
-  bool skip_ = false;                 ///< the current operator is not part of the graph
-  bool reads_input_ = false;          ///< an argument of the current operator depends on an input
+  bool skip_ = false;         ///< the current operator is not part of the graph
+  bool reads_input_ = false;  ///< an argument of the current operator depends on an input
   Node node_;
 };
 

@@ -16,9 +16,8 @@ const Value& value_at(const Graph& graph, ValueId id) { return graph.values[stat
 
 std::string site_name(const std::string& weight) {
   constexpr std::string_view kSuffix = ".weight";
-  return weight.ends_with(kSuffix) && weight.size() > kSuffix.size()
-             ? weight.substr(0, weight.size() - kSuffix.size())
-             : weight;
+  return weight.ends_with(kSuffix) && weight.size() > kSuffix.size() ? weight.substr(0, weight.size() - kSuffix.size())
+                                                                     : weight;
 }
 
 Site make_site(const Graph& graph, std::size_t index) {

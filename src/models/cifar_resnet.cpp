@@ -14,7 +14,8 @@ namespace internal {
 namespace {
 
 torch::nn::Conv2d conv3x3(std::int64_t in_channels, std::int64_t out_channels, std::int64_t stride) {
-  return torch::nn::Conv2d(torch::nn::Conv2dOptions(in_channels, out_channels, 3).stride(stride).padding(1).bias(false));
+  return torch::nn::Conv2d(
+      torch::nn::Conv2dOptions(in_channels, out_channels, 3).stride(stride).padding(1).bias(false));
 }
 
 }  // namespace
@@ -46,7 +47,8 @@ torch::nn::Sequential CifarResNet::make_layer(std::int64_t in_channels, std::int
                                               std::int64_t stride) {
   torch::nn::Sequential layer;
   for (std::int64_t i = 0; i < blocks; ++i)
-    layer->push_back(i == 0 ? BasicBlock(in_channels, out_channels, stride) : BasicBlock(out_channels, out_channels, 1));
+    layer->push_back(i == 0 ? BasicBlock(in_channels, out_channels, stride)
+                            : BasicBlock(out_channels, out_channels, 1));
   return layer;
 }
 
@@ -68,7 +70,8 @@ std::optional<std::int64_t> depth_of(const std::string& name) {
   const auto [rest, error] = std::from_chars(name.data() + kPrefix.size(), end, depth);
   if (error != std::errc{} || rest != end) return std::nullopt;
   if (depth < 8 || depth > 1202 || depth % 6 != 2)
-    throw Error(Errc::NotFound, message("there is no ", name, ": depths are 6n+2 from 8 to 1202 (20, 32, 44, 56, 110 …)"));
+    throw Error(Errc::NotFound,
+                message("there is no ", name, ": depths are 6n+2 from 8 to 1202 (20, 32, 44, 56, 110 …)"));
   return depth;
 }
 

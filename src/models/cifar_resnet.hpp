@@ -8,8 +8,8 @@
 
 namespace halftone::internal {
 
-/// Two 3x3 convolutions and a shortcut; where the shape changes, the shortcut takes every second pixel and pads channels
-/// with zeros on both sides (option A).
+/// Two 3x3 convolutions and a shortcut; where the shape changes, the shortcut takes every second pixel and pads
+/// channels with zeros on both sides (option A).
 class BasicBlock : public torch::nn::Module {
  public:
   BasicBlock(std::int64_t in_channels, std::int64_t out_channels, std::int64_t stride);

@@ -32,7 +32,8 @@ LoadedModel load_architecture(const std::string& spec, std::size_t colon,
 
 LoadedModel load_script(const std::string& path, const std::vector<std::vector<std::int64_t>>& example) {
   if (example.empty())
-    throw Error(Errc::InvalidArgument, message("model \"", path, "\" needs the shape of one sample of each input, e.g. "
+    throw Error(Errc::InvalidArgument, message("model \"", path,
+                                               "\" needs the shape of one sample of each input, e.g. "
                                                "--input 3,32,32"));
   std::vector<at::Tensor> inputs;
   for (const auto& shape : example) {
@@ -63,7 +64,8 @@ LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFn
   const auto colon = spec.find(':');
   const bool script = spec.ends_with(".pt") && (colon == std::string::npos || spec.find('/') < colon);
   if (!script && colon == std::string::npos)
-    throw Error(Errc::InvalidArgument, message("model \"", spec, "\" is not understood: give ARCH:weights.safetensors, "
+    throw Error(Errc::InvalidArgument, message("model \"", spec,
+                                               "\" is not understood: give ARCH:weights.safetensors, "
                                                "ARCH:random, or a TorchScript file x.pt"));
   LoadedModel loaded = script ? load_script(spec, example) : load_architecture(spec, colon, architectures, seed);
   require_finite(loaded);
@@ -71,7 +73,8 @@ LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFn
     loaded.data.input_names.push_back(loaded.model.graph.values[static_cast<std::size_t>(id)].name);
   loaded.model = prepare(std::move(loaded.model));
   if (loaded.model.sites.empty())
-    throw Error(Errc::Unsupported, message("model \"", spec, "\" has no convolution or linear layer with trained "
+    throw Error(Errc::Unsupported, message("model \"", spec,
+                                           "\" has no convolution or linear layer with trained "
                                            "weights: there is nothing to quantize"));
   return loaded;
 }

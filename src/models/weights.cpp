@@ -33,8 +33,8 @@ void load_weights(const std::string& path, const std::string& architecture,
     if (entry == nullptr) {
       if (!name.ends_with("num_batches_tracked")) problems.push_back(message('"', name, "\" is missing"));
     } else if (at::IntArrayRef(entry->shape) != tensor.sizes()) {
-      problems.push_back(message('"', name, "\" has shape ", at::IntArrayRef(entry->shape), ", the network needs ",
-                                 tensor.sizes()));
+      problems.push_back(
+          message('"', name, "\" has shape ", at::IntArrayRef(entry->shape), ", the network needs ", tensor.sizes()));
     } else {
       tensor.copy_(to_tensor(*entry));
     }
@@ -42,9 +42,9 @@ void load_weights(const std::string& path, const std::string& architecture,
   for (const auto& entry : file.entries())
     if (!known.contains(entry.name)) problems.push_back(message('"', entry.name, "\" is not part of the network"));
   if (!problems.empty())
-    throw Error(Errc::BadFile, message('"', path, "\" does not hold the weights of ", architecture, " (",
-                                       problems.size(), problems.size() == 1 ? " problem" : " problems", "):",
-                                       listed(problems)));
+    throw Error(Errc::BadFile,
+                message('"', path, "\" does not hold the weights of ", architecture, " (", problems.size(),
+                        problems.size() == 1 ? " problem" : " problems", "):", listed(problems)));
 }
 
 }  // namespace halftone::internal

@@ -28,7 +28,10 @@ void add_resolution(const RunResult& run, std::vector<std::string>& found) {
     return;
   }
   const Interval& interval = run.result.evaluation.interval;
-  const double half = (interval.high - interval.low) / 2;
+  // Where no sample's score changed the interval has no width, yet as many as three in n could change: the rule of
+  // three.
+  const double least = run.task.starts_with("top") ? 3 / baseline.score_count : 0;
+  const double half = std::max((interval.high - interval.low) / 2, least);
   constexpr double kMuchWider = 2;
   if (run.result.evaluation.samples == 0 || tolerance <= 0 || half <= kMuchWider * tolerance) return;
   // The interval narrows with the square root of the samples.

@@ -4,12 +4,14 @@
 #include <cmath>
 #include <cstdio>
 
+#include "halftone/core/error.hpp"
+
 namespace halftone::internal {
 
 std::string grouped(std::int64_t number) {
   std::string text = std::to_string(number);
   const std::ptrdiff_t first = number < 0 ? 1 : 0;
-  for (auto at = std::ssize(text) - 3; at > first; at -= 3) text.insert(static_cast<std::size_t>(at), ",");
+  for (auto at = std::ssize(text) - 3; at > first; at -= 3) text.insert(text.begin() + at, ',');
   return text;
 }
 
@@ -25,6 +27,11 @@ std::string significant(double number, int digits) {
 
 std::string percent(double share, int decimals) { return fixed(100 * share, decimals) + " %"; }
 
+std::string change(double from, double to) {
+  const double share = to / from - 1;
+  return message(share > 0 ? "+" : "", percent(share == 0 ? 0 : share, 1));
+}
+
 std::size_t columns(std::string_view text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
@@ -37,7 +44,7 @@ std::string shortened(std::string text, std::size_t width) {
   std::size_t cut = text.size();
   for (std::size_t kept = 2; kept < width && cut > 0;)
     if (columns(std::string_view(text).substr(--cut, 1)) == 1) ++kept;
-  return ".." + text.substr(cut);
+  return message("..", std::string_view(text).substr(cut));
 }
 
 /// A percent sign stays with its number.

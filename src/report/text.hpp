@@ -17,6 +17,9 @@ std::string fixed(double number, int decimals);          ///< "99.930"
 std::string significant(double number, int digits = 4);  ///< at most so many digits: "0.0123", "1.2e-07"
 std::string percent(double share, int decimals = 2);     ///< 0.9993 -> "99.93 %"
 
+/// How `to` compares with `from`: "-33.3 %", "+1.0 %".
+std::string change(double from, double to);
+
 /// Columns that `text` takes: one for each code point.
 std::size_t columns(std::string_view text);
 

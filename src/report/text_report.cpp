@@ -23,7 +23,7 @@ std::vector<Precision> scored_precisions(const RunResult& run) {
 
 std::string weight_shape(const Site& site) {
   std::string text;
-  for (const auto size : site.weight_shape) text += (text.empty() ? "" : "x") + std::to_string(size);
+  for (const auto size : site.weight_shape) text += message(text.empty() ? "" : "x", size);
   return shortened(text, 14);
 }
 

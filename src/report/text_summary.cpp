@@ -18,7 +18,7 @@ std::string composition(const Plan& plan) {
   std::map<Precision, std::int64_t> counts;
   for (const Precision precision : plan.precisions) ++counts[precision];
   const auto total = std::ssize(plan.precisions);
-  if (total == 1) return "the only site at " + in_words(plan[0]);
+  if (total == 1) return message("the only site at ", in_words(plan[0]));
   if (counts.size() == 1) return message("all ", total, " sites at ", in_words(plan[0]));
   std::string text;
   for (const auto& [precision, count] : counts)
@@ -50,7 +50,7 @@ std::string ScoreText::kept(const Evaluation& evaluation, const Evaluation& base
 }
 
 std::string ScoreText::interval(const Evaluation& evaluation) const {
-  return fixed(100 * evaluation.interval.low, 2) + " to " + percent(evaluation.interval.high);
+  return message(fixed(100 * evaluation.interval.low, 2), " to ", percent(evaluation.interval.high));
 }
 
 std::string score_table(const ScoreText& scores, const std::vector<ScoreRow>& rows) {
@@ -94,19 +94,13 @@ std::string score_section(const RunResult& run) {
   const Evaluation& baseline = run.baseline.evaluation;
   if (baseline.samples == 0) return {};
   std::vector<ScoreRow> rows{{"float, as trained", run.float_score, baseline},
-                             {"all at 16 bits (baseline)", baseline, baseline}};
+                             {"baseline, all at 16 bits", baseline, baseline}};
   if (run.result.evaluation.samples > 0) rows.push_back({"plan", run.result.evaluation, baseline});
   if (run.baseline.report) {
     rows.push_back({"report part: baseline", *run.baseline.report, *run.baseline.report});
     if (run.result.report) rows.push_back({"report part: plan", *run.result.report, *run.baseline.report});
   }
   return '\n' + score_table(ScoreText(run.task, run.keep), rows);
-}
-
-/// "-33.3 %"
-std::string change(double from, double to) {
-  const double share = to / from - 1;
-  return (share > 0 ? "+" : "") + percent(share == 0 ? 0 : share, 1);
 }
 
 std::string latency_section(const RunResult& run) {
@@ -122,7 +116,8 @@ std::string latency_section(const RunResult& run) {
   add("all at 16 bits", baseline);
   for (const Precision precision : run.precisions) {
     const auto found = run.uniform_latency.find(to_string(precision));
-    if (precision != k16 && found != run.uniform_latency.end()) add("all at " + in_words(precision), found->second);
+    if (precision != k16 && found != run.uniform_latency.end())
+      add(message("all at ", in_words(precision)), found->second);
   }
   add("plan", run.result.predicted_latency);
   return '\n' + wrapped("Latency, " + run.latency_origin + ':') + '\n' + table.text();
@@ -142,7 +137,7 @@ std::string size_section(const RunResult& run) {
 
 std::string caveat_section(const RunResult& run) {
   std::string text;
-  for (const auto& caveat : caveats(run)) text += "\n! " + wrapped(caveat, 2) + '\n';
+  for (const auto& caveat : caveats(run)) text += message("\n! ", wrapped(caveat, 2), '\n');
   return text;
 }
 

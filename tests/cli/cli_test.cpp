@@ -1,0 +1,341 @@
+#include <nlohmann/json.hpp>
+
+#include <csignal>
+#include <sstream>
+#include <tuple>
+
+#include "catch.hpp"
+#include "halftone/cli/run.hpp"
+#include "halftone/core/file.hpp"
+#include "halftone/version.hpp"
+#include "temp_dir.hpp"
+
+using namespace halftone;
+using Catch::Contains;
+using nlohmann::json;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+struct Outcome {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+Outcome call(const Words& arguments, const Registry& registry = default_registry()) {
+  std::ostringstream out;
+  std::ostringstream err;
+  const int code = cli::run(registry, arguments, out, err);
+  return {code, out.str(), err.str()};
+}
+
+Words operator+(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+const std::string kAssets = HALFTONE_ASSETS;
+const std::string kModel = "cifar_resnet20:" + kAssets + "/cifar_resnet20.safetensors";
+
+std::string calibration(const char* slice) { return "cifar10:" + kAssets + "/cifar10/calibration.bin" + slice; }
+std::string validation(const char* slice) { return "cifar10:" + kAssets + "/cifar10/validation.bin" + slice; }
+
+/// A quantize command that would succeed, within a second or two.
+Words quantize(const std::string& out) {
+  return {
+      "quantize", kModel, "--calibrate", calibration("[0:10]"), "--validate", validation("[0:30]"), "--threads", "1",
+      "--out",    out};
+}
+
+/// Puts `value` behind `option`, which `words` may have already.
+Words with(Words words, const std::string& option, const std::string& value) {
+  const auto found = std::find(words.begin(), words.end(), option);
+  if (found == words.end()) return words + Words{option, value};
+  *std::next(found) = value;
+  return words;
+}
+
+void remove_times(json& value) {
+  if (value.is_object()) value.erase("seconds");
+  if (value.is_structured())
+    for (auto& element : value) remove_times(element);
+}
+
+/// Scores by what `score` gives, once it has run.
+Registry registry_with_metric(std::function<double()> score) {
+  Registry registry = default_registry();
+  registry.metrics["custom"] = [score]() -> std::shared_ptr<const SensitivityMetric> {
+    return make_metric("custom", [score](const SiteView&) { return score(); });
+  };
+  return registry;
+}
+
+}  // namespace
+
+TEST_CASE("quantize writes what evaluate reproduces") {
+  const TempDir dir;
+  const auto quantized = call(with(quantize((dir / "out").string()), "--keep", "95%") + Words{"--json"});
+  REQUIRE(quantized.code == 0);
+  const json run = json::parse(quantized.out);
+  CHECK(run == json::parse(read_text(dir / "out/run.json")));
+  CHECK(run["status"] == "met");
+  CHECK(run["model"] == kModel);
+  CHECK(run["options"]["keep"] == 0.95);
+  CHECK(run["options"]["batch"] == 1);
+  CHECK(run["report"].is_null());
+  CHECK(run["baseline"]["latency_ms"]["predicted"] > run["result"]["latency_ms"]["predicted"]);
+  REQUIRE(run["plan"].size() == 20);
+
+  const auto evaluated = call({"evaluate", kModel, "--data", validation("[0:30]"), "--plan",
+                               (dir / "out/plan.json").string(), "--json", "--threads", "1"});
+  REQUIRE(evaluated.code == 0);
+  const json again = json::parse(evaluated.out);
+  for (const char* name : {"score", "score_count", "samples", "damage", "interval"}) {
+    CAPTURE(name);
+    CHECK(again[name] == run["result"][name]);
+    CHECK(again["baseline"][name] == run["baseline"][name]);
+    CHECK(again["float"][name] == run["float"][name]);
+  }
+  CHECK(again["plan"] == run["plan"]);
+  CHECK(again["data"]["digest"] == run["data"]["validation"]["digest"]);
+}
+
+TEST_CASE("two runs with one seed differ in nothing but times") {
+  const TempDir dir;
+  json runs[2];
+  for (const int i : {0, 1}) {
+    const auto out = dir / std::to_string(i);
+    REQUIRE(call(quantize(out.string()) + Words{"--report", "40%", "--seed", "3"}).code == 0);
+    runs[i] = json::parse(read_text(out / "run.json"));
+    remove_times(runs[i]);
+  }
+  CHECK(runs[0] == runs[1]);
+  CHECK(read_text(dir / "0/plan.json") == read_text(dir / "1/plan.json"));
+}
+
+TEST_CASE("a share of the validation data can be set aside") {
+  const TempDir dir;
+  const auto quantized = call(quantize(dir.path().string()) + Words{"--report", "40%", "--json"});
+  REQUIRE(quantized.code == 0);
+  const json run = json::parse(quantized.out);
+  const std::int64_t validated = run["data"]["validation"]["samples"];
+  const std::int64_t reported = run["data"]["report"]["samples"];
+  CHECK(validated + reported == 30);
+  CHECK(reported > 6);
+  CHECK(reported < 18);
+  CHECK(run["report"]["samples"] == reported);
+  CHECK(run["data"]["report"]["name"] == "40% of " + validation("[0:30]") + " (by class, seed 0)");
+}
+
+TEST_CASE("quantize tells a person what came out and where it is") {
+  const TempDir dir;
+  const auto quantized = call(quantize(dir.path().string()));
+  CHECK(quantized.code == 0);
+  CHECK_THAT(quantized.out, Catch::StartsWith("Met: ") && Contains("modelled, not measured") &&
+                                Contains("! There is no report part") && Contains((dir / "plan.json").string()));
+  CHECK_THAT(read_text(dir / "report.txt"), Contains("layer3.2.conv2"));
+  CHECK(dir.count() == 3);
+}
+
+TEST_CASE("a target that no plan meets gives exit code 1 and the best plan") {
+  const TempDir dir;
+  const auto quantized = call(with(quantize(dir.path().string()), "--precisions", "3,2"));
+  CHECK(quantized.code == 1);
+  CHECK_THAT(quantized.out, Catch::StartsWith("Missed"));
+  CHECK(json::parse(read_text(dir / "run.json"))["status"] == "missed");
+}
+
+TEST_CASE("a request to stop keeps the best plan so far and gives exit code 1") {
+  const TempDir dir;
+  struct sigaction before {};
+  struct sigaction plain {};
+  plain.sa_handler = SIG_DFL;
+  ::sigaction(SIGINT, &plain, &before);
+  const auto registry = registry_with_metric([] {
+    static bool raised = false;  // a second signal would end the program
+    if (!std::exchange(raised, true)) std::raise(SIGINT);
+    return 1.0;
+  });
+  const auto quantized = call(with(quantize((dir / "out").string()), "--metric", "custom"), registry);
+  CHECK(quantized.code == 1);
+  CHECK_THAT(quantized.err, Contains("the best plan so far is in"));
+  CHECK_THAT(quantized.out, Catch::StartsWith("Stopped on request"));
+  CHECK(json::parse(read_text(dir / "out/run.json"))["status"] == "stopped");
+  CHECK(call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", (dir / "out/plan.json").string()}).code ==
+        0);
+  struct sigaction after {};
+  ::sigaction(SIGINT, &before, &after);
+  CHECK(after.sa_handler == SIG_DFL);
+}
+
+TEST_CASE("what is wrong with a command is said before any work, and nothing is left behind") {
+  const TempDir dir;
+  const auto text = dir.write("text.txt", "x");
+  const std::string out = (dir / "new/out").string();
+  const Words good = with(quantize(out), "--validate", validation("[0:10]"));
+  std::string cut = read_text(kAssets + "/cifar10/validation.bin").substr(0, 3073 * 20 + 5);
+  const auto truncated = dir.write("cut.bin", cut);
+  const auto files = dir.count();
+  const std::vector<std::tuple<std::string, Words, std::string>> cases{
+      {"keep too much", with(good, "--keep", "120%"), "keep \"120%\" is more than the whole score"},
+      {"keep no number", with(good, "--keep", "most"), "keep \"most\" is not a number"},
+      {"metric", with(good, "--metric", "magic"), "there is no metric \"magic\": choose from error"},
+      {"search", with(good, "--search", "magic"), "there is no search \"magic\": choose from bisection"},
+      {"task", with(good, "--task", "top2"), "there is no task \"top2\": choose from top1, top5"},
+      {"latency", with(good, "--latency", "magic"), "there is no latency model \"magic\": choose from roofline"},
+      {"device", with(good, "--latency", "roofline:abacus"),
+       "there is no roofline device \"abacus\": choose from a100"},
+      {"table", with(good, "--latency", "table:none.json"), "none.json"},
+      {"one precision", with(good, "--precisions", "8"), "at least two precisions"},
+      {"precision", with(good, "--precisions", "16,9"), "precision \"9\" is not known"},
+      {"range", with(good, "--range-input", "min"), "range method \"min\" is not known: use max, percentile or mse"},
+      {"share", with(good, "--report", "100%"), "--report is 100%: a share above 0 % and below 100 %"},
+      {"small share", with(good, "--report", "1%"), "--report 1% of the 10 samples"},
+      {"batch", with(good, "--batch", "0"), "--batch: Value 0 not in range"},
+      {"threads", with(good, "--threads", "many"), "--threads: Value many not in range"},
+      {"seed", with(good, "--seed", "-1"), "--seed"},
+      {"std alone", with(good, "--std", "1,1,1"), "--std is given alone"},
+      {"std", with(with(good, "--std", "1,0,1"), "--mean", "0,0,0"), "--std is \"1,0,1\": it must be above 0"},
+      {"mean", with(with(good, "--std", "1,1,1"), "--mean", "0,,0"), "--mean is \"0,,0\": numbers between commas"},
+      {"channels", with(with(good, "--std", "1,1"), "--mean", "0,0,0"), "--mean has 3 channels and --std 2"},
+      {"unknown option", good + Words{"--magic"}, "\"--magic\" is not known here"},
+      {"missing option", {"quantize", kModel}, "--calibrate is required"},
+      {"missing file", with(good, "--validate", "cifar10:none.bin"), "none.bin\" does not exist"},
+      {"data form", with(good, "--validate", "none.bin"), "data \"none.bin\" has no known form"},
+      {"empty slice", with(good, "--validate", validation("[5:5]")), "there are no samples 5 to 5"},
+      {"slice beyond", with(good, "--calibrate", calibration("[0:1000]")), "the number of samples"},
+      {"truncated", with(good, "--validate", "cifar10:" + truncated.string()), "cut.bin"},
+      {"below a file", with(good, "--out", (text / "out").string()), "cannot write into directory"},
+      {"out is a file", with(good, "--out", text.string()), "cannot write into directory"},
+      {"architecture", {"scan", "magic:random"}, "there is no architecture \"magic\": `halftone models` lists"},
+      {"depth", {"scan", "cifar_resnet21:random"}, "there is no cifar_resnet21"},
+      {"no weights", {"scan", "cifar_resnet20:"}, "names no weights"},
+      {"weights", {"scan", "cifar_resnet20:none.safetensors"}, "none.safetensors\" does not exist"},
+      {"wrong weights", {"scan", "cifar_resnet32:" + kAssets + "/cifar_resnet20.safetensors"}, "is missing"},
+      {"no model", {"scan", "network"}, "model \"network\" is not understood"},
+      {"no shape", {"scan", "network.pt"}, "--input 3,32,32"},
+      {"shape", {"scan", "network.pt", "--input", "3,0"}, "--input is \"3,0\": sizes are 1 or more"},
+      {"no TorchScript", {"scan", "none.pt", "--input", "3,8,8"}, "none.pt"},
+      {"no ranges", {"evaluate", kModel, "--data", "d", "--uniform", "8"}, "--uniform 8 needs ranges to quantize to"},
+      {"uniform", {"evaluate", kModel, "--data", "d", "--uniform", "int8"}, "precision \"int8\" is not known"},
+      {"two networks", {"evaluate", kModel, "--data", "d", "--uniform", "8", "--plan", "p"}, "both given"},
+      {"no plan", {"evaluate", kModel, "--data", "d", "--plan", "none.json"}, "none.json"},
+      {"bad plan", {"evaluate", kModel, "--data", "d", "--plan", text.string()}, "not JSON"},
+      {"no command", {}, "Usage"},
+      {"unknown command", {"magic"}, "\"magic\" is not known here"},
+  };
+  for (const auto& [what, arguments, expected] : cases) {
+    CAPTURE(what);
+    const auto refused = call(arguments);
+    CHECK(refused.code == 2);
+    CHECK(refused.out.empty());
+    CHECK_THAT(refused.err, Contains(expected));
+    CHECK(dir.count() == files);
+  }
+}
+
+TEST_CASE("a plan of another network is refused") {
+  const TempDir dir;
+  REQUIRE(call(quantize(dir.path().string())).code == 0);
+  const auto refused = call(
+      {"evaluate", "cifar_resnet20:random", "--data", validation("[0:10]"), "--plan", (dir / "plan.json").string()});
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Contains("made for another network"));
+}
+
+TEST_CASE("defects give exit code 3 and say so") {
+  const TempDir dir;
+  const Words words = with(quantize((dir / "out").string()), "--metric", "custom");
+  const auto broken = call(words, registry_with_metric([]() -> double { throw std::runtime_error("it broke"); }));
+  CHECK(broken.code == 3);
+  CHECK(broken.err == "halftone: internal error: it broke\n");
+  const auto wrong = call(words, registry_with_metric([]() -> double { throw Error(Errc::Internal, "it broke"); }));
+  CHECK(wrong.code == 3);
+  CHECK_THAT(wrong.err, Catch::StartsWith("halftone: internal error: "));
+  CHECK(dir.count() == 0);
+}
+
+TEST_CASE("a result that cannot be written is an error") {
+  std::ostringstream err;
+  std::ostream full(nullptr);
+  CHECK(cli::run(default_registry(), {"models"}, full, err) == 2);
+  CHECK_THAT(err.str(), Contains("could not be written"));
+}
+
+TEST_CASE("help and version are answers, not errors") {
+  CHECK(call({"--version"}).out == "halftone " HALFTONE_VERSION "\n");
+  CHECK_THAT(call({"--help"}).out, Contains("Examples:") && Contains("Exit codes"));
+  for (const char* command : {"quantize", "scan", "evaluate", "models", "doctor"}) {
+    const auto help = call({command, "--help"});
+    CHECK(help.code == 0);
+    CHECK(help.err.empty());
+    CHECK_THAT(help.out, Contains("Example") && Contains(std::string("halftone ") + command) && Contains("--json"));
+    std::istringstream lines(help.out);
+    for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 100);
+  }
+}
+
+TEST_CASE("pieces that an embedder adds are offered") {
+  CHECK_THAT(call({"quantize", "--help"}, registry_with_metric([] { return 1; })).out, Contains("custom, error"));
+}
+
+TEST_CASE("scan lists sites, sizes and modelled latency") {
+  const auto scanned = call({"scan", "cifar_resnet20:random", "--json"});
+  REQUIRE(scanned.code == 0);
+  const json scan = json::parse(scanned.out);
+  REQUIRE(scan["sites"].size() == 20);
+  CHECK(scan["sites"][0]["name"] == "conv1");
+  CHECK(scan["sites"][0]["weight_shape"] == json{16, 3, 3, 3});
+  CHECK(scan["macs"] == 40551040);
+  CHECK(scan["weight_elements"] == 268336);
+  CHECK(scan["latency"]["uniform"]["16"] > scan["latency"]["uniform"]["8"]);
+  CHECK_THAT(scan["latency"]["origin"].get<std::string>(), Contains("not measured"));
+  CHECK_THAT(call({"scan", "cifar_resnet20:random"}).out, Contains("20 sites, 40,551,040 multiply-accumulates") &&
+                                                              Contains("layer2.0.conv1") && Contains("all at 4"));
+}
+
+TEST_CASE("evaluate scores uniform precisions") {
+  const Words words{"evaluate", kModel, "--data", validation("[0:20]"), "--threads", "1", "--json"};
+  const auto score = [&](const Words& more) {
+    const auto evaluated = call(words + more);
+    REQUIRE(evaluated.code == 0);
+    return json::parse(evaluated.out);
+  };
+  const json baseline = score({});
+  CHECK(baseline["score"] == baseline["baseline"]["score"]);
+  CHECK(baseline["plan"]["linear"] == "16");
+  const json as_trained = score({"--uniform", "float"});
+  CHECK(as_trained["score"] == as_trained["float"]["score"]);
+  CHECK(as_trained["damage"] == 0);
+  CHECK(as_trained["plan"].is_null());
+  const json w4a8 = score({"--uniform", "w4a8", "--calibrate", calibration("[0:10]")});
+  CHECK(w4a8["plan"]["conv1"] == "w4a8");
+  CHECK(w4a8["damage"] > baseline["damage"]);
+  CHECK(w4a8["interval"].size() == 2);
+}
+
+TEST_CASE("a plan's ranges can be replaced by fresh ones") {
+  const TempDir dir;
+  REQUIRE(call(quantize(dir.path().string())).code == 0);
+  const Words words{"evaluate", kModel,      "--data", validation("[0:20]"), "--plan", (dir / "plan.json").string(),
+                    "--json",   "--threads", "1"};
+  const json stored = json::parse(call(words).out);
+  const json same = json::parse(call(words + Words{"--calibrate", calibration("[0:10]")}).out);
+  const json fresh =
+      json::parse(call(words + Words{"--calibrate", calibration("[20:30]"), "--range-input", "max"}).out);
+  CHECK(same == stored);
+  CHECK(fresh["damage"] != stored["damage"]);
+  CHECK(fresh["plan"] == stored["plan"]);
+}
+
+TEST_CASE("models and doctor speak JSON") {
+  const json models = json::parse(call({"models", "--json"}).out);
+  CHECK(models["models"][0]["name"] == "cifar_resnet20");
+  CHECK_THAT(call({"models"}).out, Contains("cifar_resnet56"));
+  const json found = json::parse(call({"doctor", "--json"}).out);
+  CHECK(found["versions"]["halftone"] == HALFTONE_VERSION);
+  for (const char* name : {"cpu", "threads", "memory_gib", "kernels", "notes"}) CHECK(found.contains(name));
+  CHECK_THAT(call({"doctor"}).out, Contains("LibTorch"));
+}

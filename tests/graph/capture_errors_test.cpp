@@ -36,9 +36,9 @@ TEST_CASE("training mode is refused, naming the module or the operator") {
   network.eval();
   network.norm->train();
   CHECK_THAT(error_message([&] { capture(network, {x}); }), Catch::Contains("\"norm\""));
-  CHECK_THAT(refusal([](const at::Tensor& y) { return at::dropout(y, 0.5, true); }),
-             Catch::Contains("aten::dropout") && Catch::Contains("after \"linear\"") &&
-                 Catch::Contains("training mode"));
+  CHECK_THAT(
+      refusal([](const at::Tensor& y) { return at::dropout(y, 0.5, true); }),
+      Catch::Contains("aten::dropout") && Catch::Contains("after \"linear\"") && Catch::Contains("training mode"));
 }
 
 TEST_CASE("control flow that depends on data is refused, naming the operator and the place") {
@@ -57,14 +57,17 @@ TEST_CASE("control flow on data in TorchScript is refused") {
   module.define("def forward(self, x):\n    if bool(x.sum() > 0):\n        return x * 2\n    return x\n");
   module.eval();
   module.save(path);
-  CHECK_THAT(error_message([&] { capture_torchscript(path, {torch::ones({1, 3})}); }),
+  CHECK_THAT(error_message([&] {
+               capture_torchscript(path, {torch::ones({1, 3})});
+             }),
              Catch::Contains("depends on the data"));
 }
 
 TEST_CASE("an operator that Halftone does not know is refused, unless its namespace is vouched for") {
   const auto custom = [](const at::Tensor& y) {
-    static const auto op =
-        c10::Dispatcher::singleton().findSchemaOrThrow("halftone_test::twice", "").typed<at::Tensor(const at::Tensor&)>();
+    static const auto op = c10::Dispatcher::singleton()
+                               .findSchemaOrThrow("halftone_test::twice", "")
+                               .typed<at::Tensor(const at::Tensor&)>();
     return op.call(y);
   };
   CHECK_THAT(refusal(custom), Catch::Contains("halftone_test::twice") && Catch::Contains("namespaces"));
@@ -79,14 +82,14 @@ TEST_CASE("what differs from run to run is refused") {
   CHECK_THAT(refusal([](const at::Tensor& y) { return y + at::rand_like(y); }),
              Catch::Contains("aten::rand_like") && Catch::Contains("random"));
   int calls = 0;
-  CHECK_THAT(refusal([&](const at::Tensor& y) { return y * ++calls; }), Catch::Contains("does not reproduce") ||
-                                                                           Catch::Contains("batch"));
+  CHECK_THAT(refusal([&](const at::Tensor& y) { return y * ++calls; }),
+             Catch::Contains("does not reproduce") || Catch::Contains("batch"));
 }
 
 TEST_CASE("a network that changes with the batch size is refused, and captured when its size is fixed") {
   const auto changes = [](const at::Tensor& y) { return y.size(0) > 2 ? at::relu(y) : at::tanh(y); };
-  CHECK_THAT(refusal(changes), Catch::Contains("aten::tanh") && Catch::Contains("aten::relu") &&
-                                   Catch::Contains("dynamic_batch"));
+  CHECK_THAT(refusal(changes),
+             Catch::Contains("aten::tanh") && Catch::Contains("aten::relu") && Catch::Contains("dynamic_batch"));
   Then network(changes);
   network.eval();
   const Model model = capture(network, {torch::randn({2, 4})}, {.dynamic_batch = false});
@@ -106,7 +109,8 @@ TEST_CASE("files and inputs that cannot be captured are errors") {
   const TempDir dir;
   const auto path = (dir.path() / "bad.pt").string();
   std::ofstream(path) << "not a zip";
-  CHECK_THAT(error_message([&] { capture_torchscript(path, {torch::ones({1})}); }), Catch::Contains("not a TorchScript"));
+  CHECK_THAT(error_message([&] { capture_torchscript(path, {torch::ones({1})}); }),
+             Catch::Contains("not a TorchScript"));
   torch::nn::LinearImpl network(4, 3);
   network.eval();
   CHECK_THAT(error_message([&] { capture(network, {}); }), Catch::Contains("at least one example input"));

@@ -133,7 +133,7 @@ TEST_CASE("in-place operators become functional where nothing else sees the memo
     torch::Tensor forward(const torch::Tensor& x) {
       auto y = linear(x).relu_().mul_(2);  // functional: nobody reads the value before
       auto z = y.clone();
-      z.select(1, 0).zero_();              // stays: writes through a view that z is read behind
+      z.select(1, 0).zero_();  // stays: writes through a view that z is read behind
       return z + y;
     }
   } network;
@@ -181,7 +181,9 @@ TEST_CASE("the interpreter says what is wrong with an input") {
   network.eval();
   const Model model = capture(network, {torch::randn({1, 4})});
   const Interpreter interpreter(model);
-  const auto run = [&](const std::vector<at::Tensor>& inputs) { return [&, inputs] { (void)interpreter.run(inputs); }; };
+  const auto run = [&](const std::vector<at::Tensor>& inputs) {
+    return [&, inputs] { (void)interpreter.run(inputs); };
+  };
   CHECK_THAT(error_message(run({})), Catch::Contains("takes 1 inputs, got 0"));
   CHECK_THAT(error_message(run({torch::randn({2, 5})})),
              Catch::Contains("\"input\" is Float [2, 5]") && Catch::Contains("float32 [2, 4]"));

@@ -106,8 +106,7 @@ inline std::string cifar_resnet_script(int blocks) {
   std::string code = "def forward(self, x):\n    x = torch.relu(" + conv_bn("self.", "conv1", "bn1", "x", 1) + ")\n";
   for (int layer = 1; layer <= 3; ++layer)
     for (int block = 0; block < blocks; ++block) {
-      const std::string m =
-          "getattr(self.layer" + std::to_string(layer) + ", \"" + std::to_string(block) + "\").";
+      const std::string m = "getattr(self.layer" + std::to_string(layer) + ", \"" + std::to_string(block) + "\").";
       const bool shrinks = layer > 1 && block == 0;
       code += "    y = torch.relu(" + conv_bn(m, "conv1", "bn1", "x", shrinks ? 2 : 1) + ")\n";
       code += "    y = " + conv_bn(m, "conv2", "bn2", "y", 1) + "\n";
@@ -126,8 +125,10 @@ inline std::string cifar_resnet_script(int blocks) {
 inline void randomize_batch_norm(torch::nn::Module& network) {
   const torch::NoGradGuard no_grad;
   for (auto& item : network.named_buffers())
-    if (item.key().ends_with("running_mean")) item.value().uniform_(-0.5, 0.5);
-    else if (item.key().ends_with("running_var")) item.value().uniform_(0.5, 2.0);
+    if (item.key().ends_with("running_mean"))
+      item.value().uniform_(-0.5, 0.5);
+    else if (item.key().ends_with("running_var"))
+      item.value().uniform_(0.5, 2.0);
   for (auto& item : network.named_parameters())
     if (item.key().find("bn") != std::string::npos || item.key().find("norm") != std::string::npos)
       item.value().uniform_(0.5, 1.5);

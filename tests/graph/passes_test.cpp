@@ -26,7 +26,9 @@ Model check_prepare(Network& network, const std::vector<std::int64_t>& sample) {
   return model;
 }
 
-bool has(const Model& model, const std::string& op) { return to_string(model.graph).find(op + '(') != std::string::npos; }
+bool has(const Model& model, const std::string& op) {
+  return to_string(model.graph).find(op + '(') != std::string::npos;
+}
 
 }  // namespace
 
@@ -43,7 +45,8 @@ TEST_CASE("preparing keeps the outputs and folds every batch norm of a residual 
 
 TEST_CASE("every way to write a convolution becomes one operator") {
   struct Net : torch::nn::Module {
-    torch::nn::Conv1d a = register_module("a", torch::nn::Conv1d(torch::nn::Conv1dOptions(4, 6, 3).padding(torch::kSame)));
+    torch::nn::Conv1d a =
+        register_module("a", torch::nn::Conv1d(torch::nn::Conv1dOptions(4, 6, 3).padding(torch::kSame)));
     torch::nn::Conv2d b = register_module(
         "b", torch::nn::Conv2d(torch::nn::Conv2dOptions(6, 4, {1, 3}).stride({1, 2}).padding({0, 1}).dilation({1, 2})));
     torch::nn::ConvTranspose2d c = register_module(

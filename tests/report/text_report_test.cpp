@@ -121,7 +121,7 @@ TEST_CASE("a target of less than one sample is warned of") {
   CHECK_THAT(flat(text_report(run)),
              Contains("! The data cannot resolve 99.99 %: of 4,592 correct answers the plan may "
                       "lose 0.46, less than one"));
-  run.keep = 1 - 1.01 / 4592;  // one sample and a bit, and an interval just wide enough to be named
+  run.keep = 1 - 1.6 / 4592;
   run.result.evaluation.interval = {0.9999, 1.0001};
   CHECK(warnings(run) == 0);
 }
@@ -136,6 +136,19 @@ TEST_CASE("an interval much wider than the loss allowed is warned of") {
              Contains("! The data hardly resolves 99.9 %: the score kept is known to +-0.30 %, the "
                       "loss allowed is 0.10 %. About 50,000 samples would make them equal; there "
                       "are 4,600."));
+}
+
+TEST_CASE("no changed sample among few is no certainty") {
+  RunResult run = example_run();
+  run.keep = 0.95;
+  for (Evaluation* evaluation : {&run.baseline.evaluation, &run.result.evaluation}) {
+    evaluation->score = 1;
+    evaluation->score_count = 24;
+    evaluation->samples = 24;
+    evaluation->interval = {1, 1};
+  }
+  CHECK(warnings(run) == 1);
+  CHECK_THAT(flat(text_report(run)), Contains("! The data hardly resolves 95 %: the score kept is known to +-12.50 %"));
 }
 
 TEST_CASE("a report part that keeps less than was asked for is warned of") {

@@ -12,9 +12,9 @@ namespace halftone {
 
 /// How a range is chosen from observed values.
 enum class RangeMethod {
-  Max,                ///< all values fit
-  Percentile,         ///< all but a stated share of the values fit
-  MeanSquaredError,   ///< least mean squared error of the quantized values
+  Max,               ///< all values fit
+  Percentile,        ///< all but a stated share of the values fit
+  MeanSquaredError,  ///< least mean squared error of the quantized values
 };
 
 const char* to_string(RangeMethod method);
@@ -23,8 +23,8 @@ RangeMethod parse_range_method(const std::string& text);
 
 /// Clip limits of one activation tensor at one width.
 struct InputRange {
-  double low = 0;   ///< <= 0
-  double high = 0;  ///< >= 0
+  double low = 0;                 ///< <= 0
+  double high = 0;                ///< >= 0
   double mean_squared_error = 0;  ///< of the observed values after quantization; 0 where unknown
 
   bool operator==(const InputRange&) const = default;
@@ -42,7 +42,7 @@ struct WeightRange {
 struct SiteRanges {
   double input_min = 0;  ///< smallest and largest activation seen
   double input_max = 0;
-  double weight_max = 0;  ///< largest |weight|
+  double weight_max = 0;              ///< largest |weight|
   std::map<int, InputRange> input;    ///< by width in bits (never 16)
   std::map<int, WeightRange> weight;  ///< by width in bits (never 16)
 

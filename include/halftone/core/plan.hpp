@@ -12,9 +12,7 @@ namespace halftone {
 struct Plan {
   std::vector<Precision> precisions;
 
-  static Plan uniform(std::size_t sites, Precision precision) {
-    return {std::vector<Precision>(sites, precision)};
-  }
+  static Plan uniform(std::size_t sites, Precision precision) { return {std::vector<Precision>(sites, precision)}; }
 
   [[nodiscard]] std::size_t size() const { return precisions.size(); }
   Precision& operator[](std::size_t site) { return precisions[site]; }
@@ -26,7 +24,10 @@ struct Plan {
 /// "8 8 4 16 …": one word a site; equal plans, equal text.
 inline std::string to_string(const Plan& plan) {
   std::string text;
-  for (const Precision p : plan.precisions) text += (text.empty() ? "" : " ") + to_string(p);
+  for (const Precision p : plan.precisions) {
+    if (!text.empty()) text += ' ';
+    text += to_string(p);
+  }
   return text;
 }
 

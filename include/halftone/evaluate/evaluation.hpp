@@ -18,12 +18,12 @@ struct Interval {
 /// What one plan scored.
 struct Evaluation {
   std::string plan_digest{};
-  double score = 0;             ///< mean over samples, e.g. top-1 accuracy in [0, 1]
-  double score_count = 0;       ///< sum over samples, e.g. correct answers
+  double score = 0;        ///< mean over samples, e.g. top-1 accuracy in [0, 1]
+  double score_count = 0;  ///< sum over samples, e.g. correct answers
   std::int64_t samples = 0;
-  double damage = 0;            ///< mean divergence from the clean network's outputs
-  Interval interval{};          ///< of score / baseline score, paired on the same samples
-  bool passed = false;          ///< the gate's verdict
+  double damage = 0;    ///< mean divergence from the clean network's outputs
+  Interval interval{};  ///< of score / baseline score, paired on the same samples
+  bool passed = false;  ///< the gate's verdict
   double seconds = 0;
 };
 

@@ -19,8 +19,8 @@ struct CaptureOptions {
   bool dynamic_batch = true;
   /// Names of the graph's inputs; "input", or "input0", "input1" … where empty.
   std::vector<std::string> input_names{};
-  /// Operator namespaces that may appear. Operators outside them are refused: Halftone knows neither their gradients nor
-  /// their meaning.
+  /// Operator namespaces that may appear. Operators outside them are refused: Halftone knows neither their gradients
+  /// nor their meaning.
   std::vector<std::string> namespaces{"aten"};
 };
 
@@ -35,9 +35,9 @@ using ForwardFn = std::function<std::vector<at::Tensor>(const std::vector<at::Te
 
 /// Captures any callable by observing the operators of forward passes on `inputs` at two batch sizes, and checks the
 /// graph against it at a third. The callable must be in evaluation mode and must not change its state. The graph's
-/// tensors share memory with `parameters`. Throws `Unsupported`, naming operator and place, for what cannot be captured:
-/// control flow that depends on data, operators outside `namespaces`, training mode, random numbers. Cost: four forward
-/// passes of five samples or fewer.
+/// tensors share memory with `parameters`. Throws `Unsupported`, naming operator and place, for what cannot be
+/// captured: control flow that depends on data, operators outside `namespaces`, training mode, random numbers. Cost:
+/// four forward passes of five samples or fewer.
 Model capture(const ForwardFn& forward, const std::vector<NamedTensor>& parameters,
               const std::vector<at::Tensor>& inputs, const CaptureOptions& options = {});
 
@@ -53,15 +53,15 @@ std::vector<at::Tensor> flatten(std::tuple<Tensors...> outputs) {
 
 inline void refuse_training(bool training, const std::string& module) {
   if (training)
-    throw Error(Errc::Unsupported, message("module \"", module,
-                                           "\" is in training mode: call eval() on the network before capture"));
+    throw Error(Errc::Unsupported,
+                message("module \"", module, "\" is in training mode: call eval() on the network before capture"));
 }
 
 }  // namespace internal
 
 /// Captures a torch::nn module (or module holder) whose `forward` takes as many tensors as `inputs` has, up to four.
 template <class Module>
-  requires requires(Module& module) { module.named_parameters(); }
+requires requires(Module& module) { module.named_parameters(); }
 Model capture(Module& module, const std::vector<at::Tensor>& inputs, const CaptureOptions& options = {}) {
   internal::refuse_training(module.is_training(), "");
   for (const auto& submodule : module.named_modules("", false))

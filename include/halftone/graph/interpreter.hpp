@@ -21,9 +21,9 @@ class SiteVisitor {
   virtual at::Tensor weight(std::size_t /*index*/, const at::Tensor& weight) { return weight; }
 };
 
-/// Runs a model's graph through LibTorch's dispatcher: bit for bit what the module computed, in eval mode, with autograd
-/// where gradients are on. Borrows the model, whose graph must not change meanwhile; tensors may be replaced. `run` may be
-/// called in parallel.
+/// Runs a model's graph through LibTorch's dispatcher: bit for bit what the module computed, in eval mode, with
+/// autograd where gradients are on. Borrows the model, whose graph must not change meanwhile; tensors may be replaced.
+/// `run` may be called in parallel.
 class Interpreter {
  public:
   /// Looks every operator up once; throws `Unsupported` naming one that this LibTorch does not have.

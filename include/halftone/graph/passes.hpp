@@ -8,8 +8,8 @@ namespace halftone {
 Model eliminate_dead_code(Model model);
 
 /// Gives every convolution one form (`aten::convolution`) and every product with a weight matrix one form
-/// (`aten::linear`), whichever way the module wrote it: `conv2d`, `_convolution`; `t` + `addmm`, `t` + `matmul` + `add`.
-/// Outputs agree to rounding.
+/// (`aten::linear`), whichever way the module wrote it: `conv2d`, `_convolution`; `t` + `addmm`, `t` + `matmul` +
+/// `add`. Outputs agree to rounding.
 Model canonicalize(Model model);
 
 /// Folds every batch norm (in evaluation mode) that alone reads a convolution or linear into its weight and bias:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -18,6 +19,7 @@ class LatencyModel {
   [[nodiscard]] virtual std::string name() const = 0;    ///< as the command line spells it, e.g. "roofline:a100"
   [[nodiscard]] virtual std::string origin() const = 0;  ///< one sentence: device, source, modelled or measured
   [[nodiscard]] virtual std::string unit() const { return "ms"; }
+  [[nodiscard]] virtual std::int64_t batch() const { return 1; }  ///< samples that one estimate is of
 
   /// Cost of one batch under `plan`, in `unit()`; positive and finite. Sites and plan are in one order.
   [[nodiscard]] double estimate(std::span<const Site> sites, const Plan& plan) const {
@@ -26,8 +28,8 @@ class LatencyModel {
                                                  " precisions for ", sites.size(), " sites"));
     const double cost = do_estimate(sites, plan);
     if (!std::isfinite(cost) || cost <= 0)
-      throw Error(Errc::NonFinite, message("latency model ", name(), " estimated ", cost, ' ', unit(),
-                                           " for plan \"", to_string(plan), "\": a positive number is needed"));
+      throw Error(Errc::NonFinite, message("latency model ", name(), " estimated ", cost, ' ', unit(), " for plan \"",
+                                           to_string(plan), "\": a positive number is needed"));
     return cost;
   }
 

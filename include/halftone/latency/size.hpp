@@ -4,8 +4,8 @@
 
 namespace halftone {
 
-/// Bit-operations relative to 16 bits: sum of MACs x (weight bits x activation bits) / 256, over all MACs. No time: a proxy
-/// for comparing plans where no device is known.
+/// Bit-operations relative to 16 bits: sum of MACs x (weight bits x activation bits) / 256, over all MACs. No time: a
+/// proxy for comparing plans where no device is known.
 class SizeLatency final : public LatencyModel {
  public:
   [[nodiscard]] std::string name() const override { return "size"; }

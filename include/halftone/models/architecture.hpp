@@ -13,12 +13,12 @@ namespace halftone {
 
 /// A network that ships with Halftone as C++.
 struct Architecture {
-  std::string name;                        ///< "cifar_resnet20"
-  std::string summary;                     ///< one line for `halftone models`
-  std::vector<std::int64_t> input_shape;   ///< of one sample
+  std::string name;                       ///< "cifar_resnet20"
+  std::string summary;                    ///< one line for `halftone models`
+  std::vector<std::int64_t> input_shape;  ///< of one sample
   std::int64_t classes = 0;
   ImageNormalization normalization;
-  std::string weights;                     ///< where weights come from
+  std::string weights;  ///< where weights come from
   std::string known_accuracy;
   /// Captures the network, not yet prepared, with the weights of a safetensors file, or random ones drawn by `seed`
   /// where the path is empty.
@@ -28,8 +28,8 @@ struct Architecture {
 /// Finds an architecture by name; a family such as cifar_resnet answers to every depth 6n+2.
 using ArchitectureFn = std::function<std::optional<Architecture>(const std::string& name)>;
 
-/// CIFAR ResNets of depth 6n+2 with option-A shortcuts: cifar_resnet20, cifar_resnet56 … Source: He et al., Deep Residual
-/// Learning for Image Recognition, 2015, section 4.2.
+/// CIFAR ResNets of depth 6n+2 with option-A shortcuts: cifar_resnet20, cifar_resnet56 … Source: He et al., Deep
+/// Residual Learning for Image Recognition, 2015, section 4.2.
 std::optional<Architecture> find_cifar_resnet(const std::string& name);
 
 /// All that ship.
@@ -38,14 +38,14 @@ std::vector<ArchitectureFn> shipped_architectures();
 /// A prepared model with what the command line knows about it.
 struct LoadedModel {
   Model model;
-  std::string name;  ///< MODEL as given
-  DataOptions data;  ///< input names and normalisation
+  std::string name;          ///< MODEL as given
+  DataOptions data;          ///< input names and normalisation
   std::int64_t classes = 0;  ///< 0 where unknown
 };
 
 /// Loads and prepares MODEL as the command line writes it: "ARCH:weights.safetensors", "ARCH:random", or "x.pt"
-/// (TorchScript; `example` then gives one sample's shape for each input). Throws for NaN or infinite weights, naming the
-/// tensor, for missing, unexpected or misshapen tensors, and for unknown architectures.
+/// (TorchScript; `example` then gives one sample's shape for each input). Throws for NaN or infinite weights, naming
+/// the tensor, for missing, unexpected or misshapen tensors, and for unknown architectures.
 LoadedModel load_model(const std::string& spec,
                        const std::vector<ArchitectureFn>& architectures = shipped_architectures(),
                        const std::vector<std::vector<std::int64_t>>& example = {}, std::uint64_t seed = 0);

@@ -36,9 +36,9 @@ std::string to_text(const PlanFile& file);
 /// Throws `NotFound` or `BadFile` naming the file, the site and the field.
 PlanFile read_plan_file(const std::filesystem::path& path);
 
-/// The plan and ranges for `sites`, in their order. Throws `BadFile` where the file was made for another model (its digest
-/// differs), sites are missing, unknown or repeated, a precision lacks its range, a weight range does not fit the weight's
-/// channels, or two sites that read one tensor disagree about its range.
+/// The plan and ranges for `sites`, in their order. Throws `BadFile` where the file was made for another model (its
+/// digest differs), sites are missing, unknown or repeated, a precision lacks its range, a weight range does not fit
+/// the weight's channels, or two sites that read one tensor disagree about its range.
 struct AppliedPlan {
   Plan plan;
   Calibration calibration;

@@ -6,8 +6,8 @@
 
 namespace halftone {
 
-/// `x` quantized to integers and back, per tensor, in x's own dtype (bfloat16 and float16 are computed in float32). With
-/// gradients on: straight through where the rounded value needs no clipping, zero elsewhere.
+/// `x` quantized to integers and back, per tensor, in x's own dtype (bfloat16 and float16 are computed in float32).
+/// With gradients on: straight through where the rounded value needs no clipping, zero elsewhere.
 at::Tensor fake_quantize(const at::Tensor& x, const QuantParams& params);
 
 /// The same per channel along `axis`: scale [channels], zero point 0, limits -qmax … qmax.

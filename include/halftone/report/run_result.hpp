@@ -36,14 +36,14 @@ struct DataPart {
 /// A plan's score and latency.
 struct PlanFigures {
   Evaluation evaluation;
-  double predicted_latency = 0;                ///< by the latency model, in its unit
-  std::optional<Evaluation> report{};          ///< on the report part, scored once
+  double predicted_latency = 0;        ///< by the latency model, in its unit
+  std::optional<Evaluation> report{};  ///< on the report part, scored once
 };
 
 /// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
 struct RunResult {
   RunStatus status = RunStatus::Missed;
-  std::string model;         ///< as given
+  std::string model;  ///< as given
   std::string model_digest;
   std::vector<Site> sites;
   Plan plan;
@@ -56,19 +56,19 @@ struct RunResult {
   std::vector<Precision> precisions;
   std::uint64_t seed = 0;
   int threads = 1;
-  std::int64_t batch_size = 1;   ///< samples evaluated together; does not change figures
-  std::string range_input;       ///< range methods
+  std::int64_t batch_size = 1;  ///< samples evaluated together; does not change figures
+  std::string range_input;      ///< range methods
   std::string range_weight;
 
-  std::string latency_model;     ///< e.g. "roofline:a100"
-  std::string latency_origin;    ///< where its figures come from, and that they are modelled where they are
+  std::string latency_model;   ///< e.g. "roofline:a100"
+  std::string latency_origin;  ///< where its figures come from, and that they are modelled where they are
   std::string latency_unit;
   std::int64_t latency_batch = 0;   ///< samples that one latency is of; 0 where unknown
-  std::vector<double> site_saving;  ///< predicted latency saved by each site, alone at its precision; empty where unknown
+  std::vector<double> site_saving;  ///< predicted, by each site alone at its precision; empty where unknown
 
-  Evaluation float_score;        ///< the network as trained, on the validation part
-  PlanFigures baseline;          ///< all sites at 16 bits
-  PlanFigures result;            ///< the plan
+  Evaluation float_score;                         ///< the network as trained, on the validation part
+  PlanFigures baseline;                           ///< all sites at 16 bits
+  PlanFigures result;                             ///< the plan
   std::map<std::string, double> uniform_latency;  ///< predicted, by precision, for all sites at that precision
 
   SensitivityTable sensitivity;
@@ -78,14 +78,14 @@ struct RunResult {
   DataPart validation_data;
   std::optional<DataPart> report_data;
 
-  std::int64_t forward_passes = 0;   ///< over a whole data part
+  std::int64_t forward_passes = 0;  ///< over a whole data part
   std::int64_t backward_passes = 0;
   std::vector<std::pair<std::string, double>> seconds;  ///< by stage, in order
   std::map<std::string, std::string> environment;       ///< versions and machine
 };
 
-/// run.json; see docs/guide for its fields. Two runs with one seed differ in nothing but times, all of which are in fields
-/// named "seconds".
+/// run.json; see docs/guide for its fields. Two runs with one seed differ in nothing but times, all of which are in
+/// fields named "seconds".
 nlohmann::json to_run_json(const RunResult& result);
 
 /// What a person wants to know, in plain text of at most 100 columns.

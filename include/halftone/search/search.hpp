@@ -40,10 +40,11 @@ struct SearchResult {
   Plan best;
   std::optional<Evaluation> best_evaluation;  ///< nothing where the baseline is the best
   double best_latency = 0;
-  std::vector<SearchStep> steps;              ///< every evaluation, in order
+  std::vector<SearchStep> steps;  ///< every evaluation, in order
 };
 
-/// A strategy's way to the evaluator: records every step, remembers the fastest passing plan, never scores a plan twice.
+/// A strategy's way to the evaluator: records every step, remembers the fastest passing plan, never scores a plan
+/// twice.
 class SearchRun {
  public:
   SearchRun(const SearchProblem& problem, Evaluator& evaluator);

@@ -21,9 +21,9 @@ namespace halftone {
 struct SensitivityInput {
   const Model& model;
   const Calibration& calibration;
-  const Dataset& data;                     ///< calibration samples
-  const Task& task;                        ///< gives damage
-  std::span<const Precision> precisions;   ///< to score, the baseline not among them
+  const Dataset& data;                    ///< calibration samples
+  const Task& task;                       ///< gives damage
+  std::span<const Precision> precisions;  ///< to score, the baseline not among them
   std::uint64_t seed = 0;
   std::int64_t batch_size = 16;
   int threads = 1;
