@@ -35,6 +35,7 @@ class Run {
 
   RunResult run() {
     const Plan baseline = Plan::uniform(model_.sites.size(), k16);
+    predict_latencies(baseline);
     finish_with(baseline, RunStatus::Stopped, {});
     try {
       timed("calibrate", [&] { calibrate_ranges(); });
@@ -74,7 +75,8 @@ class Run {
     result_.environment = {{"halftone", HALFTONE_VERSION},
                            {"libtorch", TORCH_VERSION},
                            {"compiler", __VERSION__},
-                           {"cpu_capability", at::get_cpu_capability()}};
+                           {"cpu_capability", at::get_cpu_capability()},
+                           {"cores", std::to_string(std::thread::hardware_concurrency())}};
   }
 
   template <class Stage>
@@ -105,6 +107,13 @@ class Run {
     result_.result.predicted_latency = latency(plan);
   }
 
+  /// Before any pass over data: a latency model that lacks a site or a precision fails at once.
+  void predict_latencies(const Plan& baseline) {
+    result_.baseline.predicted_latency = latency(baseline);
+    for (const Precision precision : options_.precisions)
+      result_.uniform_latency[to_string(precision)] = latency(Plan::uniform(model_.sites.size(), precision));
+  }
+
   void calibrate_ranges() {
     result_.calibration = calibrate(model_, data_.calibration, options_.precisions,
                                     {.input = options_.input_range,
@@ -123,9 +132,6 @@ class Run {
   }
 
   void score_baseline(const Plan& baseline) {
-    result_.baseline.predicted_latency = latency(baseline);
-    for (const Precision precision : options_.precisions)
-      result_.uniform_latency[to_string(precision)] = latency(Plan::uniform(model_.sites.size(), precision));
     evaluator_ = make_evaluator(data_.validation);
     const auto evaluation = evaluator_->measure_baseline(baseline);
     if (!evaluation) throw Stopped();

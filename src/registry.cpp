@@ -50,8 +50,13 @@ Registry default_registry() {
   registry.tasks["top1"] = [] { return make_top_k(1); };
   registry.tasks["top5"] = [] { return make_top_k(5); };
   registry.latencies["roofline"] = make_roofline;
-  registry.latencies["table"] = [](const std::string& path, std::int64_t) {
-    return std::make_shared<const TableLatency>(TableLatency::read(path));
+  registry.latencies["table"] = [](const std::string& path, std::int64_t batch) {
+    auto table = std::make_shared<const TableLatency>(TableLatency::read(path));
+    if (table->batch() != batch)
+      throw Error(Errc::InvalidArgument,
+                  message("latency table \"", path, "\" is of batch ", table->batch(), ", batch ", batch,
+                          " was asked for: ask for ", table->batch(), ", or bring a table of batch ", batch));
+    return table;
   };
   registry.latencies["size"] = [](const std::string&, std::int64_t) { return std::make_shared<const SizeLatency>(); };
   return registry;

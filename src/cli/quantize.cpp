@@ -139,6 +139,14 @@ Data open_data(const Arguments& arguments, const Request& request, const DataOpt
   return data;
 }
 
+std::map<std::string, std::string> given(const ModelOptions& model) {
+  std::map<std::string, std::string> options;
+  if (!model.mean.empty()) options["mean"] = model.mean;
+  if (!model.std.empty()) options["std"] = model.std;
+  for (const auto& shape : model.inputs) options["input"] += (options["input"].empty() ? "" : " ") + shape;
+  return options;
+}
+
 RunResult work(const Context& context, const Arguments& arguments, const Request& request) {
   const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
   const Data data = open_data(arguments, request, loaded.data);
@@ -146,6 +154,7 @@ RunResult work(const Context& context, const Arguments& arguments, const Request
   RunResult result = quantize(loaded.model, {*data.calibration, *data.validation, data.report.get()}, request.options,
                               request.parts, watch.monitor());
   result.model = arguments.model.spec;
+  result.model_options = given(arguments.model);
   return result;
 }
 

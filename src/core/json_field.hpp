@@ -6,14 +6,42 @@
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/precision.hpp"
 
 namespace halftone::internal {
+
+/// Texts from outside are cut before they go into a message.
+inline std::string shortened(const std::string& text, std::size_t most = 80) {
+  return text.size() > most ? text.substr(0, most) + "…" : text;
+}
+
+/// Parses JSON from outside, called `place` in messages: bounded depth (no format of ours needs more than 4 levels),
+/// and a key given twice is refused, not silently dropped.
+inline nlohmann::json parse_json(const std::string& text, const std::string& place) {
+  constexpr int kDeepest = 8;
+  std::vector<std::set<std::string>> keys;
+  const auto check = [&](int depth, nlohmann::json::parse_event_t event, const nlohmann::json& parsed) {
+    using Event = nlohmann::json::parse_event_t;
+    if (depth > kDeepest) throw Error(Errc::BadFile, place + ": nested too deep");
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second)
+      throw Error(Errc::BadFile, message(place, ": key ", shortened(parsed.dump()), " is given twice in one object"));
+    return true;
+  };
+  try {
+    return nlohmann::json::parse(text, check);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(Errc::BadFile, message(place, ": not JSON: ", shortened(error.what(), 300)));
+  }
+}
 
 /// A JSON value from outside together with the place where it stands, so that whatever is wrong with it is reported
 /// as one `BadFile` naming field, value seen and what is allowed. Borrows the value.
@@ -36,7 +64,7 @@ class JsonField {
     for (const auto& [key, unused] : value_->items()) {
       const auto same = [&key = key](const char* known) { return key == known; };
       if (std::none_of(required.begin(), required.end(), same) && std::none_of(optional.begin(), optional.end(), same))
-        throw Error(Errc::BadFile, message(place_, " has an unknown key \"", key, '"'));
+        throw Error(Errc::BadFile, message(place_, " has an unknown key \"", shortened(key), '"'));
     }
   }
 
@@ -90,7 +118,8 @@ class JsonField {
   template <class Visit>
   void each_member(const Visit& visit) const {
     expect_object();
-    for (const auto& [key, member] : value_->items()) visit(key, JsonField(member, message(place_, '.', key)));
+    for (const auto& [key, member] : value_->items())
+      visit(key, JsonField(member, message(place_, '.', shortened(key))));
   }
 
   /// Calls `visit(precision, field)` for every member of an object whose keys are precisions, as `to_string` spells
@@ -119,9 +148,7 @@ class JsonField {
   [[nodiscard]] std::string seen() const {
     if (value_->is_object()) return "an object";
     if (value_->is_array()) return "an array";
-    std::string text = value_->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    if (text.size() > 60) text = text.substr(0, 60) + "…";
-    return text;
+    return shortened(value_->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), 60);
   }
 
   const nlohmann::json* value_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "core/scalar_type.hpp"
 #include "graph/recorder.hpp"
@@ -69,10 +70,12 @@ Recording record(const ForwardFn& forward, const std::vector<NamedTensor>& param
 
 /// The functional operator that does what in-place `node` does, where there is one.
 std::optional<c10::OperatorHandle> functional_form(const Node& node) {
-  if (!node.op.ends_with('_') || node.op.ends_with("__")) return std::nullopt;
+  if (node.written.size() != 1 || node.written[0] != 0 || !node.op.ends_with('_')) return std::nullopt;
+  if (node.op == "aten::copy_") return std::nullopt;  // aten::copy has no derivative
   const std::string name = node.op.substr(0, node.op.size() - 1);
   const auto op = c10::Dispatcher::singleton().findSchema({name, node.overload});
-  if (!op || op->schema().arguments().size() != node.arguments.size() || op->schema().returns().size() != 1)
+  if (!op || op->schema().arguments().size() != node.arguments.size() || op->schema().returns().size() != 1 ||
+      op->schema().returns()[0].alias_info() != nullptr)  // unsqueeze_ and the like: the other form is a view
     return std::nullopt;
   return op;
 }
@@ -108,6 +111,7 @@ void make_functional(Recording& recording) {
     Node& node = graph.nodes[i];
     if (!functional_form(node) || !may_become_functional(recording, i)) continue;
     node.op.pop_back();
+    node.written.clear();
     const ValueId result = node.outputs[0].ids[0];
     const std::size_t old = recording.storages[static_cast<std::size_t>(result)];
     for (auto id = static_cast<std::size_t>(result); id < recording.storages.size(); ++id)
@@ -118,15 +122,53 @@ void make_functional(Recording& recording) {
 
 void refuse_input_writes(const Recording& recording) {
   const Graph& graph = recording.model.graph;
+  const auto storage = [&](ValueId id) { return recording.storages[static_cast<std::size_t>(id)]; };
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i)
+    for (const auto written : written_values(graph.nodes[i]))
+      for (const auto input : graph.inputs)
+        if (storage(input) == storage(written))
+          throw Error(Errc::Unsupported, message("cannot capture ", graph.nodes[i].op, " (", describe_place(graph, i),
+                                                 "): it writes to the network's input in place; write to a copy"));
+}
+
+/// Where memory is written in place, whoever reads it later under an older name gets a new name for it, an alias: one
+/// value, one content.
+void rename_after_writes(Recording& recording) {
+  Graph& graph = recording.model.graph;
+  const auto storage = [&](ValueId id) { return recording.storages[static_cast<std::size_t>(id)]; };
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Node& node = graph.nodes[i];
-    const auto* written = node.arguments.empty() ? nullptr : std::get_if<ValueRef>(&node.arguments[0]);
-    if (!node.op.ends_with('_') || node.op.ends_with("__") || written == nullptr) continue;
-    for (const auto input : graph.inputs)
-      if (recording.storages[static_cast<std::size_t>(input)] ==
-          recording.storages[static_cast<std::size_t>(written->id)])
-        throw Error(Errc::Unsupported, message("cannot capture ", node.op, " (", describe_place(graph, i),
-                                               "): it writes to the network's input in place; write to a copy"));
+    std::set<std::size_t> written;
+    for (const auto id : written_values(graph.nodes[i])) written.insert(storage(id));
+    if (written.empty()) continue;
+    Graph later{.values = {},
+                .nodes = {graph.nodes.begin() + static_cast<std::ptrdiff_t>(i) + 1, graph.nodes.end()},
+                .inputs = {},
+                .outputs = graph.outputs};
+    std::set<ValueId> made_here;
+    for (const auto& output : graph.nodes[i].outputs) made_here.insert(output.ids.begin(), output.ids.end());
+    std::set<ValueId> made_later;
+    std::set<ValueId> old;
+    for (const auto& node : later.nodes) {
+      for (const auto id : read_values(node))
+        if (written.contains(storage(id)) && !made_later.contains(id)) old.insert(id);
+      for (const auto& output : node.outputs) made_later.insert(output.ids.begin(), output.ids.end());
+    }
+    for (const auto id : later.outputs)
+      if (written.contains(storage(id)) && !made_later.contains(id)) old.insert(id);
+    std::vector<Node> aliases;
+    for (const auto id : old) {
+      if (made_here.contains(id)) continue;
+      const auto renamed = static_cast<ValueId>(graph.values.size());
+      graph.values.push_back(graph.values[static_cast<std::size_t>(id)]);
+      recording.model.tensors.emplace_back();
+      recording.storages.push_back(storage(id));
+      aliases.push_back({"aten::alias", "", {ValueRef{id}}, {{false, {renamed}}}});
+      replace_value(later, id, renamed);
+    }
+    graph.nodes.resize(i + 1);
+    graph.nodes.insert(graph.nodes.end(), aliases.begin(), aliases.end());
+    graph.nodes.insert(graph.nodes.end(), later.nodes.begin(), later.nodes.end());
+    graph.outputs = later.outputs;
   }
 }
 
@@ -156,9 +198,8 @@ class Merger {
   }
 
   void merge(BatchInt& a, BatchInt b) const {
-    const std::int64_t difference = b.offset - a.offset;
-    if (difference % (kSecondBatch - kFirstBatch) != 0) refuse("a number does not grow linearly with the batch size");
-    a.slope = difference / (kSecondBatch - kFirstBatch);
+    static_assert(kSecondBatch - kFirstBatch == 1);  // whatever else the number depends on shows in check_replay
+    a.slope = b.offset - a.offset;
     a.offset -= a.slope * kFirstBatch;
   }
 
@@ -206,19 +247,42 @@ bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   return a.eq(b).logical_or_(a.ne(a).logical_and_(b.ne(b))).all().item<bool>();  // NaN equals NaN here
 }
 
-/// The proof of a capture: at a size that was not recorded the graph gives what the network gives.
+/// Inputs of the same form whose content differs in every sample: a ramp for numbers, the given values in reverse for
+/// integers, which may be positions or classes.
+std::vector<at::Tensor> other_content(const std::vector<at::Tensor>& inputs) {
+  std::vector<at::Tensor> result;
+  for (const auto& input : inputs)
+    result.push_back(input.is_floating_point() ? at::linspace(-1, 1, input.numel(), input.options()).view(input.sizes())
+                                               : input.flatten().flip(0).view(input.sizes()));
+  return result;
+}
+
+/// The proof of a capture: at a size, and on content, that was not recorded the graph gives what the network gives.
 void check_replay(const Model& model, const ForwardFn& forward, const std::vector<at::Tensor>& inputs) {
+  const std::string where = message(" at batch ", inputs[0].size(0));
   std::vector<at::Tensor> copies;
   for (const auto& input : inputs) copies.push_back(input.clone());
-  const auto expected = forward(copies);
-  const auto actual = Interpreter(model).run(inputs);
-  for (std::size_t i = 0; i < expected.size(); ++i)
-    if (!same_bits(expected[i], actual[i]))
-      throw Error(Errc::Unsupported,
-                  message("the captured graph does not reproduce output ", i, " of the network at batch ",
-                          inputs[0].dim() > 0 ? inputs[0].size(0) : 1,
-                          ": it does something that its operators do not show, such as arithmetic on "
-                          "tensor content outside LibTorch, or keeps state between calls"));
+  std::vector<at::Tensor> expected;
+  std::vector<at::Tensor> actual;
+  try {
+    expected = forward(copies);
+    actual = Interpreter(model).run(inputs);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Error(Errc::Unsupported, message("the captured graph does not run", where,
+                                           ": numbers in it may depend on the batch size in a way that is not linear. "
+                                           "LibTorch says: ",
+                                           internal::without_backtrace(error)));
+  }
+  bool same = expected.size() == actual.size();
+  for (std::size_t i = 0; same && i < expected.size(); ++i) same = same_bits(expected[i], actual[i]);
+  if (!same)
+    throw Error(Errc::Unsupported,
+                message("the captured graph does not reproduce the network", where,
+                        ": the network does something that its operators do not show, such as "
+                        "arithmetic on tensor content outside LibTorch, keeps state between calls, or "
+                        "treats some batch sizes differently"));
 }
 
 void check_inputs(const std::vector<at::Tensor>& inputs) {
@@ -249,8 +313,10 @@ Model capture(const ForwardFn& forward, const std::vector<NamedTensor>& paramete
   }
   make_functional(recording);
   refuse_input_writes(recording);
+  rename_after_writes(recording);
   Model model = eliminate_dead_code(std::move(recording.model));
-  check_replay(model, forward, at_batch(kCheckBatch));
+  check_replay(model, forward, other_content(at_batch(kCheckBatch)));
+  if (options.dynamic_batch) check_replay(model, forward, other_content(at_batch(1)));
   return model;
 }
 

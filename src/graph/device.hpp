@@ -11,8 +11,8 @@ namespace halftone::internal {
 
 /// Where the model's parameters are; the CPU for a model without any.
 inline at::Device device_of(const Model& model) {
-  for (const auto& tensor : model.tensors)
-    if (tensor.defined()) return tensor.device();
+  for (std::size_t id = 0; id < model.tensors.size(); ++id)
+    if (model.graph.values[id].kind == ValueKind::Parameter) return model.tensors[id].device();
   return at::kCPU;
 }
 

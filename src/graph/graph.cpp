@@ -1,6 +1,8 @@
 #include "halftone/graph/graph.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 #include "halftone/core/error.hpp"
 
@@ -26,6 +28,12 @@ std::string text(BatchInt number) {
   return number.offset == 0 ? result : message(result, number.offset > 0 ? "+" : "", number.offset);
 }
 
+/// The shortest digits that read back as the same number: graphs that differ must print differently.
+std::string text(double number) {
+  std::array<char, 32> digits{};
+  return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr};
+}
+
 template <class Items, class Format>
 std::string list(const Items& items, const Format& format) {
   std::string result;
@@ -43,8 +51,8 @@ std::string text(const Graph& graph, const Argument& argument) {
           },
           [](BatchInt number) { return text(number); },
           [](const std::vector<BatchInt>& numbers) { return list(numbers, [](BatchInt n) { return text(n); }); },
-          [](double number) { return message(number); },
-          [](const std::vector<double>& numbers) { return list(numbers, [](double n) { return message(n); }); },
+          [](double number) { return text(number); },
+          [](const std::vector<double>& numbers) { return list(numbers, [](double n) { return text(n); }); },
           [](bool flag) { return std::string(flag ? "true" : "false"); },
           [](const std::vector<bool>& flags) {
             return list(flags, [](bool flag) { return std::string(flag ? "true" : "false"); });
@@ -55,16 +63,24 @@ std::string text(const Graph& graph, const Argument& argument) {
       argument);
 }
 
+void append_values(const Argument& argument, std::vector<ValueId>& ids) {
+  if (const auto* ref = std::get_if<ValueRef>(&argument)) ids.push_back(ref->id);
+  if (const auto* refs = std::get_if<std::vector<std::optional<ValueId>>>(&argument))
+    for (const auto id : *refs)
+      if (id) ids.push_back(*id);
+}
+
 }  // namespace
 
 std::vector<ValueId> read_values(const Node& node) {
   std::vector<ValueId> ids;
-  for (const auto& argument : node.arguments) {
-    if (const auto* ref = std::get_if<ValueRef>(&argument)) ids.push_back(ref->id);
-    if (const auto* refs = std::get_if<std::vector<std::optional<ValueId>>>(&argument))
-      for (const auto id : *refs)
-        if (id) ids.push_back(*id);
-  }
+  for (const auto& argument : node.arguments) append_values(argument, ids);
+  return ids;
+}
+
+std::vector<ValueId> written_values(const Node& node) {
+  std::vector<ValueId> ids;
+  for (const auto index : node.written) append_values(node.arguments[index], ids);
   return ids;
 }
 

@@ -113,6 +113,7 @@ class LinearMaker {
 
   void run() {
     for (auto& node : model_.graph.nodes) {
+      if (!node.written.empty()) continue;
       if (node.op == "aten::addmm") rewrite_addmm(node);
       if (node.op == "aten::mm" || node.op == "aten::matmul") rewrite_product(node);
       if (node.op == "aten::add" && node.overload == "Tensor") rewrite_bias(node);
@@ -166,6 +167,11 @@ class LinearMaker {
     if (const auto weight = weight_of(*right)) become_linear(node, *input, *weight, None{});
   }
 
+  /// Whether moving a read of the first node to the second could see memory that was written meanwhile.
+  static bool writes_between(const Node& first, const Node& second) {
+    return std::any_of(&first, &second, [](const Node& node) { return !node.written.empty(); });
+  }
+
   /// linear without bias, then + parameter [out] (either way round): one linear with bias.
   void rewrite_bias(Node& node) {
     for (const std::size_t side : {0U, 1U}) {
@@ -173,8 +179,8 @@ class LinearMaker {
       const auto bias = tensor_argument(node, 1 - side);
       if (!product || !bias || !is_one(node.arguments[2])) continue;
       const Node* linear = uses_.producer_of(model_.graph, *product);
-      if (linear == nullptr || linear->op != "aten::linear" || !std::holds_alternative<None>(linear->arguments[2]) ||
-          uses_.readers[static_cast<std::size_t>(*product)] != 1)
+      if (linear == nullptr || linear->op != "aten::linear" || writes_between(*linear, node) ||
+          !std::holds_alternative<None>(linear->arguments[2]) || uses_.readers[static_cast<std::size_t>(*product)] != 1)
         continue;
       const Value& value = value_at(model_.graph, *bias);
       if (!is_tensor_data(value.kind) || value.shape.size() != 1 ||
@@ -206,16 +212,18 @@ std::optional<Fold> foldable(const Model& model, const Uses& uses, const Node& n
       return std::nullopt;
   const Node* site = uses.producer_of(model.graph, *input);
   if (site == nullptr || uses.readers[static_cast<std::size_t>(*input)] != 1) return std::nullopt;
+  const auto bias = tensor_argument(*site, 2);
+  if (bias && !is_tensor_data(model.graph.values[static_cast<std::size_t>(*bias)].kind)) return std::nullopt;
   const auto weight = tensor_argument(*site, 1);
   if (!weight || !is_tensor_data(model.graph.values[static_cast<std::size_t>(*weight)].kind)) return std::nullopt;
   if (site->op == "aten::convolution") {
     const bool transposed = std::get<bool>(site->arguments[6]);
     if (transposed && std::get<BatchInt>(site->arguments[8]).offset != 1) return std::nullopt;
-    return Fold{*weight, tensor_argument(*site, 2), transposed ? 1 : 0};
+    return Fold{*weight, bias, transposed ? 1 : 0};
   }
   const bool channels_last_dim = model.graph.values[static_cast<std::size_t>(*input)].shape.size() == 2;
   if (site->op != "aten::linear" || !channels_last_dim) return std::nullopt;
-  return Fold{*weight, tensor_argument(*site, 2), 0};
+  return Fold{*weight, bias, 0};
 }
 
 std::string sibling_name(const std::string& weight, const std::string& last) {
@@ -232,7 +240,7 @@ Model eliminate_dead_code(Model model) {
   for (const auto id : graph.inputs) live[static_cast<std::size_t>(id)] = true;
   std::vector<Node> nodes;
   for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    bool needed = node->op.ends_with('_') && !node->op.ends_with("__");  // writes in place: others may see it
+    bool needed = !node->written.empty();  // others may see what it writes
     for (const auto& output : node->outputs)
       for (const auto id : output.ids) needed = needed || live[static_cast<std::size_t>(id)];
     if (!needed) continue;

@@ -59,12 +59,12 @@ bool draws_nothing(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue>
   return false;
 }
 
+}  // namespace
+
 std::string without_backtrace(const std::exception& error) {
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
   return torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
 }
-
-}  // namespace
 
 Recorder::Recorder(const std::vector<NamedTensor>& parameters, const std::vector<at::Tensor>& inputs,
                    const CaptureOptions& options)
@@ -160,18 +160,23 @@ void Recorder::check_operator(const c10::OperatorHandle& op, c10::ArrayRef<c10::
     const auto list = value.type()->cast<c10::ListType>();
     return (list ? list->getElementType() : value.type())->kind() == c10::TypeKind::TensorType;
   });
+  check_writes(schema);
   if (!returns_tensor) {
     skip_ = true;
+    if (!node_.written.empty())
+      return refuse(name,
+                    "it writes to tensors and returns none, which a graph cannot hold: use a form that returns its "
+                    "result");
     // nn::MultiheadAttention asks whether query, key and value are equal: one value is equal to itself.
     if (name == "aten::equal" && node_.arguments[0] == node_.arguments[1]) return;
-    if (reads_input_ && !returns.empty() && !is_metadata_query(name))
+    if (reads_input_ && !is_metadata_query(name))
       refuse(name,
              "it turns the content of a tensor into a plain number, so what follows (control flow, sizes) depends "
              "on the data. Halftone runs straight graphs only: rewrite this part with tensor operators such as "
              "torch::where");
     return;
   }
-  if (reads_input_ && op.hasTag(at::Tag::dynamic_output_shape))
+  if (reads_input_ && op.hasTag(at::Tag::dynamic_output_shape) && !indexes_by_number(node_))
     return refuse(name, "the shape of its result depends on the data, not only on input shapes");
   for (const char* flag : {"training", "train"})
     if (is_true(argument(schema, inputs, flag)))
@@ -182,16 +187,16 @@ void Recorder::check_operator(const c10::OperatorHandle& op, c10::ArrayRef<c10::
     return refuse(name,
                   "it draws random numbers, so no two runs agree: put the network in evaluation mode or make the "
                   "numbers an input");
-  check_writes(schema, inputs);
 }
 
-void Recorder::check_writes(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> inputs) {
-  for (std::size_t i = 0; i < inputs.size() && i < schema.arguments().size(); ++i) {
+void Recorder::check_writes(const c10::FunctionSchema& schema) {
+  for (std::size_t i = 0; i < node_.arguments.size(); ++i) {
     const auto* alias = schema.arguments()[i].alias_info();
-    if (alias == nullptr || !alias->isWrite() || !inputs[i].isTensor() || !inputs[i].toTensor().defined()) continue;
-    const void* storage = inputs[i].toTensor().storage().unsafeGetStorageImpl();
+    if (alias != nullptr && alias->isWrite()) node_.written.push_back(i);
+  }
+  for (const auto written : written_values(node_))
     for (std::size_t id = 0; id < storages_.size(); ++id) {
-      if (storages_[id] != storage) continue;
+      if (storages_[id] != storages_[static_cast<std::size_t>(written)]) continue;
       if (reads_input_) from_input_[id] = true;
       const Value& value = model_.graph.values[id];
       if (value.kind == ValueKind::Parameter || value.kind == ValueKind::Constant)
@@ -199,7 +204,6 @@ void Recorder::check_writes(const c10::FunctionSchema& schema, c10::ArrayRef<c10
                                              "\" in place, so every run would change the network: put the network in "
                                              "evaluation mode or write to a copy"));
     }
-  }
 }
 
 void Recorder::end(const at::RecordFunction& function) {
@@ -259,6 +263,15 @@ Argument Recorder::to_argument(const c10::IValue& value, const std::string& op) 
   }
   throw Error(Errc::Unsupported,
               message("operator ", op, " takes an argument of type ", value.tagKind(), ", which a graph cannot hold"));
+}
+
+bool Recorder::indexes_by_number(const Node& node) const {
+  if (node.op != "aten::index" && node.op != "aten::index_put" && node.op != "aten::index_put_") return false;
+  const auto* indices = std::get_if<std::vector<std::optional<ValueId>>>(&node.arguments[1]);
+  return indices != nullptr && std::none_of(indices->begin(), indices->end(), [&](std::optional<ValueId> id) {
+           const DType dtype = id ? model_.graph.values[static_cast<std::size_t>(*id)].dtype : DType::Int64;
+           return dtype == DType::Bool || dtype == DType::UInt8;
+         });
 }
 
 ValueId Recorder::add_value(ValueKind kind, std::string name, const at::Tensor& tensor) {

@@ -10,6 +10,9 @@
 
 namespace halftone::internal {
 
+/// What LibTorch has to say, without the stack of its calls.
+std::string without_backtrace(const std::exception& error);
+
 /// Builds a graph from the operators of one forward pass, seen through a thread-local RecordFunction callback. Only the
 /// outermost operators count: what they call is theirs. Problems are kept, not thrown, since exceptions do not leave
 /// callbacks.
@@ -34,7 +37,10 @@ class Recorder {
   void begin(const at::RecordFunction& function);
   void end(const at::RecordFunction& function);
   void check_operator(const c10::OperatorHandle& op, c10::ArrayRef<c10::IValue> inputs);
-  void check_writes(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> inputs);
+  /// Notes what the current operator writes to; refuses writes to the network itself.
+  void check_writes(const c10::FunctionSchema& schema);
+  /// Whether an indexing operator takes positions: masks would make the shape depend on the data.
+  [[nodiscard]] bool indexes_by_number(const Node& node) const;
   void refuse(const std::string& op, const std::string& why);
 
   Argument to_argument(const c10::IValue& value, const std::string& op);

@@ -58,6 +58,7 @@ std::vector<Site> find_sites(const Graph& graph) {
     if (weight == nullptr || !std::holds_alternative<ValueRef>(node.arguments[0])) continue;
     const ValueKind kind = value_at(graph, weight->id).kind;
     if (kind != ValueKind::Parameter && kind != ValueKind::Constant) continue;
+    if (elements_of_one_sample(value_at(graph, weight->id).shape) == 0) continue;
     Site site = make_site(graph, i);
     if (const int use = ++uses[site.name]; use > 1) site.name += '#' + std::to_string(use);
     sites.push_back(std::move(site));

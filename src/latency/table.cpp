@@ -13,18 +13,12 @@ namespace {
 
 using internal::JsonField;
 
-nlohmann::json parse(const std::filesystem::path& path) {
-  try {
-    return nlohmann::json::parse(read_text(path));
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(Errc::BadFile, message("latency table ", path.string(), ": not JSON: ", error.what()));
-  }
-}
+constexpr std::size_t kMostBytes = 64u << 20;
 
 }  // namespace
 
 TableLatency TableLatency::read(const std::filesystem::path& path) {
-  const nlohmann::json json = parse(path);
+  const auto json = internal::parse_json(read_text(path, kMostBytes), "latency table " + path.string());
   const JsonField field(json, message("latency table ", path.string(), ": table"));
   field.expect_keys({"version", "device", "source", "unit", "batch", "sites"}, {"overhead"});
   if (field["version"].integer(1) != 1) field["version"].fail("this program reads version 1");

@@ -1,6 +1,7 @@
 #include "models/cifar_resnet.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 
 #include <charconv>
 
@@ -69,19 +70,21 @@ std::optional<std::int64_t> depth_of(const std::string& name) {
   const char* end = name.data() + name.size();
   const auto [rest, error] = std::from_chars(name.data() + kPrefix.size(), end, depth);
   if (error != std::errc{} || rest != end) return std::nullopt;
-  if (depth < 8 || depth > 1202 || depth % 6 != 2)
-    throw Error(Errc::NotFound,
-                message("there is no ", name, ": depths are 6n+2 from 8 to 1202 (20, 32, 44, 56, 110 …)"));
+  if (depth < 8 || depth > 1202 || depth % 6 != 2) return std::nullopt;
   return depth;
 }
 
 Model load(std::int64_t depth, const std::string& weights, std::uint64_t seed) {
-  at::manual_seed(seed);
+  // Weights are drawn from the process-wide generator: it is left as it was found.
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const at::Generator before = generator.clone();
+  generator.set_current_seed(seed);
   internal::CifarResNet network((depth - 2) / 6);
+  generator.set_state(before.get_state());
   network.eval();
   std::vector<NamedTensor> parameters;
   for (const auto& item : network.named_parameters()) parameters.push_back({item.key(), item.value()});
-  for (const auto& item : network.named_buffers()) parameters.push_back({item.key(), item.value()});
+  for (const auto& item : network.named_buffers()) parameters.push_back({item.key(), item.value(), true});
   if (!weights.empty()) internal::load_weights(weights, message("cifar_resnet", depth), parameters);
   for (const auto& item : network.parameters()) item.requires_grad_(false);
   return capture(network, {at::zeros({1, 3, 32, 32})});

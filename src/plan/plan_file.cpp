@@ -17,17 +17,12 @@ namespace halftone {
 namespace {
 
 using internal::JsonField;
+using internal::shortened;
 
 constexpr int kVersion = 1;
-constexpr int kDeepest = 8;                    // the format needs 4 levels
 constexpr std::size_t kMostBytes = 64u << 20;  // 1.5 million output channels at two widths
 
 std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
-
-/// Texts from outside are cut before they go into a message.
-std::string shortened(const std::string& text, std::size_t most = 80) {
-  return text.size() > most ? text.substr(0, most) + "…" : text;
-}
 
 /// The shortest digits that read back as the same number.
 void append_number(std::string& text, double number, const std::string& site) {
@@ -53,25 +48,6 @@ void append_ranges(std::string& text, const Ranges& ranges, const std::string& s
     text += ']';
   }
   text += '}';
-}
-
-/// Parses JSON from outside: bounded depth, and a key given twice is refused, not silently dropped.
-nlohmann::json parse(const std::string& text, const std::string& file) {
-  std::vector<std::set<std::string>> keys;
-  const auto check = [&](int depth, nlohmann::json::parse_event_t event, const nlohmann::json& parsed) {
-    using Event = nlohmann::json::parse_event_t;
-    if (depth > kDeepest) throw Error(Errc::BadFile, file + ": nested too deep for a plan");
-    if (event == Event::object_start) keys.emplace_back();
-    if (event == Event::object_end) keys.pop_back();
-    if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second)
-      throw Error(Errc::BadFile, message(file, ": key ", shortened(parsed.dump()), " is given twice in one object"));
-    return true;
-  };
-  try {
-    return nlohmann::json::parse(text, check);
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(Errc::BadFile, message(file, ": not JSON: ", shortened(error.what(), 300)));
-  }
 }
 
 int read_width(const std::string& key, const JsonField& field) {
@@ -220,7 +196,7 @@ std::string to_text(const PlanFile& file) {
 
 PlanFile read_plan_file(const std::filesystem::path& path) {
   const std::string file = message("plan \"", path.string(), '"');
-  const nlohmann::json json = parse(read_text(path, kMostBytes), file);
+  const nlohmann::json json = internal::parse_json(read_text(path, kMostBytes), file);
   const JsonField field(json, file);
   // A later version may have other keys: say so rather than complain about those.
   if (json.is_object() && field.has("version") && field["version"].integer(1) != kVersion)

@@ -74,6 +74,7 @@ void add_data_parts(const RunResult& run, std::vector<std::string>& found) {
 
 std::vector<std::string> caveats(const RunResult& run) {
   std::vector<std::string> found;
+  if (run.result.evaluation.samples == 0) return found;  // no claim, no caveat
   add_report_part(run, found);
   add_resolution(run, found);
   add_data_parts(run, found);

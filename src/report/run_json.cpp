@@ -64,22 +64,24 @@ json data_json(const DataPart& part) {
 json options_json(const RunResult& run) {
   json precisions = json::array();
   for (const Precision precision : run.precisions) precisions.push_back(to_string(precision));
-  return {{"model", run.model},
-          {"calibrate", run.calibration_data.name},
-          {"validate", run.validation_data.name},
-          {"report", run.report_data ? json(run.report_data->name) : json()},
-          {"task", run.task},
-          {"keep", run.keep},
-          {"metric", run.metric},
-          {"search", run.search},
-          {"latency", run.latency_model},
-          {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},
-          {"precisions", precisions},
-          {"range_input", run.range_input},
-          {"range_weight", run.range_weight},
-          {"eval_batch", run.batch_size},
-          {"threads", run.threads},
-          {"seed", run.seed}};
+  json options = {{"model", run.model},
+                  {"calibrate", run.calibration_data.name},
+                  {"validate", run.validation_data.name},
+                  {"report", run.report_data ? json(run.report_data->name) : json()},
+                  {"task", run.task},
+                  {"keep", run.keep},
+                  {"metric", run.metric},
+                  {"search", run.search},
+                  {"latency", run.latency_model},
+                  {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},
+                  {"precisions", precisions},
+                  {"range_input", run.range_input},
+                  {"range_weight", run.range_weight},
+                  {"eval_batch", run.batch_size},
+                  {"threads", run.threads},
+                  {"seed", run.seed}};
+  for (const auto& [name, value] : run.model_options) options[name] = value;
+  return options;
 }
 
 json sensitivity_json(const RunResult& run) {

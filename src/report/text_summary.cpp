@@ -5,14 +5,13 @@
 #include <map>
 
 #include "halftone/core/error.hpp"
+#include "halftone/core/precision.hpp"
 #include "report/caveats.hpp"
 #include "report/text.hpp"
 
 namespace halftone {
 
 namespace internal {
-
-std::string in_words(Precision p) { return p.weight_bits == p.activation_bits ? to_string(p) + " bits" : to_string(p); }
 
 std::string composition(const Plan& plan) {
   std::map<Precision, std::int64_t> counts;

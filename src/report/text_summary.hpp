@@ -10,7 +10,6 @@
 /// How the report's parts call things.
 namespace halftone::internal {
 
-std::string in_words(Precision precision);  ///< "8 bits", "w4a8"
 std::string composition(const Plan& plan);  ///< "4 of 20 sites at 4 bits, 16 at 8 bits"
 
 /// How scores of a task are called and printed; `keep` is the share asked for.

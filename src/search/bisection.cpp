@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "halftone/core/error.hpp"
@@ -24,8 +25,6 @@ Plan lower_prefix(const Stage& stage, std::size_t length) {
   for (std::size_t i = 0; i < length; ++i) plan[stage.order[i]] = stage.target;
   return plan;
 }
-
-std::string in_words(Precision p) { return p.weight_bits == p.activation_bits ? to_string(p) + " bits" : to_string(p); }
 
 /// What the verdict on the `length` safest sites means, now that prefixes of `lo` pass and of `hi` fail.
 std::string describe(const Stage& stage, std::size_t length, bool passed, std::size_t lo, std::size_t hi) {
@@ -61,11 +60,12 @@ std::optional<std::size_t> bisect(const Stage& stage, bool whole_first, SearchRu
   return lo;
 }
 
-/// Sites of `plan` at `above` that get faster at `target`.
-std::vector<std::size_t> candidates(const SearchProblem& problem, const Plan& plan, Precision above, Precision target) {
+/// Sites that get faster at `target` and were not found to lose too much at a precision above it.
+std::vector<std::size_t> candidates(const SearchProblem& problem, const Plan& plan, const std::vector<bool>& settled,
+                                    Precision target) {
   std::vector<std::size_t> found;
   for (std::size_t site = 0; site < plan.size(); ++site)
-    if (plan[site] == above && problem.latency.gain(problem.sites, plan, site, target) > 0) found.push_back(site);
+    if (!settled[site] && problem.latency.gain(problem.sites, plan, site, target) > 0) found.push_back(site);
   return found;
 }
 
@@ -84,14 +84,17 @@ Ordering ordered(const SearchProblem& problem, const Plan& plan, Precision targe
 void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
   const auto precisions = problem.precisions;
   Plan plan = Plan::uniform(problem.sites.size(), precisions.front());
+  std::vector<bool> settled(plan.size());
+  bool first = true;
   for (std::size_t i = 1; i < precisions.size(); ++i) {
-    const auto sites = candidates(problem, plan, precisions[i - 1], precisions[i]);
-    if (sites.empty()) return;
+    const auto sites = candidates(problem, plan, settled, precisions[i]);
+    if (sites.empty()) continue;  // nothing is gained at this precision; the next may be another matter
     const Ordering order = ordered(problem, plan, precisions[i], sites);
     const bool last = i + 1 == precisions.size();
     const Stage stage{plan, order, precisions[i], last ? std::nullopt : std::optional(precisions[i + 1])};
-    const auto length = bisect(stage, i == 1, run);
+    const auto length = bisect(stage, std::exchange(first, false), run);
     if (!length) return;
+    for (std::size_t k = *length; k < order.size(); ++k) settled[order[k]] = true;
     plan = lower_prefix(stage, *length);
   }
 }

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "catch.hpp"
+#include "data/safetensors_bytes.hpp"
 #include "halftone/cli/run.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/version.hpp"
@@ -210,7 +211,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"below a file", with(good, "--out", (text / "out").string()), "cannot write into directory"},
       {"out is a file", with(good, "--out", text.string()), "cannot write into directory"},
       {"architecture", {"scan", "magic:random"}, "there is no architecture \"magic\": `halftone models` lists"},
-      {"depth", {"scan", "cifar_resnet21:random"}, "there is no cifar_resnet21"},
+      {"depth", {"scan", "cifar_resnet21:random"}, "there is no architecture \"cifar_resnet21\""},
       {"no weights", {"scan", "cifar_resnet20:"}, "names no weights"},
       {"weights", {"scan", "cifar_resnet20:none.safetensors"}, "none.safetensors\" does not exist"},
       {"wrong weights", {"scan", "cifar_resnet32:" + kAssets + "/cifar_resnet20.safetensors"}, "is missing"},
@@ -231,6 +232,59 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
     const auto refused = call(arguments);
     CHECK(refused.code == 2);
     CHECK(refused.out.empty());
+    CHECK_THAT(refused.err, Contains(expected));
+    CHECK(dir.count() == files);
+  }
+}
+
+TEST_CASE("a broken network or broken data is refused by name, and nothing is written") {
+  const TempDir dir;
+  const std::string weights = read_text(kAssets + "/cifar_resnet20.safetensors");
+  const auto replaced = [&](const std::string& from, const std::string& to) {
+    std::string bytes = weights;
+    REQUIRE(from.size() == to.size());
+    return bytes.replace(bytes.find(from), from.size(), to);
+  };
+  std::string with_nan = weights;
+  const auto data_begin = 8 + static_cast<std::size_t>(static_cast<unsigned char>(weights[0])) +
+                          (static_cast<std::size_t>(static_cast<unsigned char>(weights[1])) << 8);
+  with_nan.replace(data_begin, 4, std::string("\0\0\xc0\x7f", 4));
+  const std::string header = R"({"input":{"dtype":"F32","shape":[2,3,32,32],"data_offsets":[0,24576]},)"
+                             R"("target":{"dtype":"I64","shape":[2],"data_offsets":[24576,24592]}})";
+  const std::string images(24576, '\0');
+  const std::string nan_images = std::string("\0\0\xc0\x7f", 4) + images.substr(4);
+  const std::string targets = std::string("\1\0\0\0\0\0\0\0", 8) + std::string("\12\0\0\0\0\0\0\0", 8);
+  const std::string good_targets(16, '\0');
+  const auto model = [&](const char* name, const std::string& bytes) {
+    return "cifar_resnet20:" + dir.write(name, bytes).string();
+  };
+  const auto data = [&](const char* name, const std::string& bytes) { return dir.write(name, bytes).string(); };
+  const Words good = quantize((dir / "out").string());
+  const auto with_model = [&](const std::string& spec) {
+    Words words = good;
+    words[1] = spec;
+    return words;
+  };
+  const std::vector<std::pair<Words, std::string>> cases{
+      {with_model(model("nan.safetensors", with_nan)), "\"conv1.weight\""},
+      {with_model(model("cut.safetensors", weights.substr(0, weights.size() / 2))), "cut.safetensors"},
+      {with_model(model("long.safetensors", weights + "more")), "long.safetensors"},
+      {with_model(model("overlap.safetensors", replaced("[0,1728]", "[4,1732]"))), "overlap.safetensors"},
+      {with_model(model("name.safetensors", replaced("\"conv1.weight\"", "\"konv1.weight\""))),
+       "\"conv1.weight\" is missing"},
+      {with_model(model("shape.safetensors", replaced("[16,3,3,3]", "[16,9,3,1]"))),
+       "\"conv1.weight\" has shape [16, 9, 3, 1], the network needs [16, 3, 3, 3]"},
+      {with(good, "--calibrate", data("nan_images.safetensors", safetensors_bytes(header, nan_images + good_targets))),
+       "the input of site \"conv1\" is NaN"},
+      {with(good, "--validate", data("classes.safetensors", safetensors_bytes(header, images + targets))),
+       "target 10 of sample 1"},
+      {with(good, "--validate", "cifar10:" + data("empty.bin", "")), "empty.bin"},
+  };
+  const auto files = dir.count();
+  for (const auto& [arguments, expected] : cases) {
+    const auto refused = call(arguments);
+    CAPTURE(refused.err);
+    CHECK(refused.code == 2);
     CHECK_THAT(refused.err, Contains(expected));
     CHECK(dir.count() == files);
   }

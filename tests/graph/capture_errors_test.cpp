@@ -86,6 +86,46 @@ TEST_CASE("what differs from run to run is refused") {
              Catch::Contains("does not reproduce") || Catch::Contains("batch"));
 }
 
+TEST_CASE("content that is read outside operators shows, whatever the example holds") {
+  const auto peek = [](const at::Tensor& y) { return y * static_cast<double>(y.data_ptr<float>()[0]); };
+  CHECK_THAT(refusal(peek), Catch::Contains("does not reproduce"));
+  const TempDir dir;
+  const std::string path = (dir.path() / "net.pt").string();
+  torch::jit::Module module("net");
+  module.define("def forward(self, x):\n    v: List[float] = x.flatten().tolist()\n    return x * v[0]\n");
+  module.eval();
+  module.save(path);
+  CHECK_THAT(error_message([&] {
+               capture_torchscript(path, {torch::zeros({1, 3})});
+             }),
+             Catch::Contains("does not reproduce"));
+}
+
+TEST_CASE("sizes that do not grow linearly with the batch are refused, naming the batch") {
+  CHECK_THAT(refusal([](const at::Tensor& y) { return at::matmul(y, y.t()).reshape({y.size(0) * y.size(0)}); }),
+             Catch::Contains("at batch 5") && Catch::Contains("not linear"));
+}
+
+TEST_CASE("writes that a graph cannot hold are refused") {
+  CHECK_THAT(refusal([](const at::Tensor& y) {
+               std::vector<at::Tensor> list{y};
+               at::_foreach_mul_(list, 2);
+               return y;
+             }),
+             Catch::Contains("aten::_foreach_mul_") && Catch::Contains("returns none"));
+  struct WritesInput : torch::nn::Module {
+    torch::Tensor forward(torch::Tensor x) {
+      x.unsqueeze(1).select(1, 0).zero_();
+      return x * 2;
+    }
+  } network;
+  network.eval();
+  CHECK_THAT(error_message([&] {
+               capture(network, {torch::ones({2, 4})});
+             }),
+             Catch::Contains("aten::zero_") && Catch::Contains("the network's input"));
+}
+
 TEST_CASE("a network that changes with the batch size is refused, and captured when its size is fixed") {
   const auto changes = [](const at::Tensor& y) { return y.size(0) > 2 ? at::relu(y) : at::tanh(y); };
   CHECK_THAT(refusal(changes),

@@ -148,6 +148,45 @@ TEST_CASE("in-place operators become functional where nothing else sees the memo
   require_same(model, x, network.forward(x));
 }
 
+TEST_CASE("one value has one content: what is read after a write through a view has a name of its own") {
+  struct WritesBetween : torch::nn::Module {
+    torch::nn::Linear first = register_module("first", torch::nn::Linear(4, 4));
+    torch::nn::Linear second = register_module("second", torch::nn::Linear(4, 4));
+    torch::Tensor forward(const torch::Tensor& x) {
+      const auto z = torch::relu(x);
+      const auto a = first(z);
+      z.select(1, 0).zero_();
+      return a + second(z);
+    }
+  } network;
+  network.eval();
+  const Model model = capture(network, {torch::randn({2, 4})});
+  const auto x = torch::randn({3, 4});
+  require_same(model, x, network.forward(x));
+  const Model prepared = prepare(model);
+  REQUIRE(prepared.sites.size() == 2);
+  CHECK(prepared.sites[0].input != prepared.sites[1].input);
+}
+
+TEST_CASE("indexing with positions, and copying into a buffer, are captured with their gradients") {
+  struct Indexes : torch::nn::Module {
+    torch::nn::Linear linear = register_module("linear", torch::nn::Linear(4, 4));
+    torch::Tensor order = register_buffer("order", torch::tensor({3, 1, 0, 2}));
+    torch::Tensor forward(const torch::Tensor& x) {
+      const auto y = torch::zeros({x.size(0), 4});
+      y.copy_(linear(x));
+      return y.index({torch::indexing::Slice(), order});
+    }
+  } network;
+  network.eval();
+  const Model model = capture(network, {torch::randn({2, 4})});
+  const auto x = torch::randn({3, 4}).requires_grad_(true);
+  require_same(model, x, network.forward(x));
+  const auto mine = torch::autograd::grad({Interpreter(model).run(std::vector<at::Tensor>{x})[0].square().sum()}, {x});
+  const auto theirs = torch::autograd::grad({network.forward(x).square().sum()}, {x});
+  CHECK(torch::equal(mine[0], theirs[0]));
+}
+
 TEST_CASE("an in-place operator on the input leaves the caller's tensor alone") {
   struct WritesInput : torch::nn::Module {
     torch::nn::Linear linear = register_module("linear", torch::nn::Linear(4, 4));

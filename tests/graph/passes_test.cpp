@@ -104,6 +104,16 @@ TEST_CASE("a batch norm is left alone where others read the convolution") {
   CHECK(has(check_prepare(network, {3, 5, 5}), "aten::batch_norm"));
 }
 
+TEST_CASE("a batch norm is left alone where the convolution's bias is computed") {
+  struct Net : torch::nn::Module {
+    torch::Tensor weight = register_parameter("weight", torch::randn({4, 3, 1, 1}));
+    torch::Tensor bias = register_parameter("bias", torch::randn({4}));
+    torch::nn::BatchNorm2d norm = register_module("norm", torch::nn::BatchNorm2d(4));
+    torch::Tensor forward(const torch::Tensor& x) { return norm(torch::conv2d(x, weight, bias * 2)); }
+  } network;
+  CHECK(has(check_prepare(network, {3, 5, 5}), "aten::batch_norm"));
+}
+
 TEST_CASE("dead code goes, and with it parameters that nothing needs") {
   struct Net : torch::nn::Module {
     torch::nn::Linear used = register_module("used", torch::nn::Linear(4, 2));

@@ -200,7 +200,9 @@ TEST_CASE("a run that was stopped before anything was known can be reported") {
   run.site_saving.clear();
   run.uniform_latency.clear();
   run.seconds.clear();
+  run.report_data.reset();
   CHECK_THAT(text_report(run), Contains("no plan was evaluated"));
+  CHECK(warnings(run) == 0);
 }
 
 TEST_CASE("tasks other than top-k are reported without percent signs") {

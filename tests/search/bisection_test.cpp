@@ -238,7 +238,7 @@ TEST_CASE("an evaluator that throws ends the search with what it threw") {
   CHECK(bisect(8, {k16, k8, k4}, evaluator).best == Plan::uniform(8, k4));
 }
 
-TEST_CASE("a site that gains no latency is left alone") {
+TEST_CASE("a site that gains no latency at a precision is left alone there, not below") {
   const std::vector<Site> sites = make_sites(4);
   const std::vector<Precision> precisions{k16, k8, k4};
   const OrderFn order = as_listed;
@@ -248,8 +248,19 @@ TEST_CASE("a site that gains no latency is left alone") {
   FunctionEvaluator inner([](const Plan&) { return true; });
   CountingEvaluator evaluator(inner);
   const SearchResult result = Bisection().search({sites, precisions, order, latency}, evaluator);
-  CHECK(result.best == Plan{{k4, k16, k16, k8}});
-  CHECK(evaluator.calls == 2);
+  CHECK(result.best == Plan{{k4, k4, k4, k8}});
+  CHECK(evaluator.calls == 3);
+}
+
+TEST_CASE("a precision at which nothing is gained does not end the search") {
+  const std::vector<Site> sites = make_sites(2);
+  const std::vector<Precision> precisions{k16, k8, kW4A8, k4};
+  const OrderFn order = as_listed;
+  ListedLatency latency;
+  latency.costs = {{{k8, 0.5}, {kW4A8, 0.5}, {k4, 0.3}}, {{k8, 0.5}, {kW4A8, 0.5}, {k4, 0.3}}};
+  FunctionEvaluator inner([](const Plan&) { return true; });
+  const SearchResult result = Bisection().search({sites, precisions, order, latency}, inner);
+  CHECK(result.best == Plan::uniform(2, k4));
 }
 
 TEST_CASE("where no site gains anything nothing is scored") {

@@ -30,6 +30,11 @@ inline std::string to_string(Precision p) {
   return message('w', p.weight_bits, 'a', p.activation_bits);
 }
 
+/// "8 bits", "w4a8".
+inline std::string in_words(Precision p) {
+  return p.weight_bits == p.activation_bits ? to_string(p) + " bits" : to_string(p);
+}
+
 inline std::ostream& operator<<(std::ostream& out, Precision p) { return out << to_string(p); }
 
 constexpr bool is_valid_width(int bits) { return bits == 16 || (bits >= 2 && bits <= 8); }

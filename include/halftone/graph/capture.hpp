@@ -34,7 +34,7 @@ struct NamedTensor {
 using ForwardFn = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
 
 /// Captures any callable by observing the operators of forward passes on `inputs` at two batch sizes, and checks the
-/// graph against it at a third. The callable must be in evaluation mode and must not change its state. The graph's
+/// graph against it at two others. The callable must be in evaluation mode and must not change its state. The graph's
 /// tensors share memory with `parameters`. Throws `Unsupported`, naming operator and place, for what cannot be
 /// captured: control flow that depends on data, operators outside `namespaces`, training mode, random numbers. Cost:
 /// four forward passes of five samples or fewer.

@@ -71,6 +71,8 @@ struct Node {
   std::string overload;
   std::vector<Argument> arguments;  ///< one for each argument of the operator's schema
   std::vector<Output> outputs;      ///< one for each return of the schema
+  std::vector<std::size_t>
+      written{};  ///< indices of the arguments that it changes in place; most operators change none
 };
 
 /// A straight list of ATen calls in static single assignment form. Holds no tensor data.
@@ -83,6 +85,9 @@ struct Graph {
 
 /// Every value that `node` reads, in argument order; a value read twice appears twice.
 std::vector<ValueId> read_values(const Node& node);
+
+/// The values that `node` changes in place.
+std::vector<ValueId> written_values(const Node& node);
 
 /// Puts `to` wherever a node or the graph's outputs read `from`.
 void replace_value(Graph& graph, ValueId from, ValueId to);

@@ -43,7 +43,8 @@ struct PlanFigures {
 /// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
 struct RunResult {
   RunStatus status = RunStatus::Missed;
-  std::string model;  ///< as given
+  std::map<std::string, std::string> model_options;  ///< as given with it: "input", "mean", "std"
+  std::string model;                                 ///< as given
   std::string model_digest;
   std::vector<Site> sites;
   Plan plan;
