@@ -10,6 +10,7 @@
 #include <iomanip>
 #include <iostream>
 #include <limits>
+#include <malloc.h>
 
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
@@ -47,6 +48,8 @@ int main(int argc, char** argv) {
   const std::string assets = argc > 1 ? argv[1] : "assets";
   const at::NoGradGuard no_grad;
   at::set_num_threads(1);
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);  // as the program does: see src/cli/main.cpp
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
 
   const at::Tensor x = at::rand({16, 16, 32, 32});
   const QuantParams params = activation_params(0, 1, 8);

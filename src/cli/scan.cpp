@@ -94,7 +94,7 @@ void print_text(const Scan& scan, std::ostream& out) {
     if (!cost) {
       latencies.add({name, "no figure", "", ""});
     } else {
-      latencies.add({name, significant(*cost) + ' ' + scan.latency.unit(), baseline ? change(*baseline, *cost) : "",
+      latencies.add({name, with_unit(*cost, scan.latency.unit()), baseline ? change(*baseline, *cost) : "",
                      baseline ? bar(*cost / *baseline, 40) : ""});
     }
   }

@@ -25,6 +25,10 @@ std::string significant(double number, int digits) {
   return {text, static_cast<std::size_t>(std::snprintf(text, sizeof text, "%.*g", digits, number))};
 }
 
+std::string with_unit(double latency, const std::string& unit) {
+  return unit == "ms" && latency < 0.1 ? significant(latency * 1000) + " us" : significant(latency) + ' ' + unit;
+}
+
 std::string percent(double share, int decimals) { return fixed(100 * share, decimals) + " %"; }
 
 std::string change(double from, double to) {

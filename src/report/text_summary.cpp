@@ -109,8 +109,7 @@ std::string latency_section(const RunResult& run) {
   for (const auto& [precision, latency] : run.uniform_latency) most = std::max(most, latency);
   TextTable table({Align::Left, Align::Right, Align::Right, Align::Left});
   const auto add = [&](const std::string& name, double latency) {
-    table.add(
-        {name, significant(latency) + ' ' + run.latency_unit, change(baseline, latency), bar(latency / most, 40)});
+    table.add({name, with_unit(latency, run.latency_unit), change(baseline, latency), bar(latency / most, 40)});
   };
   add("all at 16 bits", baseline);
   for (const Precision precision : run.precisions) {

@@ -63,3 +63,9 @@ TEST_CASE("tables are aligned and fit into 100 columns") {
     begin = end + 1;
   }
 }
+
+TEST_CASE("short latencies are given in microseconds") {
+  CHECK(with_unit(0.00083, "ms") == "0.83 us");
+  CHECK(with_unit(0.25, "ms") == "0.25 ms");
+  CHECK(with_unit(0.01, "x all-16") == "0.01 x all-16");
+}
