@@ -5,6 +5,7 @@
 #include "halftone/graph/capture.hpp"
 #include "halftone/graph/interpreter.hpp"
 #include "models/cifar_resnet.hpp"
+#include "temp_dir.hpp"
 
 using namespace halftone;
 
@@ -60,6 +61,23 @@ TEST_CASE("every way to write a convolution becomes one operator") {
   CHECK(model.sites[2].weight_channel_axis == 1);
   CHECK(model.sites[2].macs == 4 * 1 * 4 * 5 * 9);
   CHECK_FALSE(has(model, "aten::batch_norm"));
+}
+
+TEST_CASE("the convolution that tracing leaves behind becomes a site like any other") {
+  const TempDir dir;
+  torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 4, 3).padding(1).bias(false));
+  conv->eval();
+  const std::string path = (dir.path() / "net.pt").string();
+  to_script(*conv,
+            "def forward(self, x):\n"
+            "    return torch._convolution(x, self.weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1,\n"
+            "                              False, False, True, True)\n")
+      .save(path);
+  const Model model = prepare(capture_torchscript(path, {torch::zeros({1, 3, 5, 5})}));
+  REQUIRE(model.sites.size() == 1);
+  CHECK(model.sites[0].name == "weight");
+  const auto x = torch::randn({2, 3, 5, 5});
+  CHECK(torch::allclose(run(model, x), conv->forward(x), 1e-5, 1e-6));
 }
 
 TEST_CASE("every way to write a product with a weight becomes aten::linear") {
