@@ -192,7 +192,7 @@ void add_evaluate(CLI::App& app, const Context& context, Action& action) {
       "  halftone evaluate cifar_resnet20:weights.safetensors --data cifar10:test.bin \\\n"
       "    --plan result/plan.json\n"
       "  halftone evaluate cifar_resnet20:weights.safetensors --data cifar10:test.bin --uniform 8 \\\n"
-      "    --calibrate cifar10:train.bin[0:500]");
+      "    --calibrate 'cifar10:train.bin[0:500]'");
   command.callback(
       [arguments, &context, &action] { action = [arguments, &context] { return run_evaluate(context, *arguments); }; });
 }

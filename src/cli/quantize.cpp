@@ -49,8 +49,13 @@ struct Request {
 
 /// 0.2 for "20%"; nothing for what is no percentage.
 std::optional<double> parse_share(const std::string& text) {
-  if (!text.ends_with('%')) return std::nullopt;
   double percent = 0;
+  const auto plain = std::from_chars(text.data(), text.data() + text.size(), percent);
+  if (!text.empty() && plain.ec == std::errc{} && plain.ptr == text.data() + text.size())
+    throw Error(Errc::InvalidArgument,
+                message("--report is ", text, ", a number without a unit: give a share, such as ",
+                        percent < 1 ? percent * 100 : percent, "%, or DATA"));
+  if (!text.ends_with('%')) return std::nullopt;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size() - 1, percent);
   if (error != std::errc{} || end != text.data() + text.size() - 1) return std::nullopt;
   if (!(percent > 0 && percent < 100))
@@ -75,6 +80,12 @@ Request check(const Registry& registry, const Arguments& arguments) {
                             .latency = registry.latency(arguments.latency, arguments.batch)},
                   .report_share = parse_share(arguments.report)};
   require_valid("options", validate(request.options));
+  if (arguments.model.spec.ends_with(":random"))
+    throw Error(Errc::InvalidArgument,
+                message("model \"", arguments.model.spec,
+                        "\" has random weights, so there is no "
+                        "accuracy to keep: give ARCH:weights.safetensors (random weights are for "
+                        "`halftone scan`)"));
   return request;
 }
 
@@ -218,7 +229,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   command.footer(
       "Latency is modelled in this release, not measured. Ctrl-C keeps the best plan so far.\n\n"
       "Example:\n"
-      "  halftone quantize cifar_resnet20:weights.safetensors --calibrate cifar10:train.bin[0:500] \\\n"
+      "  halftone quantize cifar_resnet20:weights.safetensors --calibrate 'cifar10:train.bin[0:500]' \\\n"
       "    --validate cifar10:test.bin --report 20% --keep 99.9% --out result");
   command.callback(
       [arguments, &context, &action] { action = [arguments, &context] { return run_quantize(context, *arguments); }; });

@@ -18,7 +18,7 @@ constexpr int kInternalError = 3;
 
 constexpr const char* kFooter =
     "Examples:\n"
-    "  halftone quantize cifar_resnet20:weights.safetensors --calibrate cifar10:train.bin[0:500] \\\n"
+    "  halftone quantize cifar_resnet20:weights.safetensors --calibrate 'cifar10:train.bin[0:500]' \\\n"
     "    --validate cifar10:test.bin --report 20% --keep 99.9% --out result\n"
     "  halftone evaluate cifar_resnet20:weights.safetensors --data cifar10:test.bin \\\n"
     "    --plan result/plan.json\n"
@@ -26,7 +26,7 @@ constexpr const char* kFooter =
     "\n"
     "DATA is cifar10:FILE.bin or FILE.safetensors (inputs by name, and target); [a:b] behind it takes\n"
     "samples a to b-1.\n"
-    "Exit codes: 0 target met, 1 target not met (best plan written), 2 usage or input error, 3 internal\n"
+    "Exit codes: 0 target met, 1 target not met or stopped (best plan written), 2 usage or input error, 3 internal\n"
     "error. `halftone COMMAND --help` has the options of a command.";
 
 int act(const Action& action, std::ostream& out, std::ostream& err) {

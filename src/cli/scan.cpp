@@ -19,7 +19,7 @@ struct Arguments {
   ModelOptions model;
   CommonOptions common;
   std::string latency = "roofline:a100";
-  std::string precisions = "16,8,4";
+  std::string precisions = "4,8,16";
   std::int64_t batch = 1;
 };
 

@@ -43,7 +43,8 @@ double sum(const std::vector<double>& numbers) {
 }
 
 /// 95 % interval of score / baseline score from the differences of the same samples: 1 + (d -+ 1.96 SE(d)) / baseline.
-/// [0, 0] where the baseline scores 0 and no ratio exists.
+/// Where no sample differs, the rule of three: with 95 % confidence fewer than 3 in n do. [0, 0] where the baseline
+/// scores 0 and no ratio exists.
 Interval paired_interval(const std::vector<double>& score, const std::vector<double>& baseline) {
   const auto n = static_cast<double>(score.size());
   const double base = sum(baseline) / n;
@@ -54,6 +55,7 @@ Interval paired_interval(const std::vector<double>& score, const std::vector<dou
     const double deviation = score[i] - baseline[i] - mean;
     squares += deviation * deviation;
   }
+  if (squares == 0 && mean == 0) return {std::max(0.0, 1 - 3 / n / base), 1 + 3 / n / base};
   const double error = n > 1 ? std::sqrt(squares / (n - 1) / n) : 0;
   return {1 + (mean - 1.96 * error) / base, 1 + (mean + 1.96 * error) / base};
 }
@@ -191,6 +193,7 @@ std::optional<Evaluation> SimulatedEvaluator::measure_baseline(const Plan& basel
   state.measured = true;
   state.judge(float_score, *clean);
   state.judge(state.baseline, *scores);
+  if (state.baseline.score != 0) state.baseline.interval = {1, 1};  // it is compared with itself
   state.float_score = std::move(float_score);
   return state.baseline;
 }
@@ -213,6 +216,7 @@ std::optional<Evaluation> SimulatedEvaluator::evaluate(const Plan& plan) {
   if (!scores) return std::nullopt;
   Evaluation evaluation = summarize(*scores, plan_digest(plan), start);
   state.judge(evaluation, *scores);
+  if (evaluation.plan_digest == state.baseline.plan_digest) evaluation.interval = state.baseline.interval;
   return evaluation;
 }
 

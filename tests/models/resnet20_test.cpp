@@ -45,6 +45,20 @@ TEST_CASE("ResNet-20 classifies as well after capture and folding as before, and
   CHECK(correct(folded, batch.targets) == correct(logits, batch.targets));
 }
 
+TEST_CASE("an interval keeps its width where no sample differs") {
+  const LoadedModel loaded = load_model("cifar_resnet20:" + kWeights);
+  const auto images = open_dataset("cifar10:" + kAssets + "/cifar10/validation.bin[0:20]", loaded.data);
+  const auto task = make_top_k(1);
+  const std::vector<Precision> precisions{k16, k8};
+  const Calibration calibration = calibrate(loaded.model, *images, precisions);
+  SimulatedEvaluator evaluator(loaded.model, calibration, *images, *task);
+  const auto baseline = evaluator.measure_baseline(Plan::uniform(loaded.model.sites.size(), k16));
+  REQUIRE(evaluator.float_score().score == baseline->score);
+  CHECK(evaluator.float_score().interval.low == Approx(1 - 3 / baseline->score_count));
+  CHECK(evaluator.float_score().interval.high == Approx(1 + 3 / baseline->score_count));
+  CHECK(baseline->interval.low == 1);
+}
+
 TEST_CASE("ResNet-20 at uniform precisions scores as measured before") {
   const LoadedModel loaded = load_model("cifar_resnet20:" + kWeights);
   const auto calibration_data = open_dataset("cifar10:" + kAssets + "/cifar10/calibration.bin", loaded.data);
