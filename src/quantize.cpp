@@ -48,6 +48,8 @@ class Run {
       result_.status = RunStatus::Stopped;
     }
     if (evaluator_) result_.forward_passes += evaluator_->forward_passes();
+    for (std::size_t site = 0; site < result_.plan.size(); ++site)
+      result_.site_saving.push_back(parts_.latency->gain(model_.sites, baseline, site, result_.plan[site]));
     return std::move(result_);
   }
 
@@ -97,10 +99,6 @@ class Run {
   [[nodiscard]] double latency(const Plan& plan) const { return parts_.latency->estimate(model_.sites, plan); }
 
   void finish_with(const Plan& plan, RunStatus status, const Evaluation& evaluation) {
-    const Plan baseline = Plan::uniform(plan.size(), k16);
-    result_.site_saving.clear();
-    for (std::size_t site = 0; site < plan.size(); ++site)
-      result_.site_saving.push_back(parts_.latency->gain(model_.sites, baseline, site, plan[site]));
     result_.status = status;
     result_.plan = plan;
     result_.result.evaluation = evaluation;

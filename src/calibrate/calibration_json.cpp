@@ -16,12 +16,6 @@ using internal::JsonField;
 constexpr std::pair<RangeMethod, const char*> kRangeMethods[] = {
     {RangeMethod::Max, "max"}, {RangeMethod::Percentile, "percentile"}, {RangeMethod::MeanSquaredError, "mse"}};
 
-int read_width(const std::string& key, const JsonField& field) {
-  for (int bits = 2; bits <= 8; ++bits)
-    if (key == std::to_string(bits)) return bits;
-  throw Error(Errc::BadFile, message(field.place(), ": a range belongs to a width of 2 to 8 bits"));
-}
-
 InputRange read_input_range(const JsonField& field) {
   field.expect_keys({"low", "high", "mean_squared_error"});
   const InputRange range{.low = field["low"].number(),
@@ -48,14 +42,10 @@ SiteRanges read_site(const JsonField& field) {
   if (site.input_max < site.input_min)
     field["input_max"].fail(message("it must not be below input_min, ", site.input_min));
   site.weight_max = field["weight_max"].number_not_negative();
-  field["input"].each_member([&](const std::string& key, const JsonField& range) {
-    const int bits = read_width(key, range);
-    site.input.emplace(bits, read_input_range(range));
-  });
-  field["weight"].each_member([&](const std::string& key, const JsonField& range) {
-    const int bits = read_width(key, range);
-    site.weight.emplace(bits, read_weight_range(range));
-  });
+  field["input"].each_width(
+      [&](int bits, const JsonField& range) { site.input.emplace(bits, read_input_range(range)); });
+  field["weight"].each_width(
+      [&](int bits, const JsonField& range) { site.weight.emplace(bits, read_weight_range(range)); });
   return site;
 }
 

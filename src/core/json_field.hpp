@@ -122,6 +122,16 @@ class JsonField {
       visit(key, JsonField(member, message(place_, '.', shortened(key))));
   }
 
+  /// Calls `visit(bits, field)` for every member of an object whose keys are integer widths.
+  template <class Visit>
+  void each_width(const Visit& visit) const {
+    each_member([&](const std::string& key, const JsonField& member) {
+      for (int bits = 2; bits <= 8; ++bits)
+        if (key == std::to_string(bits)) return visit(bits, member);
+      throw Error(Errc::BadFile, message(member.place(), ": a range belongs to a width of 2 to 8 bits"));
+    });
+  }
+
   /// Calls `visit(precision, field)` for every member of an object whose keys are precisions, as `to_string` spells
   /// them: two spellings of one precision must not hide each other.
   template <class Visit>

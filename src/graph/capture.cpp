@@ -144,20 +144,23 @@ void rename_after_writes(Recording& recording) {
                 .nodes = {graph.nodes.begin() + static_cast<std::ptrdiff_t>(i) + 1, graph.nodes.end()},
                 .inputs = {},
                 .outputs = graph.outputs};
-    std::set<ValueId> made_here;
-    for (const auto& output : graph.nodes[i].outputs) made_here.insert(output.ids.begin(), output.ids.end());
-    std::set<ValueId> made_later;
+    std::set<ValueId> fresh;  // made by the writing node or after it
     std::set<ValueId> old;
+    const auto read = [&](ValueId id) {
+      if (written.contains(storage(id)) && !fresh.contains(id)) old.insert(id);
+    };
+    const auto make = [&](const Node& node) {
+      for (const auto& output : node.outputs) fresh.insert(output.ids.begin(), output.ids.end());
+    };
+    make(graph.nodes[i]);
     for (const auto& node : later.nodes) {
-      for (const auto id : read_values(node))
-        if (written.contains(storage(id)) && !made_later.contains(id)) old.insert(id);
-      for (const auto& output : node.outputs) made_later.insert(output.ids.begin(), output.ids.end());
+      const auto ids = read_values(node);
+      std::for_each(ids.begin(), ids.end(), read);
+      make(node);
     }
-    for (const auto id : later.outputs)
-      if (written.contains(storage(id)) && !made_later.contains(id)) old.insert(id);
+    std::for_each(later.outputs.begin(), later.outputs.end(), read);
     std::vector<Node> aliases;
     for (const auto id : old) {
-      if (made_here.contains(id)) continue;
       const auto renamed = static_cast<ValueId>(graph.values.size());
       graph.values.push_back(graph.values[static_cast<std::size_t>(id)]);
       recording.model.tensors.emplace_back();

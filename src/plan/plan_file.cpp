@@ -50,12 +50,6 @@ void append_ranges(std::string& text, const Ranges& ranges, const std::string& s
   text += '}';
 }
 
-int read_width(const std::string& key, const JsonField& field) {
-  for (int bits = 2; bits <= 8; ++bits)
-    if (key == std::to_string(bits)) return bits;
-  throw Error(Errc::BadFile, message(field.place(), ": a range belongs to a width of 2 to 8 bits"));
-}
-
 WeightRange read_weight_range(const JsonField& field) {
   WeightRange range;
   field.each_element([&](const JsonField& bound) { range.bounds.push_back(bound.number_not_negative()); });
@@ -90,14 +84,10 @@ PlanFile::Entry read_site(const JsonField& field) {
                         .ranges = {}};
   if (entry.kind != to_string(SiteKind::Convolution) && entry.kind != to_string(SiteKind::Linear))
     field["kind"].fail("use \"conv\" or \"linear\"");
-  field["weight_range"].each_member([&](const std::string& width, const JsonField& range) {
-    const int bits = read_width(width, range);
-    entry.ranges.weight[bits] = read_weight_range(range);
-  });
-  field["input_range"].each_member([&](const std::string& width, const JsonField& range) {
-    const int bits = read_width(width, range);
-    entry.ranges.input[bits] = read_input_range(range);
-  });
+  field["weight_range"].each_width(
+      [&](int bits, const JsonField& range) { entry.ranges.weight[bits] = read_weight_range(range); });
+  field["input_range"].each_width(
+      [&](int bits, const JsonField& range) { entry.ranges.input[bits] = read_input_range(range); });
   return entry;
 }
 

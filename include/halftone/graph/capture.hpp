@@ -37,7 +37,7 @@ using ForwardFn = std::function<std::vector<at::Tensor>(const std::vector<at::Te
 /// graph against it at two others. The callable must be in evaluation mode and must not change its state. The graph's
 /// tensors share memory with `parameters`. Throws `Unsupported`, naming operator and place, for what cannot be
 /// captured: control flow that depends on data, operators outside `namespaces`, training mode, random numbers. Cost:
-/// four forward passes of five samples or fewer.
+/// six forward passes of five samples or fewer.
 Model capture(const ForwardFn& forward, const std::vector<NamedTensor>& parameters,
               const std::vector<at::Tensor>& inputs, const CaptureOptions& options = {});
 

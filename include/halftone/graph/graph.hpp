@@ -69,10 +69,9 @@ struct Output {
 struct Node {
   std::string op;
   std::string overload;
-  std::vector<Argument> arguments;  ///< one for each argument of the operator's schema
-  std::vector<Output> outputs;      ///< one for each return of the schema
-  std::vector<std::size_t>
-      written{};  ///< indices of the arguments that it changes in place; most operators change none
+  std::vector<Argument> arguments;     ///< one for each argument of the operator's schema
+  std::vector<Output> outputs;         ///< one for each return of the schema
+  std::vector<std::size_t> written{};  ///< indices of arguments that it changes in place; mostly none
 };
 
 /// A straight list of ATen calls in static single assignment form. Holds no tensor data.

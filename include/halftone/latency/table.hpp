@@ -10,8 +10,8 @@
 namespace halftone {
 
 /// Latencies read from a JSON file, for devices that are not here:
-///   {"version": 1, "device": "…", "source": "how and when it was measured", "unit": "ms", "batch": 1, "overhead":
-///   0.05,
+///   {"version": 1, "device": "…", "source": "how and when it was measured", "unit": "ms", "batch": 1,
+///    "overhead": 0.05,
 ///    "sites": {"conv1": {"16": 0.031, "8": 0.020}, …}}
 /// A plan costs the overhead (everything but the sites; 0 where absent) plus its sites.
 class TableLatency final : public LatencyModel {
