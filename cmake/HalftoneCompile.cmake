@@ -5,8 +5,9 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
 endif()
 
-# Where ./run keeps LibTorch; a prefix that is given comes first.
-file(GLOB halftone_venv_prefix ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch/share/cmake)
+# Where ./run keeps LibTorch and OpenVINO; a prefix that is given comes first.
+file(GLOB halftone_venv_prefix ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch/share/cmake
+     ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/openvino/cmake)
 list(APPEND CMAKE_PREFIX_PATH ${halftone_venv_prefix})
 
 find_program(HALFTONE_CCACHE ccache)

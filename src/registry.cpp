@@ -36,6 +36,10 @@ std::shared_ptr<const SearchStrategy> Registry::search(const std::string& name) 
 
 std::shared_ptr<const Task> Registry::task(const std::string& name) const { return find(tasks, name, "task")(); }
 
+std::shared_ptr<const Engine> Registry::engine(const std::string& name) const {
+  return find(engines, name, "engine")();
+}
+
 std::shared_ptr<const LatencyModel> Registry::latency(const std::string& spec, std::int64_t batch) const {
   const auto colon = spec.find(':');
   const auto& make = find(latencies, spec.substr(0, colon), "latency model");
@@ -49,6 +53,7 @@ Registry default_registry() {
   registry.searches["bisection"] = [] { return std::make_shared<const Bisection>(); };
   registry.tasks["top1"] = [] { return make_top_k(1); };
   registry.tasks["top5"] = [] { return make_top_k(5); };
+  registry.engines["openvino"] = make_openvino_engine;
   registry.latencies["roofline"] = make_roofline;
   registry.latencies["table"] = [](const std::string& path, std::int64_t batch) {
     auto table = std::make_shared<const TableLatency>(TableLatency::read(path));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "halftone/engine/engine.hpp"
 #include "halftone/evaluate/task.hpp"
 #include "halftone/latency/latency_model.hpp"
 #include "halftone/models/architecture.hpp"
@@ -23,6 +24,7 @@ struct Registry {
   Makers<SensitivityMetric> metrics;
   Makers<SearchStrategy> searches;
   Makers<Task> tasks;
+  Makers<Engine> engines;
   /// By the word before the colon; called with what stands behind it ("a100" in "roofline:a100") and the batch size.
   std::map<std::string,
            std::function<std::shared_ptr<const LatencyModel>(const std::string& argument, std::int64_t batch)>>
@@ -32,6 +34,8 @@ struct Registry {
   [[nodiscard]] std::shared_ptr<const SensitivityMetric> metric(const std::string& name) const;
   [[nodiscard]] std::shared_ptr<const SearchStrategy> search(const std::string& name) const;
   [[nodiscard]] std::shared_ptr<const Task> task(const std::string& name) const;
+  /// Throws `Unsupported` too, where the engine is not here.
+  [[nodiscard]] std::shared_ptr<const Engine> engine(const std::string& name) const;
   /// Takes the whole of "roofline:a100", "table:FILE" or "size".
   [[nodiscard]] std::shared_ptr<const LatencyModel> latency(const std::string& spec, std::int64_t batch) const;
 };

@@ -134,6 +134,10 @@ void add_ranges(CLI::App& command, RangeChoice& choice) {
   add("--range-weight", choice.weight, "ranges of weights: mse, max or percentile");
 }
 
+CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string& name, const std::string& purpose) {
+  return command.add_option("--engine", name, purpose + names(registry.engines))->type_name("NAME");
+}
+
 RangeOptions range_options(const std::string& method) { return {.method = parse_range_method(method)}; }
 
 struct Watch::State {

@@ -15,7 +15,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 /// What the subcommands share.
 namespace halftone::cli {
@@ -34,6 +35,8 @@ using Action = std::function<int()>;
 void add_quantize(CLI::App& app, const Context& context, Action& action);
 void add_scan(CLI::App& app, const Context& context, Action& action);
 void add_evaluate(CLI::App& app, const Context& context, Action& action);
+void add_export(CLI::App& app, const Context& context, Action& action);
+void add_bench(CLI::App& app, const Context& context, Action& action);
 void add_models(CLI::App& app, const Context& context, Action& action);
 void add_doctor(CLI::App& app, const Context& context, Action& action);
 
@@ -77,6 +80,9 @@ struct RangeChoice {
 };
 void add_ranges(CLI::App& command, RangeChoice& choice);
 RangeOptions range_options(const std::string& method);
+
+/// --engine; `purpose` comes before the names of the engines.
+CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string& name, const std::string& purpose);
 
 /// While it lives, the first Ctrl-C (or SIGTERM) asks the work under way to stop, a second one ends the program as
 /// usual, and progress is shown on `err` unless `quiet`. One at a time.

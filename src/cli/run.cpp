@@ -63,6 +63,8 @@ int run(const Registry& registry, const std::vector<std::string>& arguments, std
   add_quantize(app, context, action);
   add_scan(app, context, action);
   add_evaluate(app, context, action);
+  add_bench(app, context, action);
+  add_export(app, context, action);
   add_models(app, context, action);
   add_doctor(app, context, action);
   if (arguments.empty()) {

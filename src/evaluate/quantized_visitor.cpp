@@ -21,6 +21,14 @@ const Range& range_at(const std::map<int, Range>& ranges, int bits, const Site& 
   return found->second;
 }
 
+/// float32 [channels].
+at::Tensor weight_scales(const Site& site, const SiteRanges& ranges, int bits) {
+  std::vector<float> scales;
+  for (const double bound : range_at(ranges.weight, bits, site, "weight").bounds)
+    scales.push_back(weight_params(bound, bits).scale);
+  return at::tensor(at::ArrayRef<float>(scales), at::kFloat);
+}
+
 }  // namespace
 
 at::Tensor quantize_input(const Site& site, const SiteRanges& ranges, int bits, const at::Tensor& activation) {
@@ -30,11 +38,13 @@ at::Tensor quantize_input(const Site& site, const SiteRanges& ranges, int bits, 
 
 at::Tensor quantize_weight(const Site& site, const SiteRanges& ranges, int bits, const at::Tensor& weight) {
   if (bits == 16) return fake_bfloat16(weight);
-  std::vector<float> scales;
-  for (const double bound : range_at(ranges.weight, bits, site, "weight").bounds)
-    scales.push_back(weight_params(bound, bits).scale);
-  return fake_quantize_channels(weight, at::tensor(at::ArrayRef<float>(scales), at::kFloat),
-                                weight_params(1, bits).qmax, site.weight_channel_axis);
+  return fake_quantize_channels(weight, weight_scales(site, ranges, bits), weight_params(1, bits).qmax,
+                                site.weight_channel_axis);
+}
+
+IntegerWeight integer_weight(const Site& site, const SiteRanges& ranges, int bits, const at::Tensor& weight) {
+  const at::Tensor scales = weight_scales(site, ranges, bits);
+  return {quantize_channels(weight, scales, weight_params(1, bits).qmax, site.weight_channel_axis), scales};
 }
 
 void require_ranges(const Model& model, const Calibration& calibration, const Plan& plan) {

@@ -1,225 +1,49 @@
 #include "halftone/evaluate/simulated_evaluator.hpp"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
-#include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <functional>
-#include <map>
-#include <utility>
-
-#include "data/batches.hpp"
-#include "evaluate/non_finite.hpp"
 #include "graph/device.hpp"
-#include "halftone/core/digest.hpp"
-#include "halftone/core/error.hpp"
-#include "halftone/core/options.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
 
 namespace halftone {
-
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using internal::BatchRange;
+class Simulation final : public PlanRunner {
+ public:
+  Simulation(const Model& model, const Calibration& calibration)
+      : model_(model),
+        calibration_(calibration),
+        interpreter_(model),
+        weights_(model, calibration),
+        device_(internal::device_of(model)) {}
 
-/// Results by sample.
-struct Scores {
-  std::vector<double> score;
-  std::vector<double> damage;
-};
+  [[nodiscard]] std::string name() const override { return "simulated in LibTorch"; }
 
-void store(std::vector<double>& by_sample, const BatchRange& batch, const at::Tensor& values) {
-  const at::Tensor copy = values.to(at::kCPU).contiguous();
-  std::copy_n(copy.const_data_ptr<double>(), copy.numel(), by_sample.begin() + batch.begin);
-}
-
-double sum(const std::vector<double>& numbers) {
-  double total = 0;
-  for (const double number : numbers) total += number;
-  return total;
-}
-
-/// 95 % interval of score / baseline score from the differences of the same samples: 1 + (d -+ 1.96 SE(d)) / baseline.
-/// Where no sample differs, the rule of three: with 95 % confidence fewer than 3 in n do. [0, 0] where the baseline
-/// scores 0 and no ratio exists.
-Interval paired_interval(const std::vector<double>& score, const std::vector<double>& baseline) {
-  const auto n = static_cast<double>(score.size());
-  const double base = sum(baseline) / n;
-  if (base == 0) return {};
-  const double mean = (sum(score) - sum(baseline)) / n;
-  double squares = 0;
-  for (std::size_t i = 0; i < score.size(); ++i) {
-    const double deviation = score[i] - baseline[i] - mean;
-    squares += deviation * deviation;
+  NetworkFn prepare(const Plan* plan) override {
+    if (plan == nullptr)
+      return [this](std::span<const at::Tensor> inputs) { return interpreter_.run(on_device(inputs)); };
+    require_ranges(model_, calibration_, *plan);
+    weights_.prepare(*plan);
+    return [this, plan = *plan](std::span<const at::Tensor> inputs) {
+      QuantizedVisitor visitor(model_, calibration_, plan, &weights_);
+      return interpreter_.run(on_device(inputs), &visitor);
+    };
   }
-  if (squares == 0 && mean == 0) return {std::max(0.0, 1 - 3 / n / base), 1 + 3 / n / base};
-  const double error = n > 1 ? std::sqrt(squares / (n - 1) / n) : 0;
-  return {1 + (mean - 1.96 * error) / base, 1 + (mean + 1.96 * error) / base};
-}
 
-Evaluation summarize(const Scores& scores, std::string digest, Clock::time_point start) {
-  const auto samples = static_cast<double>(scores.score.size());
-  return {.plan_digest = std::move(digest),
-          .score = sum(scores.score) / samples,
-          .score_count = sum(scores.score),
-          .samples = std::ssize(scores.score),
-          .damage = sum(scores.damage) / samples,
-          .interval = {},
-          .seconds = std::chrono::duration<double>(Clock::now() - start).count()};
-}
+ private:
+  [[nodiscard]] std::vector<at::Tensor> on_device(std::span<const at::Tensor> inputs) const {
+    return internal::move_to(device_, {inputs.begin(), inputs.end()});
+  }
 
-std::string plan_digest(const Plan& plan) { return Digest().add(to_string(plan)).hex(); }
-
-/// "12 sites at 8, 7 at 4".
-std::string describe(const Plan& plan) {
-  std::map<Precision, int, std::greater<>> counts;
-  for (const Precision precision : plan.precisions) ++counts[precision];
-  std::string text;
-  for (const auto& [precision, count] : counts)
-    text += message(text.empty() ? "" : ", ", count, text.empty() ? " sites at " : " at ", precision);
-  return text;
-}
+  const Model& model_;
+  const Calibration& calibration_;
+  Interpreter interpreter_;
+  QuantizedWeights weights_;
+  at::Device device_;
+};
 
 }  // namespace
 
-std::vector<std::string> validate(const EvaluatorOptions& options) {
-  std::vector<std::string> violations;
-  if (!(options.gate.keep > 0 && options.gate.keep <= 1))
-    violations.push_back(message("gate.keep is ", options.gate.keep, ": a share above 0 and at most 1 is needed"));
-  if (options.batch_size < 1)
-    violations.push_back(message("batch_size is ", options.batch_size, ": at least 1 is needed"));
-  if (options.threads < 1) violations.push_back(message("threads is ", options.threads, ": at least 1 is needed"));
-  return violations;
+std::unique_ptr<PlanRunner> simulate(const Model& model, const Calibration& calibration) {
+  return std::make_unique<Simulation>(model, calibration);
 }
-
-struct SimulatedEvaluator::State {
-  const Model& model;
-  const Calibration& calibration;
-  const Dataset& data;
-  const Task& task;
-  EvaluatorOptions options;
-  Monitor monitor;
-  Interpreter interpreter;
-  QuantizedWeights weights;
-  at::Device device;
-
-  std::vector<std::vector<at::Tensor>> clean{};  ///< outputs of the float network by batch
-  std::vector<double> baseline_scores{};         ///< by sample
-  Evaluation float_score{};
-  Evaluation baseline{};
-  bool measured = false;
-  std::int64_t passes = 0;
-  int plans = 0;
-
-  void check_task() const {
-    const at::NoGradGuard no_gradient;
-    const Batch batch = data.range(0, std::min(options.batch_size, data.size()));
-    task.check(interpreter.run(internal::move_to(device, batch.inputs)), data);
-  }
-
-  void require_finite(const std::vector<at::Tensor>& outputs, const BatchRange& batch, const Plan* plan) const {
-    const auto found = internal::find_non_finite(outputs);
-    if (!found) return;
-    throw Error(Errc::NonFinite,
-                message("output ", found->output, " of the ", plan == nullptr ? "float network" : "quantized network",
-                        " is NaN or infinite for sample ", batch.begin + found->sample, " of ", data.name(),
-                        plan == nullptr ? message(": check this sample and the network's weights")
-                                        : message(" with ", describe(*plan), ": check the ranges of these sites")));
-  }
-
-  /// One pass over the data; `plan` null runs the float network and keeps its outputs. Nothing when stopped.
-  std::optional<Scores> pass(const Plan* plan, const std::string& detail) {
-    if (plan != nullptr) weights.prepare(*plan);
-    Scores scores{std::vector<double>(static_cast<std::size_t>(data.size())),
-                  std::vector<double>(static_cast<std::size_t>(data.size()))};
-    const internal::BatchLoop loop{data.size(), options.batch_size, options.threads, "evaluate", detail};
-    clean.resize(static_cast<std::size_t>(loop.batches()));
-    const bool completed = internal::for_each_batch(loop, monitor, [&](const BatchRange& batch, std::size_t) {
-      std::optional<QuantizedVisitor> visitor;
-      if (plan != nullptr) visitor.emplace(model, calibration, *plan, &weights);
-      const Batch samples = data.range(batch.begin, batch.end);
-      auto outputs = interpreter.run(internal::move_to(device, samples.inputs), visitor ? &*visitor : nullptr);
-      require_finite(outputs, batch, plan);
-      store(scores.score, batch, task.score(outputs, samples.targets));
-      auto& kept = clean[static_cast<std::size_t>(batch.index)];
-      if (plan != nullptr)
-        store(scores.damage, batch, task.damage(outputs, kept));
-      else
-        kept = std::move(outputs);
-    });
-    if (!completed) return std::nullopt;
-    ++passes;
-    return scores;
-  }
-
-  void require_measured(const char* call) const {
-    if (!measured)
-      throw Error(Errc::InvalidArgument, message(call, " needs the baseline: call measure_baseline(plan) first"));
-  }
-
-  void judge(Evaluation& evaluation, const Scores& scores) const {
-    evaluation.interval = paired_interval(scores.score, baseline_scores);
-    evaluation.passed = options.gate.passes(evaluation.score, baseline.score);
-  }
-};
-
-SimulatedEvaluator::SimulatedEvaluator(const Model& model, const Calibration& calibration, const Dataset& data,
-                                       const Task& task, const EvaluatorOptions& options, const Monitor& monitor) {
-  require_valid("evaluator options", validate(options));
-  if (data.size() == 0)
-    throw Error(Errc::InvalidArgument, message("evaluate: ", data.name(), " holds no samples to score"));
-  state_.reset(new State{model, calibration, data, task, options, monitor, Interpreter(model),
-                         QuantizedWeights(model, calibration), internal::device_of(model)});
-}
-
-SimulatedEvaluator::~SimulatedEvaluator() = default;
-
-std::optional<Evaluation> SimulatedEvaluator::measure_baseline(const Plan& baseline) {
-  State& state = *state_;
-  require_ranges(state.model, state.calibration, baseline);
-  state.check_task();
-  auto start = Clock::now();
-  const auto clean = state.pass(nullptr, "float network");
-  if (!clean) return std::nullopt;
-  Evaluation float_score = summarize(*clean, "float", start);
-  start = Clock::now();
-  const auto scores = state.pass(&baseline, "baseline: " + describe(baseline));
-  if (!scores) return std::nullopt;
-  state.baseline = summarize(*scores, plan_digest(baseline), start);
-  state.baseline_scores = scores->score;
-  state.measured = true;
-  state.judge(float_score, *clean);
-  state.judge(state.baseline, *scores);
-  if (state.baseline.score != 0) state.baseline.interval = {1, 1};  // it is compared with itself
-  state.float_score = std::move(float_score);
-  return state.baseline;
-}
-
-const Evaluation& SimulatedEvaluator::float_score() const {
-  state_->require_measured("float_score");
-  return state_->float_score;
-}
-
-const Evaluation& SimulatedEvaluator::baseline() const {
-  state_->require_measured("baseline");
-  return state_->baseline;
-}
-
-std::optional<Evaluation> SimulatedEvaluator::evaluate(const Plan& plan) {
-  State& state = *state_;
-  state.require_measured("evaluate");
-  const auto start = Clock::now();
-  const auto scores = state.pass(&plan, message("plan ", ++state.plans, ": ", describe(plan)));
-  if (!scores) return std::nullopt;
-  Evaluation evaluation = summarize(*scores, plan_digest(plan), start);
-  state.judge(evaluation, *scores);
-  if (evaluation.plan_digest == state.baseline.plan_digest) evaluation.interval = state.baseline.interval;
-  return evaluation;
-}
-
-std::int64_t SimulatedEvaluator::forward_passes() const { return state_->passes; }
 
 }  // namespace halftone

@@ -128,6 +128,12 @@ at::Tensor fake_quantize_channels(const at::Tensor& x, const at::Tensor& scale, 
   return quantize_fixed(x, along_axis(x, scale.to(x.options()), axis), -qmax, qmax);
 }
 
+at::Tensor quantize_channels(const at::Tensor& x, const at::Tensor& scale, int qmax, int axis) {
+  require_floating(x);
+  const at::Tensor wide = x.detach().to(at::kCPU, at::kFloat);
+  return wide.div(along_axis(wide, scale.to(wide.options()), axis)).round_().clamp_(-qmax, qmax).to(at::kChar);
+}
+
 at::Tensor fake_bfloat16(const at::Tensor& x) {
   require_floating(x);
   if (x.scalar_type() == at::kBFloat16) return x;

@@ -19,6 +19,13 @@ at::Tensor quantize_input(const Site& site, const SiteRanges& ranges, int bits, 
 /// The same for the site's weight, per output channel.
 at::Tensor quantize_weight(const Site& site, const SiteRanges& ranges, int bits, const at::Tensor& weight);
 
+/// The weight as integers and their scales, one per output channel: what an engine stores.
+struct IntegerWeight {
+  at::Tensor integers;  ///< int8, on the CPU, in the weight's shape
+  at::Tensor scales;    ///< float32 [channels]
+};
+IntegerWeight integer_weight(const Site& site, const SiteRanges& ranges, int bits, const at::Tensor& weight);
+
 /// Throws `InvalidArgument` unless `plan` and `calibration` fit the model's sites and `calibration` has every range
 /// that `plan` needs; names the first site and width that it lacks.
 void require_ranges(const Model& model, const Calibration& calibration, const Plan& plan);

@@ -13,6 +13,9 @@ at::Tensor fake_quantize(const at::Tensor& x, const QuantParams& params);
 /// The same per channel along `axis`: scale [channels], zero point 0, limits -qmax … qmax.
 at::Tensor fake_quantize_channels(const at::Tensor& x, const at::Tensor& scale, int qmax, int axis);
 
+/// The integers behind `fake_quantize_channels`, int8, on the CPU: `fake_quantize_channels` gives them times the scale.
+at::Tensor quantize_channels(const at::Tensor& x, const at::Tensor& scale, int qmax, int axis);
+
 /// `x` rounded to bfloat16 and back to its own dtype; the gradient passes unchanged.
 at::Tensor fake_bfloat16(const at::Tensor& x);
 

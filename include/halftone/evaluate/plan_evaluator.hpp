@@ -1,0 +1,69 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "halftone/core/monitor.hpp"
+#include "halftone/data/dataset.hpp"
+#include "halftone/evaluate/evaluation.hpp"
+#include "halftone/evaluate/gate.hpp"
+#include "halftone/evaluate/task.hpp"
+#include "halftone/graph/model.hpp"
+
+namespace halftone {
+
+struct EvaluatorOptions {
+  Gate gate{};
+  std::int64_t batch_size = 16;
+  int threads = 1;
+};
+
+std::vector<std::string> validate(const EvaluatorOptions& options);
+
+/// One forward pass: inputs [n, …] with n up to the batch size, outputs likewise. May be called in parallel.
+using NetworkFn = std::function<std::vector<at::Tensor>(std::span<const at::Tensor> inputs)>;
+
+/// Runs one network under any plan: simulated, or in an engine.
+class PlanRunner {
+ public:
+  virtual ~PlanRunner() = default;
+
+  /// Where it runs, for people: "simulated in LibTorch", "openvino".
+  [[nodiscard]] virtual std::string name() const = 0;
+  /// The network under `plan`, valid until the next call; under null the float network, as trained. Throws
+  /// `InvalidArgument` where ranges are missing that `plan` needs.
+  virtual NetworkFn prepare(const Plan* plan) = 0;
+};
+
+/// Scores plans on all of `data`, in a fixed order; the figures are the same for any number of threads where the
+/// runner's are. Borrows data and task.
+class PlanEvaluator : public Evaluator {
+ public:
+  PlanEvaluator(std::unique_ptr<PlanRunner> runner, const Dataset& data, const Task& task,
+                const EvaluatorOptions& options = {}, const Monitor& monitor = {});
+  ~PlanEvaluator() override;
+
+  /// Runs the float network, then `baseline`; must come before `evaluate`. Two forward passes over the data.
+  /// Gives nothing when stopped.
+  std::optional<Evaluation> measure_baseline(const Plan& baseline);
+
+  /// The float network's own score; damage 0 by definition. Valid after `measure_baseline`.
+  [[nodiscard]] const Evaluation& float_score() const;
+  [[nodiscard]] const Evaluation& baseline() const;
+
+  /// One forward pass over the data.
+  std::optional<Evaluation> evaluate(const Plan& plan) override;
+
+  [[nodiscard]] std::int64_t forward_passes() const;  ///< over the whole data, so far
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace halftone

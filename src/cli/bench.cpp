@@ -1,0 +1,196 @@
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <ostream>
+#include <set>
+
+#include "cli/command.hpp"
+#include "cli/subject.hpp"
+#include "halftone/core/error.hpp"
+#include "halftone/core/options.hpp"
+#include "halftone/engine/benchmark.hpp"
+#include "report/text.hpp"
+#include "report/text_summary.hpp"
+
+namespace halftone::cli {
+namespace {
+
+using namespace internal;
+
+struct Arguments {
+  ModelOptions model;
+  CommonOptions common;
+  SubjectOptions subject;
+  std::string engine = "openvino";
+  std::int64_t batch = 1;
+  double error = 1;  ///< %
+  double seconds = 20;
+};
+
+struct Request {
+  ModelRequest model;
+  SubjectRequest subject;
+  std::shared_ptr<const Engine> engine;
+  BenchmarkOptions options;
+};
+
+Request check(const Registry& registry, const Arguments& arguments) {
+  constexpr std::int64_t kCalibrationBatch = 16;
+  // One thread measures the network; more also measure what else runs on the machine.
+  const int threads = arguments.common.threads == 0 ? 1 : thread_count(arguments.common);
+  Request request{.model = check(arguments.model),
+                  .subject = check(arguments.subject, kCalibrationBatch, threads),
+                  .engine = registry.engine(arguments.engine),
+                  .options = {.batch = arguments.batch,
+                              .threads = threads,
+                              .measure = {.relative_error = arguments.error / 100, .max_seconds = arguments.seconds}}};
+  require_valid("measuring", validate(request.options.measure));
+  return request;
+}
+
+/// What was timed: the reference networks, and the plan where one was given.
+struct Bench {
+  std::vector<Variant> variants;
+  Measurement measurement;
+  bool random_ranges = false;
+};
+
+constexpr std::size_t kBaseline = 1;  ///< the variant that ratios are of
+
+std::vector<Variant> variants(const Request& request, const Plan& plan) {
+  const std::size_t sites = plan.size();
+  std::vector<Variant> list{{"32-bit float", Plan::uniform(sites, k16), FloatType::Float32},
+                            {"16-bit (bf16)", Plan::uniform(sites, k16)},
+                            {"all at 8 bits", Plan::uniform(sites, k8)}};
+  if (request.subject.file || (request.subject.uniform && *request.subject.uniform != k16 && plan != list[2].plan))
+    list.push_back({request.subject.file ? "plan" : composition(plan), plan});
+  return list;
+}
+
+std::optional<Bench> run(const Request& request, const LoadedModel& loaded, const Monitor& monitor) {
+  auto subject = make_subject(request.subject, loaded, monitor, {k8});
+  if (!subject) return std::nullopt;
+  Bench bench{.variants = variants(request, subject->plan), .measurement = {}};
+  // A plan made without 8 bits, or no plan at all: time does not depend on ranges.
+  const auto lacks_8 = [](const SiteRanges& site) { return !site.input.contains(8) || !site.weight.contains(8); };
+  auto& sites = subject->calibration.sites;
+  if (std::any_of(sites.begin(), sites.end(), lacks_8)) {
+    const Precision eight[] = {k8};
+    const Calibration random = random_calibration(loaded.model, eight);
+    bench.random_ranges = true;
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      sites[i].input.insert(random.sites[i].input.begin(), random.sites[i].input.end());
+      sites[i].weight.insert(random.sites[i].weight.begin(), random.sites[i].weight.end());
+    }
+  }
+  bench.measurement =
+      benchmark(*request.engine, loaded.model, subject->calibration, bench.variants, request.options, monitor);
+  return bench;
+}
+
+std::string ratio_text(const Ratio& ratio) {
+  const std::string interval = message(fixed(ratio.low, 3), " to ", fixed(ratio.high, 3));
+  return ratio.differs() ? message("x ", fixed(ratio.value, 3), " (", interval, ')')
+                         : message("no difference seen (", interval, ')');
+}
+
+void print_text(const Context& context, const Arguments& arguments, const Request& request, const Bench& bench) {
+  const Measurement& measured = bench.measurement;
+  const int threads = request.options.threads;
+  context.out << arguments.model.spec << " in " << request.engine->name() << ' ' << request.engine->version()
+              << ", batch " << request.options.batch << ", " << threads << (threads == 1 ? " thread" : " threads")
+              << "\n\n";
+  using Align = TextTable::Align;
+  TextTable table({Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
+  table.add({"", "minimum", "median", "+-", "spread", "of the 16-bit time (95 % interval)"});
+  for (std::size_t i = 0; i < bench.variants.size(); ++i) {
+    const Timing& timing = measured.timings[i];
+    table.add({bench.variants[i].name, with_unit(timing.minimum, "ms"), with_unit(timing.median, "ms"),
+               percent(timing.relative_error(), 1), percent(timing.spread, 1),
+               i == kBaseline ? "" : ratio_text(compare(timing, measured.timings[kBaseline]))});
+  }
+  context.out << table.text() << '\n'
+              << wrapped(message("Measured in ", fixed(measured.seconds, 1), " s, the networks in turn, ",
+                                 measured.timings.front().samples.size(), " turns each; load of the machine ",
+                                 fixed(measured.load_before, 1), " before and ", fixed(measured.load_after, 1),
+                                 " after."))
+              << '\n';
+  if (!measured.precise)
+    context.out << wrapped(message("! Not all medians are known to ", significant(arguments.error),
+                                   " %: something else uses the machine, or give it more time (--seconds)."),
+                           2)
+                << '\n';
+  if (bench.random_ranges)
+    context.out << wrapped("! Some 8-bit ranges come from random inputs: right for time, not for accuracy.", 2) << '\n';
+}
+
+nlohmann::json to_json(const Arguments& arguments, const Request& request, const Bench& bench) {
+  const Measurement& measured = bench.measurement;
+  nlohmann::json networks = nlohmann::json::array();
+  for (std::size_t i = 0; i < bench.variants.size(); ++i) {
+    const Timing& timing = measured.timings[i];
+    const Ratio ratio = compare(timing, measured.timings[kBaseline]);
+    networks.push_back(
+        {{"name", bench.variants[i].name},
+         {"float_type", to_string(bench.variants[i].float_type)},
+         {"minimum_ms", timing.minimum},
+         {"median_ms", timing.median},
+         {"interval_ms", {timing.low, timing.high}},
+         {"spread", timing.spread},
+         {"passes", timing.passes},
+         {"ratio_to_16_bit",
+          {{"value", ratio.value}, {"interval", {ratio.low, ratio.high}}, {"differs", ratio.differs()}}}});
+  }
+  return {{"model", arguments.model.spec},        {"engine", request.engine->name()},
+          {"version", request.engine->version()}, {"batch", request.options.batch},
+          {"threads", request.options.threads},   {"load", {measured.load_before, measured.load_after}},
+          {"seconds", measured.seconds},          {"precise", measured.precise},
+          {"random_ranges", bench.random_ranges}, {"networks", std::move(networks)}};
+}
+
+int run_bench(const Context& context, const Arguments& arguments) {
+  const Request request = check(context.registry, arguments);
+  const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
+  std::optional<Bench> bench;
+  {
+    Watch watch(context.err, arguments.common.quiet);
+    bench = run(request, loaded, watch.monitor());
+  }
+  if (!bench) {
+    context.err << "Stopped on request before anything was measured.\n";
+    return 1;
+  }
+  if (arguments.common.json)
+    print_json(context.out, to_json(arguments, request, *bench));
+  else
+    print_text(context, arguments, request, *bench);
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, const Context& context, Action& action) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App& command = *app.add_subcommand("bench", "measure how fast a network runs: 32 bits, 16, 8, and the plan");
+  add_model(command, arguments->model);
+  add_subject(command, arguments->subject);
+  add_engine(command, context.registry, arguments->engine, "where it runs: ")->capture_default_str();
+  add_count(command, "--batch", arguments->batch, 1, "samples a pass");
+  command.add_option("--error", arguments->error, "how well each median is to be known, in %")
+      ->capture_default_str()
+      ->type_name("PERCENT");
+  command.add_option("--seconds", arguments->seconds, "and the longest time to spend on it")
+      ->capture_default_str()
+      ->type_name("S");
+  add_common(command, arguments->common);
+  command.footer(
+      "--threads 0 is one thread here. The networks run in turn, so that what disturbs the machine\n"
+      "disturbs them alike.\n\n"
+      "Examples:\n"
+      "  halftone bench cifar_resnet20:weights.safetensors --plan result/plan.json\n"
+      "  halftone bench cifar_resnet56:random --batch 8");
+  command.callback(
+      [arguments, &context, &action] { action = [arguments, &context] { return run_bench(context, *arguments); }; });
+}
+
+}  // namespace halftone::cli

@@ -1,0 +1,72 @@
+#include "cli/subject.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include "halftone/core/error.hpp"
+#include "report/text_summary.hpp"
+
+namespace halftone::cli {
+
+bool needs_ranges(Precision p) { return p.weight_bits < 16 || p.activation_bits < 16; }
+
+void add_subject(CLI::App& command, SubjectOptions& options) {
+  command.add_option("--plan", options.plan, "plan.json of `halftone quantize`")->type_name("FILE");
+  command
+      .add_option("--uniform", options.uniform,
+                  "all sites alike: float, 16, 2 to 8, w4a8; 16 where neither\nthis nor --plan is given")
+      ->type_name("PRECISION");
+  command
+      .add_option("--calibrate", options.calibrate,
+                  "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan")
+      ->type_name("DATA");
+  add_ranges(command, options.ranges);
+}
+
+SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int threads) {
+  SubjectRequest request{.path = options.plan,
+                         .data = options.calibrate,
+                         .calibrate = {.input = range_options(options.ranges.input),
+                                       .weight = range_options(options.ranges.weight),
+                                       .batch_size = batch_size,
+                                       .threads = threads}};
+  if (!options.plan.empty() && !options.uniform.empty())
+    throw Error(Errc::InvalidArgument, "--plan and --uniform are both given: one network is taken at a time");
+  if (!options.plan.empty()) {
+    request.file = read_plan_file(options.plan);
+  } else if (options.uniform != "float") {
+    request.uniform = parse_precision(options.uniform.empty() ? "16" : options.uniform);
+    if (needs_ranges(*request.uniform) && options.calibrate.empty())
+      throw Error(Errc::InvalidArgument, message("--uniform ", options.uniform,
+                                                 " needs ranges to quantize to: give --calibrate DATA, 250 to "
+                                                 "500 samples that they come from, or --plan, which brings its own"));
+  }
+  return request;
+}
+
+std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedModel& loaded, const Monitor& monitor,
+                                    std::set<Precision> more) {
+  const std::vector<Site>& sites = loaded.model.sites;
+  Subject subject{.plan = Plan::uniform(sites.size(), request.uniform.value_or(k16)),
+                  .calibration = {std::vector<SiteRanges>(sites.size())}};
+  if (request.file) {
+    AppliedPlan applied = apply_plan_file(*request.file, sites, digest(loaded.model));
+    subject = {std::move(applied.plan), std::move(applied.calibration)};
+  }
+  more.insert(subject.plan.precisions.begin(), subject.plan.precisions.end());
+  const std::vector<Precision> precisions(more.begin(), more.end());
+  if (request.data.empty() || !std::any_of(precisions.begin(), precisions.end(), needs_ranges)) return subject;
+  const auto data = open_dataset(request.data, loaded.data);
+  subject.calibration = calibrate(loaded.model, *data, precisions, request.calibrate, monitor);
+  if (subject.calibration.sites.empty()) return std::nullopt;
+  return subject;
+}
+
+std::string describe(const SubjectRequest& request, const Plan& plan) {
+  if (request.file) return request.path + ": " + internal::composition(plan);
+  return request.uniform ? internal::composition(plan) : "float, as trained";
+}
+
+}  // namespace halftone::cli

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "cli/command.hpp"
+#include "halftone/plan/plan_file.hpp"
+
+/// The network that a command works on: a model under a plan.
+namespace halftone::cli {
+
+/// --plan --uniform --calibrate --range-input --range-weight
+struct SubjectOptions {
+  std::string plan;
+  std::string uniform;
+  std::string calibrate;
+  RangeChoice ranges;
+};
+
+void add_subject(CLI::App& command, SubjectOptions& options);
+
+/// The options after they were checked.
+struct SubjectRequest {
+  std::optional<PlanFile> file{};      ///< --plan
+  std::optional<Precision> uniform{};  ///< --uniform; with neither, the float network is asked for
+  std::string path{};                  ///< of the plan
+  std::string data{};                  ///< --calibrate
+  CalibrateOptions calibrate{};
+};
+SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int threads);
+
+bool needs_ranges(Precision precision);
+
+struct Subject {
+  Plan plan;
+  Calibration calibration;
+};
+
+/// Applies the plan and calibrates where that was asked for, for `more` precisions as well. Nothing when stopped.
+std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedModel& loaded, const Monitor& monitor,
+                                    std::set<Precision> more = {});
+
+/// "plan.json: 4 of 20 sites at 4 bits, 16 at 8 bits", "all 20 sites at 8 bits", "float, as trained".
+std::string describe(const SubjectRequest& request, const Plan& plan);
+
+}  // namespace halftone::cli

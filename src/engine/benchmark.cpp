@@ -1,0 +1,50 @@
+#include "halftone/engine/benchmark.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include "core/scalar_type.hpp"
+#include "halftone/calibrate/calibrate.hpp"
+
+namespace halftone {
+
+std::vector<at::Tensor> random_inputs(const Model& model, std::int64_t batch, std::uint64_t seed) {
+  const at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  std::vector<at::Tensor> inputs;
+  for (const ValueId id : model.graph.inputs) {
+    const Value& value = model.graph.values[static_cast<std::size_t>(id)];
+    std::vector<std::int64_t> shape;
+    for (const auto& size : value.shape) shape.push_back(size.at(batch));
+    const auto type = internal::to_scalar_type(value.dtype);
+    inputs.push_back(info(value.dtype).floating ? at::randn(shape, generator).to(type)
+                                                : at::zeros(shape, at::TensorOptions().dtype(type)));
+  }
+  return inputs;
+}
+
+Calibration random_calibration(const Model& model, std::span<const Precision> precisions, std::uint64_t seed) {
+  constexpr std::int64_t kSamples = 4;
+  const auto data = make_tensor_dataset("random", random_inputs(model, kSamples, seed), at::Tensor());
+  CalibrateOptions options;
+  options.input.method = RangeMethod::Max;
+  options.batch_size = kSamples;
+  return calibrate(model, *data, precisions, options);
+}
+
+Measurement benchmark(const Engine& engine, const Model& model, const Calibration& calibration,
+                      std::span<const Variant> variants, const BenchmarkOptions& options, const Monitor& monitor) {
+  const std::vector<at::Tensor> inputs = random_inputs(model, options.batch);
+  std::vector<std::unique_ptr<CompiledNetwork>> networks;
+  std::vector<Pass> passes;
+  for (const Variant& variant : variants) {
+    monitor.report({"compile", std::ssize(networks), std::ssize(variants), variant.name});
+    networks.push_back(
+        engine.compile(model, variant.plan, calibration,
+                       {.batch = options.batch, .threads = options.threads, .float_type = variant.float_type}));
+    (void)networks.back()->run(inputs);
+    passes.emplace_back([network = networks.back().get()] { network->repeat(); });
+  }
+  return measure(passes, options.measure, monitor);
+}
+
+}  // namespace halftone

@@ -1,0 +1,23 @@
+#include "engine/cpu_features.hpp"
+
+#include <ATen/cpu/Utils.h>
+
+#include <array>
+
+#include "halftone/core/error.hpp"
+
+namespace halftone::internal {
+
+void require_int8_dot_products() {
+  constexpr std::array kAny{"avx512_vnni", "avx_vnni", "amx_int8", "neon", "sve"};
+  auto known = at::cpu::get_cpu_capabilities();
+  for (const char* name : kAny)
+    if (const auto found = known.find(name); found != known.end() && found->second.isBool() && found->second.toBool())
+      return;
+  throw Error(Errc::Unsupported,
+              "this CPU has no 8-bit dot products (avx512_vnni, avx_vnni or amx_int8), so that 8-bit networks gain "
+              "nothing here: run on one that has, or let a model of the device that will serve the network decide "
+              "(--latency roofline:DEVICE or table:FILE)");
+}
+
+}  // namespace halftone::internal

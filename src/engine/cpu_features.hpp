@@ -1,0 +1,9 @@
+#pragma once
+
+namespace halftone::internal {
+
+/// Throws `Unsupported`, naming what is missing and the way round, where this CPU has no 8-bit dot products: 8-bit
+/// networks then run no faster than others.
+void require_int8_dot_products();
+
+}  // namespace halftone::internal

@@ -1,0 +1,193 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <openvino/openvino.hpp>
+#include <sstream>
+
+#include "halftone/core/error.hpp"
+#include "halftone/engine/engine.hpp"
+#include "halftone/export/onnx.hpp"
+
+namespace halftone {
+namespace {
+
+at::ScalarType scalar_type_of(const ov::element::Type& type) {
+  static const std::map<std::string, at::ScalarType> types{
+      {"f32", at::kFloat}, {"f64", at::kDouble}, {"f16", at::kHalf}, {"bf16", at::kBFloat16}, {"i64", at::kLong},
+      {"i32", at::kInt},   {"i16", at::kShort},  {"i8", at::kChar},  {"u8", at::kByte},       {"boolean", at::kBool}};
+  const auto found = types.find(type.get_type_name());
+  if (found == types.end())
+    throw Error(Errc::Unsupported,
+                message("OpenVINO gives an output of ", type.get_type_name(), ": LibTorch has no such element type"));
+  return found->second;
+}
+
+/// A view of the tensor's memory; `tensor` must be contiguous and outlive it.
+ov::Tensor view_of(const at::Tensor& tensor, const ov::element::Type& type) {
+  const auto sizes = tensor.sizes();
+  return {type, ov::Shape(sizes.begin(), sizes.end()), tensor.mutable_data_ptr()};
+}
+
+at::Tensor copy_of(const ov::Tensor& tensor) {
+  std::vector<std::int64_t> shape;
+  for (const auto size : tensor.get_shape()) shape.push_back(static_cast<std::int64_t>(size));
+  at::Tensor copy = at::empty(shape, scalar_type_of(tensor.get_element_type()));
+  std::memcpy(copy.mutable_data_ptr(), tensor.data(), tensor.get_byte_size());
+  return copy;
+}
+
+std::vector<std::string> split_at_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+  return parts;
+}
+
+/// The entry of a runtime node's notes; empty where it has none.
+std::string note(const ov::RTMap& notes, const char* key) {
+  const auto found = notes.find(key);
+  return found == notes.end() ? "" : found->second.as<std::string>();
+}
+
+class OpenVinoNetwork final : public CompiledNetwork {
+ public:
+  OpenVinoNetwork(const Model& model, ov::CompiledModel compiled, const CompileOptions& options)
+      : CompiledNetwork(model, options.batch), compiled_(std::move(compiled)) {
+    for (const Site& site : model.sites) sites_.push_back(site.name);
+    for (int i = 0; i < options.parallel; ++i) requests_.push_back(compiled_.create_infer_request());
+    for (std::size_t i = 0; i < requests_.size(); ++i) free_.push_back(i);
+  }
+
+  void repeat() override { requests_.front().infer(); }
+
+  [[nodiscard]] std::vector<EngineNode> profile() override {
+    std::vector<EngineNode> nodes;
+    for (const auto& op : compiled_.get_runtime_model()->get_ordered_ops()) {
+      const ov::RTMap& notes = op->get_rt_info();
+      EngineNode node{.name = op->get_friendly_name(),
+                      .kind = note(notes, "layerType"),
+                      .type = note(notes, "runtimePrecision"),
+                      .sites = sites_of(note(notes, "originalLayersNames")),
+                      .microseconds = 0};
+      const std::string time = note(notes, "execTimeMcs");
+      if (!time.empty() && time.find_first_not_of("0123456789") == std::string::npos)
+        node.microseconds = std::stod(time);
+      nodes.push_back(std::move(node));
+    }
+    return nodes;
+  }
+
+ private:
+  /// A request that no other thread uses meanwhile.
+  class Claim {
+   public:
+    explicit Claim(OpenVinoNetwork& network) : network_(network) {
+      std::unique_lock lock(network.mutex_);
+      network.released_.wait(lock, [&] { return !network.free_.empty(); });
+      index_ = network.free_.back();
+      network.free_.pop_back();
+    }
+    ~Claim() {
+      {
+        const std::lock_guard lock(network_.mutex_);
+        network_.free_.push_back(index_);
+      }
+      network_.released_.notify_one();
+    }
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+    [[nodiscard]] ov::InferRequest& request() const { return network_.requests_[index_]; }
+
+   private:
+    OpenVinoNetwork& network_;
+    std::size_t index_ = 0;
+  };
+
+  std::vector<at::Tensor> do_run(std::span<const at::Tensor> inputs) override {
+    const Claim claim(*this);
+    ov::InferRequest& request = claim.request();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const ov::Tensor own = request.get_input_tensor(i);
+      view_of(inputs[i], own.get_element_type()).copy_to(own);
+    }
+    request.infer();
+    std::vector<at::Tensor> outputs;
+    for (std::size_t i = 0; i < compiled_.outputs().size(); ++i)
+      outputs.push_back(copy_of(request.get_output_tensor(i)));
+    return outputs;
+  }
+
+  /// `layers` are the ONNX nodes that became one, between commas.
+  [[nodiscard]] std::vector<std::string> sites_of(const std::string& layers) const {
+    std::vector<std::string> found;
+    for (const auto& layer : split_at_commas(layers))
+      for (const auto& site : sites_)
+        if (layer == site || layer == site + "/MatMul")
+          if (std::find(found.begin(), found.end(), site) == found.end()) found.push_back(site);
+    return found;
+  }
+
+  ov::CompiledModel compiled_;
+  std::vector<std::string> sites_;
+  std::vector<ov::InferRequest> requests_;
+  std::vector<std::size_t> free_;  ///< indices of requests that nobody uses
+  std::mutex mutex_;
+  std::condition_variable released_;
+};
+
+class OpenVinoEngine final : public Engine {
+ public:
+  [[nodiscard]] std::string name() const override { return "openvino"; }
+  [[nodiscard]] std::string version() const override { return ov::get_openvino_version().buildNumber; }
+
+  void require(FloatType type) const override {
+    if (type == FloatType::Float32) return;
+    const auto known = core_.get_property("CPU", ov::device::capabilities);
+    if (std::find(known.begin(), known.end(), ov::device::capability::BF16) == known.end())
+      throw Error(Errc::Unsupported,
+                  "OpenVINO has no bfloat16 kernels for this CPU (it needs avx512_bf16 or amx_bf16): ask for float32 "
+                  "(--float f32), or work with a modelled latency");
+  }
+
+ private:
+  [[nodiscard]] std::unique_ptr<CompiledNetwork> do_compile(const Model& model, const Plan& plan,
+                                                            const Calibration& calibration,
+                                                            const CompileOptions& options) const override {
+    const std::string onnx = to_onnx(model, plan, calibration, {.batch = options.batch});
+    try {
+      const auto network = core_.read_model(onnx, ov::Tensor());
+      const bool narrow = options.float_type == FloatType::BFloat16;
+      auto compiled =
+          core_.compile_model(network, "CPU",
+                              ov::hint::performance_mode(options.parallel > 1 ? ov::hint::PerformanceMode::THROUGHPUT
+                                                                              : ov::hint::PerformanceMode::LATENCY),
+                              ov::hint::inference_precision(narrow ? ov::element::bf16 : ov::element::f32),
+                              ov::inference_num_threads(options.threads * options.parallel),
+                              ov::num_streams(options.parallel), ov::hint::enable_cpu_pinning(false),
+                              ov::hint::dynamic_quantization_group_size(0), ov::enable_profiling(options.profile));
+      return std::make_unique<OpenVinoNetwork>(model, std::move(compiled), options);
+    } catch (const ov::Exception& error) {
+      throw Error(Errc::Unsupported, message("OpenVINO does not take this network: ", error.what()));
+    }
+  }
+
+  mutable ov::Core core_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Engine> make_openvino_engine() {
+  try {
+    return std::make_shared<const OpenVinoEngine>();
+  } catch (const std::exception& error) {
+    throw Error(Errc::Unsupported, message("OpenVINO cannot be loaded: ", error.what(),
+                                           "\nIs its folder still where it was when Halftone was built?"));
+  }
+}
+
+bool has_openvino() { return true; }
+
+}  // namespace halftone

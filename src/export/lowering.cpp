@@ -1,0 +1,261 @@
+#include "export/lowering.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/scalar_type.hpp"
+#include "halftone/core/error.hpp"
+
+namespace halftone::internal {
+namespace {
+
+std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
+}
+
+std::vector<std::int64_t> sizes_of(const at::Tensor& tensor) { return tensor.sizes().vec(); }
+
+}  // namespace
+
+OnnxType to_onnx_type(DType dtype) {
+  switch (dtype) {
+    case DType::Bool:
+      return OnnxType::Bool;
+    case DType::UInt8:
+      return OnnxType::UInt8;
+    case DType::Int8:
+      return OnnxType::Int8;
+    case DType::Int16:
+      return OnnxType::Int16;
+    case DType::Int32:
+      return OnnxType::Int32;
+    case DType::Int64:
+      return OnnxType::Int64;
+    case DType::Float16:
+      return OnnxType::Float16;
+    case DType::BFloat16:
+      return OnnxType::BFloat16;
+    case DType::Float32:
+      return OnnxType::Float32;
+    case DType::Float64:
+      return OnnxType::Float64;
+  }
+  return OnnxType::Float32;
+}
+
+Lowering::Lowering(const Model& model, OnnxGraph& onnx, std::optional<std::int64_t> batch)
+    : model_(model), onnx_(onnx), batch_(batch) {
+  const auto& outputs = model.graph.outputs;
+  for (std::size_t i = 0; i < outputs.size(); ++i) taken_.insert(outputs.size() == 1 ? "output" : message("output", i));
+}
+
+void Lowering::begin(std::size_t node, const std::string& name) {
+  index_ = node;
+  name_ = fresh(name);
+}
+
+OnnxName Lowering::fresh(const std::string& wanted) {
+  OnnxName name = wanted;
+  for (int i = 2; !taken_.insert(name).second; ++i) name = message(wanted, '_', i);
+  return name;
+}
+
+void Lowering::refuse(const std::string& why) const {
+  throw Error(Errc::Unsupported, message("ONNX export: ", describe_place(model_.graph, index_), ": ", why));
+}
+
+// --- arguments ------------------------------------------------------------------------------------------------------
+
+const Argument& Lowering::argument(std::size_t index) const {
+  if (index >= node().arguments.size()) refuse(message("argument ", index, " is missing"));
+  return node().arguments[index];
+}
+
+bool Lowering::has(std::size_t index) const {
+  return index < node().arguments.size() && !std::holds_alternative<None>(node().arguments[index]);
+}
+
+ValueId Lowering::id(std::size_t index) const {
+  const auto* ref = std::get_if<ValueRef>(&argument(index));
+  if (ref == nullptr) refuse(message("argument ", index, " is no tensor, and one is needed"));
+  return ref->id;
+}
+
+ValueId Lowering::output_id(std::size_t index) const {
+  const auto& outputs = node().outputs;
+  if (index >= outputs.size() || outputs[index].ids.empty()) refuse("it has no output");
+  return outputs[index].ids[0];
+}
+
+double Lowering::number(std::size_t index) const {
+  if (const auto* number = std::get_if<double>(&argument(index))) return *number;
+  if (const auto* flag = std::get_if<bool>(&argument(index))) return *flag ? 1 : 0;
+  return static_cast<double>(integer(index));
+}
+
+std::int64_t Lowering::integer(std::size_t index) const {
+  const auto* number = std::get_if<BatchInt>(&argument(index));
+  if (number == nullptr) refuse(message("argument ", index, " is no integer, and one is needed"));
+  return size(*number);
+}
+
+std::vector<std::int64_t> Lowering::integers(std::size_t index) const {
+  const auto* list = std::get_if<std::vector<BatchInt>>(&argument(index));
+  if (list == nullptr) refuse(message("argument ", index, " is no list of integers, and one is needed"));
+  std::vector<std::int64_t> numbers;
+  for (const auto& entry : *list) numbers.push_back(size(entry));
+  return numbers;
+}
+
+bool Lowering::flag(std::size_t index) const {
+  const auto* flag = std::get_if<bool>(&argument(index));
+  if (flag == nullptr) refuse(message("argument ", index, " is no truth value, and one is needed"));
+  return *flag;
+}
+
+const std::string& Lowering::text(std::size_t index) const {
+  const auto* text = std::get_if<std::string>(&argument(index));
+  if (text == nullptr) refuse(message("argument ", index, " is no text, and one is needed"));
+  return *text;
+}
+
+std::int64_t Lowering::axis(std::size_t index, std::int64_t rank) const {
+  const std::int64_t axis = integer(index);
+  return axis < 0 ? axis + rank : axis;
+}
+
+std::int64_t Lowering::size(const BatchInt& number) const {
+  if (number.slope == 0) return number.offset;
+  if (!batch_) refuse("it depends on the batch size in a way that ONNX cannot say: export with a fixed batch");
+  return number.at(*batch_);
+}
+
+std::vector<std::int64_t> Lowering::reshape_target(const Shape& from, const Shape& to) const {
+  std::vector<std::int64_t> target;
+  const auto open = [&](const BatchInt& size) { return size.slope != 0 && !batch_; };
+  const auto count = std::count_if(to.begin(), to.end(), open);
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    if (!open(to[i]))
+      target.push_back(size(to[i]));
+    else if (count == 1)
+      target.push_back(-1);
+    else
+      target.push_back(i < from.size() && from[i] == to[i] ? 0 : size(to[i]));
+  }
+  return target;
+}
+
+// --- values ---------------------------------------------------------------------------------------------------------
+
+OnnxName Lowering::in(ValueId id) {
+  if (const auto known = names_.find(id); known != names_.end()) return known->second;
+  const Value& found = value(id);
+  if (found.kind != ValueKind::Parameter && found.kind != ValueKind::Constant)
+    throw Error(Errc::Internal, message("ONNX export: a value of ", describe_place(model_.graph, index_),
+                                        " is read before it is made"));
+  const at::Tensor data = tensor(id).detach().to(at::kCPU).contiguous();
+  return names_[id] = initializer(found.name.empty() ? "constant" : found.name, to_onnx_type(found.dtype),
+                                  sizes_of(data), bytes_of(data));
+}
+
+OnnxName Lowering::operand(std::size_t index, DType dtype) {
+  if (!std::holds_alternative<ValueRef>(argument(index))) return scalar(number(index), dtype);
+  const OnnxName name = arg(index);
+  return value(id(index)).dtype == dtype ? name : cast(name, dtype);
+}
+
+OnnxName Lowering::initializer(const std::string& wanted, OnnxType type, const std::vector<std::int64_t>& shape,
+                               std::span<const std::byte> bytes) {
+  OnnxName name = fresh(wanted);
+  onnx_.add_initializer(name, type, shape, bytes);
+  return name;
+}
+
+OnnxName Lowering::constant(const at::Tensor& tensor) {
+  const at::Tensor data = tensor.detach().to(at::kCPU).contiguous();
+  const auto dtype = to_dtype(data.scalar_type());
+  if (!dtype) refuse(message("it needs a constant of ", at::toString(data.scalar_type())));
+  const auto bytes = bytes_of(data);
+  const std::string content =
+      message(info(*dtype).name, data.sizes()) + std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto [entry, is_new] = constants_.try_emplace(content);
+  if (is_new) entry->second = initializer("constant", to_onnx_type(*dtype), sizes_of(data), bytes);
+  return entry->second;
+}
+
+OnnxName Lowering::scalar(double number, DType dtype) {
+  return constant(at::full({}, number, at::TensorOptions().dtype(to_scalar_type(dtype))));
+}
+
+OnnxName Lowering::ints(const std::vector<std::int64_t>& numbers) { return constant(at::tensor(numbers, at::kLong)); }
+
+OnnxName Lowering::cast(OnnxName from, DType dtype) {
+  return emit("Cast", {std::move(from)}, {{"to", static_cast<std::int64_t>(to_onnx_type(dtype))}});
+}
+
+// --- writing --------------------------------------------------------------------------------------------------------
+
+OnnxName Lowering::emit(const std::string& op, std::vector<OnnxName> inputs, OnnxAttributes attributes) {
+  OnnxName name = fresh(name_ + '/' + op);
+  onnx_.add_node({op, name, std::move(inputs), {name}, std::move(attributes)});
+  return name;
+}
+
+OnnxName Lowering::output_name(ValueId id, std::size_t index) {
+  const auto& outputs = model_.graph.outputs;
+  const auto found = std::find(outputs.begin(), outputs.end(), id);
+  if (found != outputs.end()) return outputs.size() == 1 ? "output" : message("output", found - outputs.begin());
+  return index == 0 ? name_ : fresh(message(name_, ':', index));
+}
+
+void Lowering::finish(const std::string& op, std::vector<OnnxName> inputs, OnnxAttributes attributes) {
+  std::vector<OnnxName> outputs;
+  const auto& made = node().outputs;
+  const std::vector<ValueId> ids = made.empty() ? std::vector<ValueId>{} : made[0].ids;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    outputs.push_back(output_name(ids[i], i));
+    names_[ids[i]] = outputs.back();
+  }
+  onnx_.add_node({op, name_, std::move(inputs), outputs, std::move(attributes)});
+}
+
+void Lowering::finish_as(const OnnxName& name) {
+  const auto& outputs = model_.graph.outputs;
+  if (std::find(outputs.begin(), outputs.end(), output_id()) != outputs.end())
+    finish("Identity", {name});
+  else
+    names_[output_id()] = name;
+}
+
+std::vector<OnnxDim> Lowering::dims(const Shape& shape) const {
+  std::vector<OnnxDim> dims;
+  for (const BatchInt& size : shape) {
+    if (size.slope == 0 || batch_)
+      dims.emplace_back(size.at(batch_.value_or(1)));
+    else
+      dims.emplace_back(size == BatchInt{0, 1} ? std::string("batch") : message(size.slope, "*batch+", size.offset));
+  }
+  return dims;
+}
+
+void Lowering::declare_inputs() {
+  for (const ValueId id : model_.graph.inputs) {
+    const OnnxName name = fresh(value(id).name);
+    names_[id] = name;
+    onnx_.add_input(name, to_onnx_type(value(id).dtype), dims(value(id).shape));
+  }
+}
+
+void Lowering::declare_outputs() {
+  const auto& outputs = model_.graph.outputs;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const OnnxName name = outputs.size() == 1 ? "output" : message("output", i);
+    if (names_[outputs[i]] != name)  // an input, a weight, or one value given twice
+      onnx_.add_node({"Identity", fresh(name + "/Identity"), {in(outputs[i])}, {name}});
+    onnx_.add_output(name, to_onnx_type(value(outputs[i]).dtype), dims(value(outputs[i]).shape));
+  }
+}
+
+}  // namespace halftone::internal
