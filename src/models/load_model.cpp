@@ -44,6 +44,15 @@ LoadedModel load_script(const std::string& path, const std::vector<std::vector<s
   return {.model = capture_torchscript(path, inputs), .name = path, .data = {}};
 }
 
+/// The side of the square colour images that the network takes; 0 where it takes something else.
+std::int64_t crop_of(const Graph& graph) {
+  if (graph.inputs.size() != 1) return 0;
+  const Value& input = graph.values[static_cast<std::size_t>(graph.inputs[0])];
+  const bool image = input.shape.size() == 4 && input.dtype == DType::Float32 && input.shape[1] == BatchInt{3} &&
+                     input.shape[2] == input.shape[3];
+  return image ? input.shape[2].offset : 0;
+}
+
 void require_finite(const LoadedModel& loaded) {
   for (std::size_t id = 0; id < loaded.model.tensors.size(); ++id) {
     const at::Tensor& tensor = loaded.model.tensors[id];
@@ -71,6 +80,7 @@ LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFn
   require_finite(loaded);
   for (const auto id : loaded.model.graph.inputs)
     loaded.data.input_names.push_back(loaded.model.graph.values[static_cast<std::size_t>(id)].name);
+  loaded.data.crop = crop_of(loaded.model.graph);
   loaded.model = prepare(std::move(loaded.model));
   if (loaded.model.sites.empty())
     throw Error(Errc::Unsupported, message("model \"", spec,

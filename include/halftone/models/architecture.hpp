@@ -39,7 +39,7 @@ std::vector<ArchitectureFn> shipped_architectures();
 struct LoadedModel {
   Model model;
   std::string name;          ///< MODEL as given
-  DataOptions data;          ///< input names and normalisation
+  DataOptions data;          ///< input names, image size and normalisation
   std::int64_t classes = 0;  ///< 0 where unknown
 };
 
