@@ -4,21 +4,22 @@
 #include "halftone/graph/capture.hpp"
 #include "halftone/graph/passes.hpp"
 #include "halftone/models/architecture.hpp"
+#include "models/families.hpp"
 
 namespace halftone {
 
 namespace {
 
-Architecture find_architecture(const std::string& name, const std::vector<ArchitectureFn>& architectures) {
-  for (const auto& find : architectures)
-    if (auto found = find(name)) return *found;
+Architecture find_architecture(const std::string& name, const std::vector<ArchitectureFamily>& architectures) {
+  for (const auto& family : architectures)
+    if (auto found = family.find(name)) return *found;
   throw Error(Errc::NotFound, message("there is no architecture \"", name,
                                       "\": `halftone models` lists those that ship; other networks come as TorchScript "
                                       "(x.pt)"));
 }
 
 LoadedModel load_architecture(const std::string& spec, std::size_t colon,
-                              const std::vector<ArchitectureFn>& architectures, std::uint64_t seed) {
+                              const std::vector<ArchitectureFamily>& architectures, std::uint64_t seed) {
   const std::string weights = spec.substr(colon + 1);
   if (weights.empty())
     throw Error(Errc::InvalidArgument, message("model \"", spec, "\" names no weights: write ", spec,
@@ -26,7 +27,7 @@ LoadedModel load_architecture(const std::string& spec, std::size_t colon,
   const Architecture architecture = find_architecture(spec.substr(0, colon), architectures);
   return {.model = architecture.load(weights == "random" ? "" : weights, seed),
           .name = spec,
-          .data = {.input_names = {}, .normalization = architecture.normalization},
+          .data = {.input_names = {}, .normalization = architecture.normalization.value_or(ImageNormalization{})},
           .classes = architecture.classes};
 }
 
@@ -66,9 +67,19 @@ void require_finite(const LoadedModel& loaded) {
 
 }  // namespace
 
-std::vector<ArchitectureFn> shipped_architectures() { return {find_cifar_resnet}; }
+ArchitectureFamily family_of(Architecture architecture) {
+  const std::string name = architecture.name;
+  return {.names = {name}, .find = [architecture = std::move(architecture)](const std::string& asked) {
+            return asked == architecture.name ? std::optional(architecture) : std::nullopt;
+          }};
+}
 
-LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFn>& architectures,
+std::vector<ArchitectureFamily> shipped_architectures() {
+  return {internal::cifar_resnets(), internal::mobilenet_v1(), internal::mobilenet_v2(), internal::efficientnet_lite0(),
+          internal::resnet50(),      internal::kws_dscnn(),    internal::bert_bases()};
+}
+
+LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFamily>& architectures,
                        const std::vector<std::vector<std::int64_t>>& example, std::uint64_t seed) {
   const auto colon = spec.find(':');
   const bool script = spec.ends_with(".pt") && (colon == std::string::npos || spec.find('/') < colon);
