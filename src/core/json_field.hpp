@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
@@ -87,18 +88,30 @@ class JsonField {
     return value;
   }
 
-  [[nodiscard]] double positive_number() const {
+  [[nodiscard]] double positive_number(double most = std::numeric_limits<double>::max()) const {
     const double value = number();
     if (value <= 0) fail("a positive number is needed");
+    if (value > most) fail(message("a number of at most ", most, " is needed"));
     return value;
   }
 
-  [[nodiscard]] std::int64_t integer(std::int64_t least) const {
-    const bool fits = value_->is_number_integer() &&
-                      !(value_->is_number_unsigned() && value_->get<std::uint64_t>() > INT64_MAX) &&
-                      value_->get<std::int64_t>() >= least;
-    if (!fits) fail(message("an integer of at least ", least, " is needed"));
+  [[nodiscard]] std::int64_t integer(std::int64_t least, std::int64_t most = INT64_MAX) const {
+    const bool fits =
+        value_->is_number_integer() && !(value_->is_number_unsigned() && value_->get<std::uint64_t>() > INT64_MAX);
+    if (!fits || value_->get<std::int64_t>() < least) fail(message("an integer of at least ", least, " is needed"));
+    if (value_->get<std::int64_t>() > most) fail(message("an integer of at most ", most, " is needed"));
     return value_->get<std::int64_t>();
+  }
+
+  [[nodiscard]] Precision precision() const {
+    try {
+      constexpr std::size_t kLongest = 6;
+      const std::string written = text();
+      if (written.size() <= kLongest) return parse_precision(written);
+    } catch (const Error& error) {
+      if (error.code() == Errc::InvalidArgument) throw Error(Errc::BadFile, message(place_, ": ", error.what()));
+    }
+    fail("write it in quotes, as \"16\", \"8\", \"4\" or, for weight and activation, \"w4a8\"");
   }
 
   [[nodiscard]] std::string text() const {

@@ -18,14 +18,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool in_integers(Precision p) { return p.weight_bits < 16 && p.activation_bits < 16; }
-
 /// The integer precision that stands for all: 8 bits, or the highest there is.
 Precision representative(std::span<const Precision> precisions) {
   std::optional<Precision> found;
   for (const Precision p : precisions)
     if (in_integers(p) && (!found || p == k8 || (*found != k8 && p > *found))) found = p;
-  return found.value_or(k8);
+  if (!found)
+    throw Error(Errc::InvalidArgument,
+                "latency measuring: at none of the precisions are both operands integers, so that there is nothing to "
+                "tell apart: add 8, or give a latency model");
+  return *found;
 }
 
 std::string fingerprint(const Engine& engine, const Model& model, Precision integer,
@@ -113,14 +115,19 @@ class Timer {
 };
 
 /// What an earlier run measured; nothing where there is none.
-std::optional<LatencyMeasurements> read_cache(const fs::path& path, const std::string& fingerprint) {
+std::optional<LatencyMeasurements> read_cache(const fs::path& path, const std::string& fingerprint,
+                                              std::span<const Site> sites) {
   constexpr std::size_t kMostBytes = 16u << 20;
   std::error_code ignored;
   if (path.empty() || !fs::exists(path, ignored)) return std::nullopt;
-  LatencyMeasurements measured =
-      parse_latency_measurements(read_text(path, kMostBytes), "measured latency " + path.string());
-  if (measured.fingerprint != fingerprint)
-    throw Error(Errc::BadFile, message("measured latency ", path.string(), " is of something else: remove it"));
+  const std::string place = "measured latency " + path.string();
+  LatencyMeasurements measured = parse_latency_measurements(read_text(path, kMostBytes), place);
+  if (measured.fingerprint != fingerprint) throw Error(Errc::BadFile, place + " is of something else: remove it");
+  try {
+    (void)MeasuredLatency(measured, sites);
+  } catch (const Error& error) {
+    throw Error(Errc::BadFile, message(place, ": ", error.what(), ": remove it"));
+  }
   return measured;
 }
 
@@ -143,7 +150,7 @@ std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model
   const std::string key = fingerprint(engine, model, integer, options);
   const fs::path path = options.cache.empty() ? fs::path() : options.cache / (key + ".json");
   LatencyMeasurements measured;
-  if (auto known = read_cache(path, key)) measured = std::move(*known);
+  if (auto known = read_cache(path, key, model.sites)) measured = std::move(*known);
 
   const bool is_new = measured.samples.empty();
   std::vector<Plan> plans{Plan::uniform(sites, k16)};
@@ -159,6 +166,7 @@ std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model
   for (const Precision p : others) plans.push_back(Plan::uniform(sites, p));
   if (plans.size() == 1) return MeasuredLatency(std::move(measured), model.sites);
 
+  if (!path.empty()) require_writable(options.cache);
   Timer timer(engine, model, calibration, options, monitor);
   if (is_new) {
     measured = {.fingerprint = key,
@@ -187,10 +195,7 @@ std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model
     measured.load = std::max(measured.load, timer.highest_load());
     latency.emplace(measured, model.sites);
   }
-  if (!path.empty()) {
-    fs::create_directories(options.cache);
-    write_atomically(path, nlohmann::json(measured).dump());
-  }
+  if (!path.empty()) write_atomically(path, nlohmann::json(measured).dump());
   return latency;
 }
 

@@ -14,30 +14,33 @@ namespace {
 using internal::Matrix;
 using internal::Vector;
 
-bool in_integers(Precision p) { return p.weight_bits < 16 && p.activation_bits < 16; }
-
 bool is_depthwise(const Site& site) { return site.groups > 1 && site.groups == site.weight_shape[0]; }
+
+/// `amount(item)` of every item, of which there is one at least, as a multiple of their mean; ones where that is zero.
+template <class Items, class Amount>
+std::vector<double> relative(const Items& items, const Amount& amount) {
+  double sum = 0;
+  for (const auto& item : items) sum += static_cast<double>(amount(item));
+  const double mean = sum / static_cast<double>(std::size(items));
+  std::vector<double> multiples;
+  for (const auto& item : items) multiples.push_back(mean > 0 ? static_cast<double>(amount(item)) / mean : 1);
+  return multiples;
+}
 
 /// The columns that describe a plan: first those shared by all sites and edges, then one a site.
 class Features {
  public:
-  static constexpr Eigen::Index kShared = 6;
+  static constexpr std::size_t kOfSite = 4;  ///< a, b, c, d of the header
+  static constexpr std::size_t kOfEdge = 2;
+  static constexpr Eigen::Index kShared = kOfSite + kOfEdge;
 
   Features(std::span<const Site> sites, const std::vector<SiteEdge>& edges) : edges_(edges) {
-    const auto count = static_cast<double>(sites.size());
-    double macs = 0;
-    double elements = 0;
-    for (const Site& site : sites) {
-      macs += static_cast<double>(site.macs);
-      elements += static_cast<double>(site.input_elements + site.output_elements);
-    }
-    for (const Site& site : sites)
-      site_.push_back({1, static_cast<double>(site.macs) * count / macs,
-                       static_cast<double>(site.input_elements + site.output_elements) * count / elements,
-                       is_depthwise(site) ? 1.0 : 0.0});
-    double mean = 0;
-    for (const SiteEdge& edge : edges) mean += edge.elements / static_cast<double>(edges.size());
-    for (const SiteEdge& edge : edges) edge_.push_back({1, mean > 0 ? edge.elements / mean : 0});
+    const auto macs = relative(sites, [](const Site& site) { return site.macs; });
+    const auto elements = relative(sites, [](const Site& site) { return site.input_elements + site.output_elements; });
+    for (std::size_t i = 0; i < sites.size(); ++i)
+      site_.push_back({1, macs[i], elements[i], is_depthwise(sites[i]) ? 1.0 : 0.0});
+    for (const double size : relative(edges, [](const SiteEdge& edge) { return edge.elements; }))
+      edge_.push_back({1, size});
   }
 
   [[nodiscard]] Eigen::Index columns() const { return kShared + std::ssize(site_); }
@@ -46,30 +49,29 @@ class Features {
     Vector row = Vector::Zero(columns());
     for (std::size_t i = 0; i < site_.size(); ++i) {
       if (!in_integers(plan[i])) continue;
-      for (std::size_t k = 0; k < site_[i].size(); ++k) row[static_cast<Eigen::Index>(k)] -= site_[i][k];
+      for (std::size_t k = 0; k < kOfSite; ++k) row[static_cast<Eigen::Index>(k)] -= site_[i][k];
       row[kShared + static_cast<Eigen::Index>(i)] = -1;
     }
     for (std::size_t e = 0; e < edges_.size(); ++e)
       if (in_integers(plan[edges_[e].from]) != in_integers(plan[edges_[e].to]))
-        for (std::size_t k = 0; k < 2; ++k) row[static_cast<Eigen::Index>(4 + k)] += edge_[e][k];
+        for (std::size_t k = 0; k < kOfEdge; ++k) row[static_cast<Eigen::Index>(kOfSite + k)] += edge_[e][k];
     return row;
   }
 
   [[nodiscard]] double gain(const Vector& coefficients, std::size_t site) const {
     double gain = coefficients[kShared + static_cast<Eigen::Index>(site)];
-    for (std::size_t k = 0; k < site_[site].size(); ++k)
-      gain += coefficients[static_cast<Eigen::Index>(k)] * site_[site][k];
+    for (std::size_t k = 0; k < kOfSite; ++k) gain += coefficients[static_cast<Eigen::Index>(k)] * site_[site][k];
     return gain;
   }
 
   [[nodiscard]] double cost(const Vector& coefficients, std::size_t edge) const {
-    return coefficients[4] * edge_[edge][0] + coefficients[5] * edge_[edge][1];
+    return coefficients[kOfSite] * edge_[edge][0] + coefficients[kOfSite + 1] * edge_[edge][1];
   }
 
  private:
   const std::vector<SiteEdge>& edges_;
-  std::vector<std::array<double, 4>> site_;
-  std::vector<std::array<double, 2>> edge_;
+  std::vector<std::array<double, kOfSite>> site_;
+  std::vector<std::array<double, kOfEdge>> edge_;
 };
 
 void check(const LatencyMeasurements& measured, std::span<const Site> sites) {
@@ -112,9 +114,8 @@ MeasuredLatency::MeasuredLatency(LatencyMeasurements measurements, std::span<con
   std::nth_element(errors.begin(), errors.begin() + samples / 2, errors.end());
   error_ = errors[static_cast<std::size_t>(samples / 2)];
 
-  double elements = 0;
-  for (const Site& site : sites) elements += static_cast<double>(site.input_elements);
-  for (const Site& site : sites) input_share_.push_back(static_cast<double>(site.input_elements) / elements);
+  input_share_ = relative(sites, [](const Site& site) { return site.input_elements; });
+  for (double& share : input_share_) share /= static_cast<double>(sites.size());
   for (const auto& [precision, time] : measurements_.uniform)
     extra_[precision] = time - do_estimate(sites, Plan::uniform(sites.size(), precision));
 }

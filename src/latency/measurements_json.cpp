@@ -10,6 +10,7 @@ using internal::JsonField;
 using nlohmann::json;
 
 constexpr int kVersion = 1;
+constexpr double kMostMs = 1e9;  ///< eleven days
 
 /// "1" for sites in integers, "0" for others: "0110…".
 std::string bits_of(const Plan& plan, Precision integer) {
@@ -58,26 +59,25 @@ LatencyMeasurements parse_latency_measurements(const std::string& text, const st
   measured.engine = field["engine"].text();
   measured.machine = field["machine"].text();
   measured.batch = field["batch"].integer(1);
-  measured.threads = static_cast<int>(std::min<std::int64_t>(field["threads"].integer(1), 1 << 20));
+  measured.threads = static_cast<int>(field["threads"].integer(1, 1 << 20));
   measured.load = field["load"].number_not_negative();
-  measured.integer = parse_precision(field["integer"].text());
+  measured.integer = field["integer"].precision();
+  if (!in_integers(measured.integer)) field["integer"].fail("weights and activations below 16 bits are needed");
   field["sites"].each_element([&](const JsonField& name) { measured.sites.push_back(name.text()); });
-  const auto most = static_cast<std::int64_t>(measured.sites.size()) - 1;
+  if (measured.sites.empty()) field["sites"].fail("at least one site is needed");
+  const auto last = std::ssize(measured.sites) - 1;
   field["edges"].each_element([&](const JsonField& edge) {
     edge.expect_keys({"from", "to", "elements"});
-    const auto index = [&](const char* key) {
-      if (edge[key].integer(0) > most) edge[key].fail(message("there are ", most + 1, " sites"));
-      return static_cast<std::size_t>(edge[key].integer(0));
-    };
+    const auto index = [&](const char* key) { return static_cast<std::size_t>(edge[key].integer(0, last)); };
     measured.edges.push_back({index("from"), index("to"), edge["elements"].number_not_negative()});
   });
   field["samples"].each_element([&](const JsonField& sample) {
     sample.expect_keys({"integers", "ms"});
-    measured.samples.push_back(
-        {parse_bits(sample["integers"], measured.sites.size(), measured.integer), sample["ms"].positive_number()});
+    measured.samples.push_back({parse_bits(sample["integers"], measured.sites.size(), measured.integer),
+                                sample["ms"].positive_number(kMostMs)});
   });
   field["uniform"].each_precision(
-      [&](Precision precision, const JsonField& time) { measured.uniform[precision] = time.positive_number(); });
+      [&](Precision precision, const JsonField& time) { measured.uniform[precision] = time.positive_number(kMostMs); });
   return measured;
 }
 

@@ -2,7 +2,7 @@
 
 #include <Eigen/Cholesky>
 #include <algorithm>
-#include <limits>
+#include <cmath>
 #include <utility>
 
 namespace halftone::internal {
@@ -11,7 +11,9 @@ namespace {
 /// Keeps columns that are always alike, or never used, from making the equations singular.
 constexpr double kSlight = 1e-6;
 
-RidgeFit fit_with(const Matrix& rows, const Vector& values, Eigen::Index first_penalised, double strength) {
+}  // namespace
+
+RidgeFit fit_ridge(const Matrix& rows, const Vector& values, Eigen::Index first_penalised, double strength) {
   const Eigen::Index n = rows.rows();
   const Eigen::Index p = rows.cols();
   Matrix design(n, p + 1);
@@ -30,18 +32,13 @@ RidgeFit fit_with(const Matrix& rows, const Vector& values, Eigen::Index first_p
   return fit;
 }
 
-}  // namespace
-
 RidgeFit fit_ridge(const Matrix& rows, const Vector& values, Eigen::Index first_penalised) {
-  RidgeFit best;
-  double least = std::numeric_limits<double>::infinity();
-  for (double strength = 100; strength > 2e-3; strength /= 3) {
-    RidgeFit fit = fit_with(rows, values, first_penalised, strength);
-    const double error = fit.left_out.squaredNorm();
-    if (error < least) {
-      least = error;
-      best = std::move(fit);
-    }
+  constexpr double kStrongest = 100;
+  constexpr int kStrengths = 10;
+  RidgeFit best = fit_ridge(rows, values, first_penalised, kStrongest);
+  for (int k = 1; k < kStrengths; ++k) {
+    RidgeFit fit = fit_ridge(rows, values, first_penalised, kStrongest * std::pow(3.0, -k));
+    if (fit.left_out.squaredNorm() < best.left_out.squaredNorm()) best = std::move(fit);
   }
   return best;
 }

@@ -66,21 +66,11 @@ InputRange read_input_range(const JsonField& field) {
   return {.low = ends[0], .high = ends[1]};
 }
 
-Precision read_precision(const JsonField& field) {
-  try {
-    const std::string text = field.text();
-    if (text.size() <= 6) return parse_precision(text);
-  } catch (const Error& error) {
-    if (error.code() == Errc::InvalidArgument) throw Error(Errc::BadFile, message(field.place(), ": ", error.what()));
-  }
-  field.fail("write it in quotes, as \"16\", \"8\", \"4\" or, for weight and activation, \"w4a8\"");
-}
-
 PlanFile::Entry read_site(const JsonField& field) {
   field.expect_keys({"name", "kind", "precision", "weight_range", "input_range"});
   PlanFile::Entry entry{.name = field["name"].text(),
                         .kind = field["kind"].text(),
-                        .precision = read_precision(field["precision"]),
+                        .precision = field["precision"].precision(),
                         .ranges = {}};
   if (entry.kind != to_string(SiteKind::Convolution) && entry.kind != to_string(SiteKind::Linear))
     field["kind"].fail("use \"conv\" or \"linear\"");

@@ -24,6 +24,9 @@ inline constexpr Precision k8{8, 8};
 inline constexpr Precision k4{4, 4};
 inline constexpr Precision kW4A8{4, 8};
 
+/// Whether a site computes in integers: both operands are. One alone is turned into the other's format.
+constexpr bool in_integers(Precision p) { return p.weight_bits < 16 && p.activation_bits < 16; }
+
 /// "16", "8", "4" where both operands have one width, else "w4a8".
 inline std::string to_string(Precision p) {
   if (p.weight_bits == p.activation_bits) return std::to_string(p.weight_bits);

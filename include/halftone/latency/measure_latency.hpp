@@ -25,7 +25,8 @@ std::vector<std::string> validate(const MeasureLatencyOptions& options);
 /// `precisions`; takes earlier measurements of the same fingerprint from the cache. `calibration` holds the ranges of
 /// the precisions; times hardly depend on them. Cost: one compilation and some 15 turns a plan, the plans of a
 /// group side by side; up to four times that on a machine that is busy with other things. Nothing when stopped. Throws
-/// `BadFile` for a cache entry that is damaged, as `Engine::compile` otherwise.
+/// `BadFile` for a cache entry that is damaged, `Io` for a cache that cannot be written (before anything is measured),
+/// `InvalidArgument` where none of `precisions` is in integers, as `Engine::compile` otherwise.
 std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model& model, const Calibration& calibration,
                                                std::span<const Precision> precisions,
                                                const MeasureLatencyOptions& options = {}, const Monitor& monitor = {});
