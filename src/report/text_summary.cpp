@@ -89,8 +89,7 @@ std::string outcome(const RunResult& run) {
                  " at 16 bits; 95 % interval ", scores.interval(result), ").");
 }
 
-/// "simulated", "deployed in openvino 2026.4.1".
-std::string scored_in(const std::string& place) { return place == "simulation" ? "simulated" : "deployed in " + place; }
+bool is_simulation(const std::string& place) { return place == "simulation"; }
 
 std::string score_section(const RunResult& run) {
   const Evaluation& baseline = run.baseline.evaluation;
@@ -98,14 +97,17 @@ std::string score_section(const RunResult& run) {
   std::vector<ScoreRow> rows{{"float, as trained", run.float_score, baseline},
                              {"baseline, all at 16 bits", baseline, baseline}};
   if (run.result.evaluation.samples > 0) rows.push_back({"plan", run.result.evaluation, baseline});
-  if (run.other_score) rows.push_back({"plan, " + scored_in(run.other_scored_in), *run.other_score, baseline});
+  if (run.other_score)
+    rows.push_back(
+        {is_simulation(run.other_scored_in) ? "plan, simulated" : "plan, deployed", *run.other_score, baseline});
   if (run.baseline.report) {
     rows.push_back({"report part: baseline", *run.baseline.report, *run.baseline.report});
     if (run.result.report) rows.push_back({"report part: plan", *run.result.report, *run.baseline.report});
   }
+  const std::string place = is_simulation(run.scored_in) ? "simulated" : "deployed in " + run.scored_in;
   const std::string where =
-      run.scored_in.empty() ? "" : "\nScored " + scored_in(run.scored_in) + ", where not said otherwise:\n";
-  return (where.empty() ? "\n" : where) + score_table(ScoreText(run.task, run.keep), rows);
+      run.scored_in.empty() ? "" : wrapped("Scored " + place + ", where not said otherwise:") + '\n';
+  return '\n' + where + score_table(ScoreText(run.task, run.keep), rows);
 }
 
 /// "-33.3 %", or that no difference was seen.
@@ -165,6 +167,7 @@ std::string latency_section(const RunResult& run) {
   const bool shows_model = !run.measured || !run.latency_model.starts_with("measured");
   return (shows_model ? modelled_section(run) : "") + (run.measured ? measured_section(run) : "");
 }
+
 std::string size_section(const RunResult& run) {
   double plan = 0;
   double baseline = 0;

@@ -3,21 +3,13 @@
 
 #include "catch.hpp"
 #include "example_run.hpp"
+#include "flat.hpp"
 #include "report/text.hpp"
 
 using namespace halftone;
 using Catch::Contains;
 
 namespace {
-
-/// The text with every run of blanks as one space: for what may be wrapped anywhere.
-std::string flat(const std::string& text) {
-  std::istringstream words(text);
-  std::string word;
-  std::string result;
-  while (words >> word) result += (result.empty() ? "" : " ") + word;
-  return result;
-}
 
 std::string first_paragraph(const RunResult& run) {
   const std::string text = text_report(run);

@@ -1,0 +1,109 @@
+#include <nlohmann/json.hpp>
+
+#include <sstream>
+#include <string>
+
+#include "catch.hpp"
+#include "example_run.hpp"
+#include "flat.hpp"
+#include "report/text.hpp"
+
+using namespace halftone;
+using Catch::Contains;
+using nlohmann::json;
+
+TEST_CASE("measured times stand beside the predicted ones, in the report") {
+  const std::string text = flat(text_report(measured_run()));
+  CHECK_THAT(text, Contains("Latency measured in openvino 2026.4.1, batch 1, 2 threads; load of the machine 0.5; "
+                            "predicted from 36 networks measured in openvino 2026.4.1"));
+  CHECK_THAT(text, Contains("predicted minimum median of 16 bits"));
+  CHECK_THAT(text, Contains("all at 16 bits 1 ms 1.96 ms 2 ms ####"));
+  CHECK_THAT(text, Contains("all at 4 bits 0.4 ms 1.47 ms 1.5 ms -25.0 % ####"));
+  CHECK_THAT(text, Contains("plan 0.5 ms 0.98 ms 1 ms -50.0 % ####"));
+  CHECK_THAT(text, !Contains("modelled"));
+  CHECK_THAT(text, Contains("saves: share of the all-16 latency, predicted."));
+}
+
+TEST_CASE("a difference is reported only where one was seen") {
+  CHECK_THAT(flat(text_report(measured_run())), Contains("all at 8 bits 0.7 ms 1.96 ms 2 ms no difference ####"));
+}
+
+TEST_CASE("measured times beside a modelled latency leave it its own table") {
+  RunResult run = measured_run();
+  run.latency_model = "roofline:a100";
+  run.latency_origin = "modelled, not measured: roofline of a100 at batch 1 (a datasheet)";
+  const std::string text = flat(text_report(run));
+  CHECK_THAT(text, Contains("Latency, modelled, not measured: roofline of a100 at batch 1 (a datasheet): all at 16 "
+                            "bits 1 ms 0.0 %"));
+  CHECK_THAT(text, Contains("load of the machine 0.5:") && Contains("plan 0.98 ms 1 ms -50.0 % ####"));
+  CHECK_THAT(text, !Contains("predicted"));
+}
+
+TEST_CASE("the report says where scores come from, and gives the plan's other one") {
+  CHECK_THAT(flat(text_report(measured_run())),
+             Contains("Scored deployed in openvino 2026.4.1, where not said otherwise:") &&
+                 Contains("plan, simulated 99.74 % 4,588 4,600"));
+  RunResult run = measured_run();
+  std::swap(run.scored_in, run.other_scored_in);
+  CHECK_THAT(flat(text_report(run)),
+             Contains("Scored simulated, where not said otherwise:") && Contains("plan, deployed 99.74 %"));
+}
+
+TEST_CASE("notes on how the plan was chosen are in the report") {
+  CHECK_THAT(flat(text_report(measured_run())), Contains(measured_run().notes.front()));
+}
+
+TEST_CASE("a report of measured times fits into 100 columns") {
+  RunResult run = measured_run();
+  run.precisions = {k16, k8, kW4A8, k4};
+  run.scored_in = run.measured->engine = "an engine of a long name 2026.4.1-20871-9b3b5d8a7c1-releases/2026/4";
+  run.latency_origin = std::string("predicted from 36 networks ") + std::string(60, 'y') + " and more";
+  run.measured->uniform["w4a8"] = example_timing(123456.789);
+  run.measured->uniform["8"] = example_timing(1e-5);
+  for (RunResult other : {run, measured_run()}) {
+    std::istringstream lines(text_report(other));
+    for (std::string line; std::getline(lines, line);) {
+      CAPTURE(line);
+      CHECK(internal::columns(line) <= 100);
+      CHECK_FALSE(line.ends_with(' '));
+    }
+    std::swap(other.scored_in, other.other_scored_in);
+    CHECK_NOTHROW(text_report(other));
+  }
+}
+
+TEST_CASE("run.json has what was measured") {
+  const json run = to_run_json(measured_run());
+  CHECK(run["scored_in"] == "openvino 2026.4.1");
+  CHECK(run["other_score"]["scored_in"] == "simulation");
+  CHECK(run["other_score"]["score_count"] == 4588);
+  CHECK(run["other_score"]["interval"].size() == 2);
+  CHECK(run["notes"].size() == 1);
+  const json latency = run["result"]["latency_ms"];
+  CHECK(latency["predicted"] == 0.5);
+  CHECK(latency["measured"] == 0.98);
+  CHECK(latency["median"] == 1);
+  CHECK(latency["spread"] == 0.02);
+  CHECK(latency["engine"] == "openvino 2026.4.1");
+  CHECK(latency["threads"] == 2);
+  CHECK(latency["model"] == "measured:openvino");
+  CHECK(run["baseline"]["latency_ms"]["measured"] == 1.96);
+  const json measured = run["measured"];
+  CHECK(measured["engine"] == "openvino 2026.4.1");
+  CHECK(measured["batch"] == 1);
+  CHECK(measured["threads"] == 2);
+  CHECK(measured["load"] == 0.5);
+  CHECK(measured["precise"] == true);
+  CHECK(measured["plan"] ==
+        json{{"minimum", 0.98}, {"median", 1.0}, {"interval", {0.99, 1.01}}, {"spread", 0.02}, {"passes", 90}});
+  CHECK(measured["baseline"]["median"] == 2);
+  CHECK(measured["uniform"].size() == 3);
+  CHECK(measured["uniform"]["4"]["median"] == 1.5);
+}
+
+TEST_CASE("without an engine nothing measured is in run.json") {
+  const json run = to_run_json(example_run());
+  CHECK(run["measured"].is_null());
+  CHECK(run["other_score"].is_null());
+  CHECK(run["notes"].empty());
+}
