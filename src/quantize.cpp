@@ -47,7 +47,10 @@ class Run {
     finish_with(baseline, RunStatus::Stopped, {});
     try {
       timed("calibrate", [&] { calibrate_ranges(); });
-      if (measures_latency_) timed("latency", [&] { measure_sites(baseline); });
+      if (measures_latency_)
+        timed("latency", [&] { measure_sites(baseline); });
+      else if (parts_.engine)
+        compile_once();
       timed("baseline", [&] { score_baseline(baseline); });
       timed("sense", [&] { score_sensitivity(); });
       timed("search", [&] { search(); });
@@ -154,6 +157,13 @@ class Run {
     predict_latencies(baseline);
   }
 
+  /// An engine that cannot run the network says so now, not after the search.
+  void compile_once() const {
+    (void)parts_.engine->compile(model_, Plan::uniform(model_.sites.size(), options_.precisions.back()),
+                                 result_.calibration,
+                                 {.batch = options_.latency_batch, .threads = options_.latency_threads});
+  }
+
   [[nodiscard]] EvaluatorOptions evaluator_options() const {
     return {.gate = {.keep = options_.keep}, .batch_size = options_.batch_size, .threads = options_.threads};
   }
@@ -225,7 +235,7 @@ class Run {
     internal::Finalists finalists(result_, *parts_.latency);
     if (!finalists.measure(*parts_.engine, model_, result_.calibration,
                            {.batch = options_.latency_batch, .threads = options_.latency_threads}, monitor_))
-      return;
+      throw Stopped();
     if (measures_latency_ && result_.status == RunStatus::Met) choose_fastest(finalists, baseline);
     const Measurement& measured = finalists.measurement();
     EngineTimes times{.engine = engine_name(),
@@ -280,6 +290,7 @@ class Run {
   void score_otherwise() {
     PlanEvaluator other(make_runner(!deployed_), *evaluator_);
     result_.other_score = other.evaluate(result_.plan);
+    if (!result_.other_score) throw Stopped();
     result_.other_scored_in = deployed_ ? "simulation" : engine_name();
     result_.forward_passes += other.forward_passes();
   }
@@ -290,6 +301,7 @@ class Run {
     if (result_.baseline.report)
       result_.result.report = result_.plan == baseline ? result_.baseline.report : evaluator->evaluate(result_.plan);
     result_.forward_passes += evaluator->forward_passes();
+    if (!result_.result.report) throw Stopped();
   }
 
   const Model& model_;

@@ -60,10 +60,12 @@ std::vector<std::string> validate(const QuantizeOptions& options);
 
 /// Finds the precision of every site: calibrates, measures latency where there is an engine, scores sensitivities,
 /// searches, times the finalists end to end, and scores the plan once more on the report part. The plan returned was
-/// itself evaluated and passed, or is the baseline; with measured latency it is also the fastest of the finalists as
-/// measured, never slower than the baseline, or than all sites at 8 bits where those pass. `model` must be prepared. A
-/// stop request returns the best plan so far: all-16, with no samples scored, where the baseline was not reached. Cost
-/// in forward passes: one over the calibration data, two over the validation data, one more per evaluated plan.
+/// itself evaluated and passed, or is the baseline; only where the status is `Missed` it did not pass. With measured
+/// latency, unless stopped before, it is also the fastest of the finalists as measured: never slower than all sites at
+/// one of the precisions, 16 bits included, where that passes. `model` must be prepared. A stop request, at any stage,
+/// returns the best plan so far: all-16, with no samples scored, where the baseline was not reached. Cost in forward
+/// passes: one over the calibration data, two over the validation data, one more per evaluated plan; with an engine one
+/// more, and where a faster finalist has to be scored.
 RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options = {},
                    const QuantizeParts& parts = {}, const Monitor& monitor = {});
 

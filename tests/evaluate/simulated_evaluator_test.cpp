@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "evaluations.hpp"
 #include "failure.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/digest.hpp"
@@ -19,15 +20,6 @@ namespace {
 const std::vector<Precision> kPrecisions{k16, k8, k4, {2, 2}};
 const Plan kBaseline = Plan::uniform(5, k16);
 const Plan kLow = Plan::uniform(5, {2, 2});
-
-/// Labels that the float network gives to most samples, so that there is something to lose.
-std::unique_ptr<Dataset> mostly_right(const Model& model, std::int64_t count) {
-  const at::Tensor inputs = tiny::random({count, 2, 6, 6}, 60);
-  const std::vector<at::Tensor> batch{inputs};
-  at::Tensor targets = Interpreter(model).run(batch)[0].argmax(1);
-  for (std::int64_t i = 0; i < count; i += 7) targets[i] = (targets[i] + 1) % 5;
-  return make_tensor_dataset("tiny", {inputs}, targets);
-}
 
 struct Fixture {
   Model model = tiny::residual_net();
@@ -44,17 +36,6 @@ struct Fixture {
   }
   [[nodiscard]] at::Tensor clean() const { return Interpreter(model).run(data->range(0, data->size()).inputs)[0]; }
 };
-
-void check_equal(const Evaluation& a, const Evaluation& b) {
-  CHECK(a.plan_digest == b.plan_digest);
-  CHECK(a.score == b.score);
-  CHECK(a.score_count == b.score_count);
-  CHECK(a.samples == b.samples);
-  CHECK(a.damage == b.damage);
-  CHECK(a.interval.low == b.interval.low);
-  CHECK(a.interval.high == b.interval.high);
-  CHECK(a.passed == b.passed);
-}
 
 }  // namespace
 

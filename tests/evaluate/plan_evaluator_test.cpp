@@ -1,0 +1,80 @@
+#include "halftone/evaluate/plan_evaluator.hpp"
+
+#include <memory>
+
+#include "evaluations.hpp"
+#include "failure.hpp"
+#include "fake_engine.hpp"
+#include "halftone/calibrate/calibrate.hpp"
+#include "halftone/engine/deployed_evaluator.hpp"
+#include "halftone/evaluate/simulated_evaluator.hpp"
+
+using namespace halftone;
+
+namespace {
+
+const std::vector<Precision> kPrecisions{k16, k8, k4};
+const Plan kBaseline = Plan::uniform(5, k16);
+const Plan kMixed{{k8, k4, k16, k4, k8}};
+
+struct Fixture {
+  Model model = tiny::residual_net();
+  std::unique_ptr<Dataset> data = mostly_right(model, 30);
+  Calibration calibration = calibrate(model, *data, kPrecisions);
+  std::unique_ptr<Task> task = make_top_k(1);
+  EvaluatorOptions options{.gate = {.keep = 0.9}, .batch_size = 8, .threads = 2};
+
+  [[nodiscard]] std::unique_ptr<PlanEvaluator> evaluator(const Monitor& monitor = {}) const {
+    return std::make_unique<PlanEvaluator>(simulate(model, calibration), *data, *task, options, monitor);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an evaluator that takes over a baseline gives the figures of one with its own") {
+  const Fixture f;
+  auto own = f.evaluator();
+  REQUIRE(own->measure_baseline(kBaseline));
+  PlanEvaluator other(simulate(f.model, f.calibration), *own);
+  check_equal(other.baseline(), own->baseline());
+  check_equal(other.float_score(), own->float_score());
+  CHECK(other.forward_passes() == 0);
+  const auto expected = own->evaluate(kMixed);
+  own.reset();  // nothing is borrowed from it
+  check_equal(*other.evaluate(kMixed), *expected);
+  CHECK(other.forward_passes() == 1);
+}
+
+TEST_CASE("plans deployed are compared with the simulated baseline, and the other way round") {
+  if (!fakes::integers_run_here()) return;
+  const Fixture f;
+  const auto engine = std::make_shared<const fakes::FakeEngine>();
+  const auto simulated = f.evaluator();
+  DeployedEvaluator deployed(f.model, f.calibration, engine, *f.data, *f.task, f.options);
+  REQUIRE(simulated->measure_baseline(kBaseline));
+  REQUIRE(deployed.measure_baseline(kBaseline));
+  PlanEvaluator from_simulated(deploy(f.model, f.calibration, engine, f.options), *simulated);
+  PlanEvaluator from_deployed(simulate(f.model, f.calibration), deployed);
+  const auto expected = simulated->evaluate(kMixed);
+  CHECK(from_simulated.evaluate(kMixed)->score == expected->score);
+  CHECK(from_deployed.evaluate(kMixed)->score == expected->score);
+  CHECK(from_deployed.evaluate(kMixed)->damage == Approx(expected->damage));
+}
+
+TEST_CASE("a baseline that was not measured cannot be taken over") {
+  const Fixture f;
+  const auto unmeasured = f.evaluator();
+  const Failure refused = failure([&] { PlanEvaluator(simulate(f.model, f.calibration), *unmeasured); });
+  CHECK(refused.code == Errc::InvalidArgument);
+  CHECK(refused.text == "comparing with an evaluator needs the baseline: call measure_baseline(plan) first");
+}
+
+TEST_CASE("a request to stop reaches an evaluator that took over a baseline") {
+  const Fixture f;
+  bool stop = false;
+  const auto own = f.evaluator({.on_progress = {}, .should_stop = [&] { return stop; }});
+  REQUIRE(own->measure_baseline(kBaseline));
+  PlanEvaluator other(simulate(f.model, f.calibration), *own);
+  stop = true;
+  CHECK_FALSE(other.evaluate(kMixed));
+}
