@@ -51,6 +51,15 @@ SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int
   return request;
 }
 
+LoadedModel load(ModelRequest model, const SubjectRequest& request, const Registry& registry, std::uint64_t seed) {
+  const auto is_addition = [](const PlanFile::Entry& site) { return site.kind == to_string(SiteKind::Addition); };
+  if (request.file) {
+    const auto& sites = request.file->sites;
+    model.sites.additions = std::any_of(sites.begin(), sites.end(), is_addition);
+  }
+  return load(model, registry, seed);
+}
+
 std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedModel& loaded, const Monitor& monitor,
                                     std::set<Precision> more) {
   const std::vector<Site>& sites = loaded.model.sites;

@@ -65,12 +65,16 @@ class Exporter {
     std::size_t site = 0;
     for (std::size_t i = 0; i < model_.graph.nodes.size(); ++i) {
       const Node& node = model_.graph.nodes[i];
-      const bool is_site = site < model_.sites.size() && model_.sites[site].node == i;
-      to_.begin(i, is_site ? model_.sites[site].name : node_name(node.op, i));
+      std::span<const Site> sites;  // of this node
+      for (; site < model_.sites.size() && model_.sites[site].node == i; ++site)
+        sites = {&model_.sites[site] - sites.size(), sites.size() + 1};
+      const Site* const found = sites.empty() ? nullptr : &sites.front();
+      to_.begin(i, found != nullptr && found->has_weight() ? found->name : node_name(node.op, i));
       if (!node.written.empty()) to_.refuse("it writes in place, and ONNX has no such operators");
       if (padding_.is_absorbed(i)) continue;
-      const Site* const found = is_site ? &model_.sites[site++] : nullptr;
-      if (node.op == "aten::convolution")
+      if (found != nullptr && found->kind == SiteKind::Addition)
+        addition(sites);
+      else if (node.op == "aten::convolution")
         convolution(found);
       else if (node.op == "aten::linear")
         linear(found);
@@ -168,6 +172,13 @@ class Exporter {
     const OnnxName right = weight(site, to_.id(1), true);
     if (!to_.has(2)) return to_.finish("MatMul", {x, right});
     to_.finish("Add", {to_.emit("MatMul", {x, right}), to_.arg(2)});
+  }
+
+  /// One site an operand.
+  void addition(std::span<const Site> operands) {
+    std::vector<OnnxName> inputs;
+    for (const Site& operand : operands) inputs.push_back(activation(&operand, operand.input));
+    to_.finish("Add", std::move(inputs));
   }
 
   [[nodiscard]] bool is_data(ValueId id) const {

@@ -16,12 +16,16 @@ using internal::Vector;
 
 bool in_integers(Precision p) { return p.weight_bits < 16 && p.activation_bits < 16; }
 
-bool is_depthwise(const Site& site) { return site.groups > 1 && site.groups == site.weight_shape[0]; }
+bool is_depthwise(const Site& site) {
+  return site.has_weight() && site.groups > 1 && site.groups == site.weight_shape[0];
+}
 
 /// The columns that describe a plan: first those shared by all sites and edges, then one a site.
 class Features {
  public:
-  static constexpr Eigen::Index kShared = 6;
+  static constexpr std::size_t kSite = 5;
+  static constexpr std::size_t kEdge = 2;
+  static constexpr auto kShared = static_cast<Eigen::Index>(kSite + kEdge);
 
   Features(std::span<const Site> sites, const std::vector<SiteEdge>& edges) : edges_(edges) {
     const auto count = static_cast<double>(sites.size());
@@ -34,7 +38,7 @@ class Features {
     for (const Site& site : sites)
       site_.push_back({1, static_cast<double>(site.macs) * count / macs,
                        static_cast<double>(site.input_elements + site.output_elements) * count / elements,
-                       is_depthwise(site) ? 1.0 : 0.0});
+                       is_depthwise(site) ? 1.0 : 0.0, site.has_weight() ? 0.0 : 1.0});
     double mean = 0;
     for (const SiteEdge& edge : edges) mean += edge.elements / static_cast<double>(edges.size());
     for (const SiteEdge& edge : edges) edge_.push_back({1, mean > 0 ? edge.elements / mean : 0});
@@ -51,7 +55,7 @@ class Features {
     }
     for (std::size_t e = 0; e < edges_.size(); ++e)
       if (in_integers(plan[edges_[e].from]) != in_integers(plan[edges_[e].to]))
-        for (std::size_t k = 0; k < 2; ++k) row[static_cast<Eigen::Index>(4 + k)] += edge_[e][k];
+        for (std::size_t k = 0; k < kEdge; ++k) row[static_cast<Eigen::Index>(kSite + k)] += edge_[e][k];
     return row;
   }
 
@@ -63,13 +67,15 @@ class Features {
   }
 
   [[nodiscard]] double cost(const Vector& coefficients, std::size_t edge) const {
-    return coefficients[4] * edge_[edge][0] + coefficients[5] * edge_[edge][1];
+    double cost = 0;
+    for (std::size_t k = 0; k < kEdge; ++k) cost += coefficients[static_cast<Eigen::Index>(kSite + k)] * edge_[edge][k];
+    return cost;
   }
 
  private:
   const std::vector<SiteEdge>& edges_;
-  std::vector<std::array<double, 4>> site_;
-  std::vector<std::array<double, 2>> edge_;
+  std::vector<std::array<double, kSite>> site_;
+  std::vector<std::array<double, kEdge>> edge_;
 };
 
 void check(const LatencyMeasurements& measured, std::span<const Site> sites) {
