@@ -61,7 +61,7 @@ class OpenVinoNetwork final : public CompiledNetwork {
     for (std::size_t i = 0; i < requests_.size(); ++i) free_.push_back(i);
   }
 
-  void repeat() override { requests_.front().infer(); }
+  void repeat() override { requests_[free_.back()].infer(); }  // the one that `run` used last
 
   [[nodiscard]] std::vector<EngineNode> profile() override {
     std::vector<EngineNode> nodes;

@@ -63,7 +63,8 @@ OnnxName Lowering::fresh(const std::string& wanted) {
 }
 
 void Lowering::refuse(const std::string& why) const {
-  throw Error(Errc::Unsupported, message("ONNX export: ", describe_place(model_.graph, index_), ": ", why));
+  throw Error(Errc::Unsupported,
+              message("ONNX export: ", node().op, " (", describe_place(model_.graph, index_), "): ", why));
 }
 
 // --- arguments ------------------------------------------------------------------------------------------------------
@@ -162,8 +163,12 @@ OnnxName Lowering::in(ValueId id) {
 
 OnnxName Lowering::operand(std::size_t index, DType dtype) {
   if (!std::holds_alternative<ValueRef>(argument(index))) return scalar(number(index), dtype);
-  const OnnxName name = arg(index);
-  return value(id(index)).dtype == dtype ? name : cast(name, dtype);
+  return in_as(id(index), dtype);
+}
+
+OnnxName Lowering::in_as(ValueId id, DType dtype) {
+  OnnxName name = in(id);
+  return value(id).dtype == dtype ? name : cast(std::move(name), dtype);
 }
 
 OnnxName Lowering::initializer(const std::string& wanted, OnnxType type, const std::vector<std::int64_t>& shape,
@@ -221,13 +226,7 @@ void Lowering::finish(const std::string& op, std::vector<OnnxName> inputs, OnnxA
   onnx_.add_node({op, name_, std::move(inputs), outputs, std::move(attributes)});
 }
 
-void Lowering::finish_as(const OnnxName& name) {
-  const auto& outputs = model_.graph.outputs;
-  if (std::find(outputs.begin(), outputs.end(), output_id()) != outputs.end())
-    finish("Identity", {name});
-  else
-    names_[output_id()] = name;
-}
+void Lowering::finish_as(const OnnxName& name, std::size_t index) { names_[node().outputs.at(0).ids.at(index)] = name; }
 
 std::vector<OnnxDim> Lowering::dims(const Shape& shape) const {
   std::vector<OnnxDim> dims;
@@ -252,8 +251,8 @@ void Lowering::declare_outputs() {
   const auto& outputs = model_.graph.outputs;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const OnnxName name = outputs.size() == 1 ? "output" : message("output", i);
-    if (names_[outputs[i]] != name)  // an input, a weight, or one value given twice
-      onnx_.add_node({"Identity", fresh(name + "/Identity"), {in(outputs[i])}, {name}});
+    if (const OnnxName made = in(outputs[i]); made != name)  // an input, a weight, or one value given twice
+      onnx_.add_node({"Identity", fresh(name + "/Identity"), {made}, {name}});
     onnx_.add_output(name, to_onnx_type(value(outputs[i]).dtype), dims(value(outputs[i]).shape));
   }
 }
