@@ -45,10 +45,13 @@ OnnxType to_onnx_type(DType dtype) {
   return OnnxType::Float32;
 }
 
+OnnxName onnx_output_name(const Graph& graph, std::size_t index) {
+  return graph.outputs.size() == 1 ? "output" : message("output", index);
+}
+
 Lowering::Lowering(const Model& model, OnnxGraph& onnx, std::optional<std::int64_t> batch)
     : model_(model), onnx_(onnx), batch_(batch) {
-  const auto& outputs = model.graph.outputs;
-  for (std::size_t i = 0; i < outputs.size(); ++i) taken_.insert(outputs.size() == 1 ? "output" : message("output", i));
+  for (std::size_t i = 0; i < model.graph.outputs.size(); ++i) taken_.insert(onnx_output_name(model.graph, i));
 }
 
 void Lowering::begin(std::size_t node, const std::string& name) {
@@ -211,7 +214,7 @@ OnnxName Lowering::emit(const std::string& op, std::vector<OnnxName> inputs, Onn
 OnnxName Lowering::output_name(ValueId id, std::size_t index) {
   const auto& outputs = model_.graph.outputs;
   const auto found = std::find(outputs.begin(), outputs.end(), id);
-  if (found != outputs.end()) return outputs.size() == 1 ? "output" : message("output", found - outputs.begin());
+  if (found != outputs.end()) return onnx_output_name(model_.graph, static_cast<std::size_t>(found - outputs.begin()));
   return index == 0 ? name_ : fresh(message(name_, ':', index));
 }
 
@@ -250,7 +253,7 @@ void Lowering::declare_inputs() {
 void Lowering::declare_outputs() {
   const auto& outputs = model_.graph.outputs;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const OnnxName name = outputs.size() == 1 ? "output" : message("output", i);
+    const OnnxName name = onnx_output_name(model_.graph, i);
     if (const OnnxName made = in(outputs[i]); made != name)  // an input, a weight, or one value given twice
       onnx_.add_node({"Identity", fresh(name + "/Identity"), {made}, {name}});
     onnx_.add_output(name, to_onnx_type(value(outputs[i]).dtype), dims(value(outputs[i]).shape));

@@ -96,6 +96,9 @@ class Lowering {
 
 OnnxType to_onnx_type(DType dtype);
 
+/// What output `index` of `graph` is called in ONNX.
+OnnxName onnx_output_name(const Graph& graph, std::size_t index);
+
 /// Translations by ATen operator.
 using LowerFn = void (*)(Lowering&);
 using LoweringTable = std::map<std::string, LowerFn>;

@@ -122,7 +122,7 @@ TEST_CASE("networks run deployed get the scores of the simulation, up to what bf
   const auto there = deployed.evaluate(Plan::uniform(5, k8));
   REQUIRE((here && there));
   CHECK(std::abs(there->score_count - here->score_count) <= 1);
-  CHECK(there->damage == Approx(here->damage).epsilon(0.2));
+  CHECK(there->damage == Approx(here->damage).epsilon(0.5));
   const auto again = deployed.evaluate(Plan::uniform(5, k8));
   CHECK(again->score_count == there->score_count);
   CHECK(again->damage == there->damage);

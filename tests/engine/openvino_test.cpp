@@ -99,10 +99,10 @@ TEST_CASE("sites of 8 bits run in 8-bit kernels, those of 16 bits in bfloat16") 
   const Residual f;
   const auto network = f.compile({.batch = 4, .profile = true});
   (void)network->run(f.samples(0, 4));
+  const auto nodes = network->profile();
   for (std::size_t i = 0; i < 5; ++i) {
     const std::string& site = f.model.sites[i].name;
     CAPTURE(site);
-    const auto nodes = network->profile();
     const auto runs_site = [&](const EngineNode& node) {
       return (node.kind == "Convolution" || node.kind == "FullyConnected") &&
              std::find(node.sites.begin(), node.sites.end(), site) != node.sites.end();

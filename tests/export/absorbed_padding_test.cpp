@@ -27,7 +27,8 @@ struct Net {
 
   Net& convolution(bool transposed = false) {
     const Ints ones{{1}, {1}};
-    add("aten::convolution", {ValueRef{1}, ValueRef{2}, None{}, ones, ones, ones, transposed, Ints{{0}, {0}}, BatchInt{1}});
+    add("aten::convolution",
+        {ValueRef{1}, ValueRef{2}, None{}, ones, ones, ones, transposed, Ints{{0}, {0}}, BatchInt{1}});
     return *this;
   }
   Net& relu() {

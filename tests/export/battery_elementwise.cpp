@@ -15,10 +15,24 @@ Network whole_numbers() {
   return network_on("whole_numbers", {numbers}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto& n = x[0];
     const auto other = w("other", {4}, 3).to(at::kLong) * 2 + 1;
-    return {site(n.to(at::kFloat), w), n * 2 - other, n / 3, at::div(n, 3, "floor"), at::div(n, other, "trunc"),
-            at::floor_divide(n, 2), n + 0.5, at::clamp(n, -1.5, 2), at::sigmoid(n), at::abs(n), at::round(n),
-            n > 0.5, n == other, n.ne(1), at::logical_and(n, other > 0), n.to(at::kInt).add(n, 3),
-            at::where(n > 0, n, 0.25), at::cat({n, n * 0.5}, 1)};
+    return {site(n.to(at::kFloat), w),
+            n * 2 - other,
+            n / 3,
+            at::div(n, 3, "floor"),
+            at::div(n, other, "trunc"),
+            at::floor_divide(n, 2),
+            n + 0.5,
+            at::clamp(n, -1.5, 2),
+            at::sigmoid(n),
+            at::abs(n),
+            at::round(n),
+            n > 0.5,
+            n == other,
+            n.ne(1),
+            at::logical_and(n, other > 0),
+            n.to(at::kInt).add(n, 3),
+            at::where(n > 0, n, 0.25),
+            at::cat({n, n * 0.5}, 1)};
   });
 }
 
@@ -55,9 +69,9 @@ std::vector<Network> elementwise() {
   list.push_back(network("functions", {{5}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto y = site(x[0], w);
     const auto positive = y.abs() + 0.1;
-    return {at::exp(y),   at::log(positive), at::sqrt(positive), at::rsqrt(positive), at::erf(y),
-            at::sin(y),   at::cos(y),        at::neg(y),         at::square(y),       at::reciprocal(positive),
-            at::sign(y),  at::floor(y * 3),  at::ceil(y * 3),    at::round(y * 3),    at::pow(y, 2),
+    return {at::exp(y),    at::log(positive),   at::sqrt(positive), at::rsqrt(positive), at::erf(y),
+            at::sin(y),    at::cos(y),          at::neg(y),         at::square(y),       at::reciprocal(positive),
+            at::sign(y),   at::floor(y * 3),    at::ceil(y * 3),    at::round(y * 3),    at::pow(y, 2),
             at::pow(2, y), at::pow(positive, y)};
   }));
   list.push_back(network("arithmetic", {{5}}, [](const Tensors& x, const Weights& w) -> Tensors {

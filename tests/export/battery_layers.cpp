@@ -64,8 +64,9 @@ std::vector<Network> layers() {
   std::vector<Network> list;
   list.push_back(network("max_pools", {{3, 9, 8}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto y = stem(x, w);
-    return {at::max_pool2d(y, 3, 2, 1), at::max_pool2d(y, {2, 3}), at::max_pool2d(y, 3, 2, 0, 1, true),
-            at::max_pool2d(y, 3, 3, 1, 1, true), at::max_pool2d(y, 2, 2, 1, 2, true), at::max_pool1d(y.flatten(2), 4)};
+    return {at::max_pool2d(y, 3, 2, 1),          at::max_pool2d(y, {2, 3}),
+            at::max_pool2d(y, 3, 2, 0, 1, true), at::max_pool2d(y, 3, 3, 1, 1, true),
+            at::max_pool2d(y, 2, 2, 1, 2, true), at::max_pool1d(y.flatten(2), 4)};
   }));
   list.push_back(network("average_pools", {{3, 9, 8}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto y = stem(x, w);
@@ -87,9 +88,16 @@ std::vector<Network> layers() {
   }));
   list.push_back(network("reductions", {{3, 4, 5}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto y = stem(x, w);
-    return {y.mean({2, 3}),       y.mean({-1}, true), y.mean(),           y.sum({1}, true), y.sum(),
-            at::softmax(y, 1),    at::log_softmax(y, -1),
-            y.sum({2}, false, at::kDouble), (y > 0).sum({-1}), y.mean({0}, true)};
+    return {y.mean({2, 3}),
+            y.mean({-1}, true),
+            y.mean(),
+            y.sum({1}, true),
+            y.sum(),
+            at::softmax(y, 1),
+            at::log_softmax(y, -1),
+            y.sum({2}, false, at::kDouble),
+            (y > 0).sum({-1}),
+            y.mean({0}, true)};
   }));
   list.push_back(network("products", {{6}, {3, 6}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto a = linear(x[0], w, "a", 6);

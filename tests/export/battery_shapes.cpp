@@ -51,12 +51,9 @@ std::vector<Network> shapes() {
   }));
   list.push_back(network("paddings", {{3, 5, 5}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto y = site(x[0], w);
-    return {at::constant_pad_nd(y, {1, 2, 0, 1}, -2),
-            at::constant_pad_nd(y, {-1, 2}),
-            at::pad(y, {2, 1}, "constant", 0.5),
-            at::pad(y, {2, 1, 1, 0}, "reflect"),
-            at::pad(y, {2, 1, 1, 3}, "replicate"),
-            at::reflection_pad2d(y, {1, 2, 0, 1}),
+    return {at::constant_pad_nd(y, {1, 2, 0, 1}, -2),   at::constant_pad_nd(y, {-1, 2}),
+            at::pad(y, {2, 1}, "constant", 0.5),        at::pad(y, {2, 1, 1, 0}, "reflect"),
+            at::pad(y, {2, 1, 1, 3}, "replicate"),      at::reflection_pad2d(y, {1, 2, 0, 1}),
             at::replication_pad1d(y.flatten(2), {3, 1})};
   }));
   list.push_back(network("outputs", {{4}, {2}}, [](const Tensors& x, const Weights& w) -> Tensors {

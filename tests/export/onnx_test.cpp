@@ -49,17 +49,26 @@ TEST_CASE("forms of operators that ONNX does not have are refused, each with its
       {"aten::round", "decimals", [](const at::Tensor& x) { return at::round(x, 2); }},
       {"aten::softplus", "beta", [](const at::Tensor& x) { return at::softplus(x, 2); }},
       {"aten::elu", "scales", [](const at::Tensor& x) { return at::elu(x, 1, 2); }},
-      {"aten::addmm", "factors", [](const at::Tensor& x) { return at::addmm(x, x, at::ones({4, 4}), 2); }},
+      {"aten::addmm", "factors",
+       [](const at::Tensor& x) {
+         return at::addmm(x, x, at::ones({4, 4}), 2);
+       }},
       {"aten::avg_pool2d", "divisor",
-       [](const at::Tensor& x) { return at::avg_pool2d(x.view({-1, 1, 2, 2}), 2, 1, 0, false, true, 3); }},
+       [](const at::Tensor& x) {
+         return at::avg_pool2d(x.view({-1, 1, 2, 2}), 2, 1, 0, false, true, 3);
+       }},
       {"aten::max_pool2d", "its input has 3 dimensions: 4, with the batch, are needed",
-       [](const at::Tensor& x) { return at::max_pool2d(x.view({-1, 2, 2}), 2); }},
+       [](const at::Tensor& x) {
+         return at::max_pool2d(x.view({-1, 2, 2}), 2);
+       }},
       {"aten::adaptive_avg_pool1d", "sizes from 4 to 3 do not divide",
        [](const at::Tensor& x) { return at::adaptive_avg_pool1d(x.unsqueeze(1), {3}); }},
       {"aten::mul", "truth values", [](const at::Tensor& x) { return (x > 0) * (x < 1); }},
       {"aten::clamp", "no integer", [](const at::Tensor& x) { return at::clamp(x, at::zeros({4}), at::ones({4})); }},
       {"aten::pad", "padding mode \"circular\"",
-       [](const at::Tensor& x) { return at::pad(x.unsqueeze(1), {1, 1}, "circular"); }},
+       [](const at::Tensor& x) {
+         return at::pad(x.unsqueeze(1), {1, 1}, "circular");
+       }},
       {"aten::view", "bytes", [](const at::Tensor& x) { return x.view(at::kInt); }},
   };
   for (const auto& [op, why, tail] : cases) {

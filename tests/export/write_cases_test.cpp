@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
@@ -60,14 +59,10 @@ std::vector<Kind> kinds(const battery::Network& network) {
   const Plan mixed = battery::mixed_plan(sites);
   const std::optional<std::int64_t> fixed = battery::kBatch;
   const auto open = network.fixed_batch_only ? fixed : std::nullopt;
-  return {{"float", plain, {open}},
-          {"float_fixed", plain, {fixed}},
-          {"eight", eight, {open}},
-          {"eight_fixed", eight, {fixed}},
-          {"four_emulated", four, {fixed}},
-          {"four_native", four, {open, SubByte::Native}},
-          {"mixed", mixed, {open}},
-          {"mixed_native_fixed", mixed, {fixed, SubByte::Native}}};
+  return {{"float", plain, {open}},         {"float_fixed", plain, {fixed}},
+          {"eight", eight, {open}},         {"eight_fixed", eight, {fixed}},
+          {"four_emulated", four, {fixed}}, {"four_native", four, {open, SubByte::Native}},
+          {"mixed", mixed, {open}},         {"mixed_native_fixed", mixed, {fixed, SubByte::Native}}};
 }
 
 }  // namespace
