@@ -1,14 +1,11 @@
 #include <cmath>
 #include <optional>
 
-#include "core/scalar_type.hpp"
 #include "export/lowering.hpp"
 #include "halftone/core/error.hpp"
 
 namespace halftone::internal {
 namespace {
-
-DType output_type(const Lowering& to) { return to.value(to.output_id()).dtype; }
 
 template <const char* op>
 void unary(Lowering& to) {
@@ -19,13 +16,13 @@ void unary(Lowering& to) {
 template <const char* op>
 void rounding(Lowering& to) {
   if (to.node().overload == "decimals" && to.integer(1) != 0) to.refuse("decimals have no ONNX form here");
-  if (!info(output_type(to)).floating) return to.finish_as(to.arg(0));
+  if (!info(to.output_dtype()).floating) return to.finish_as(to.arg(0));
   to.finish(op, {to.arg(0)});
 }
 
 /// ONNX has no arithmetic on truth values.
 void require_numbers(const Lowering& to) {
-  if (output_type(to) == DType::Bool) to.refuse("on truth values it has no ONNX form here: use logical operators");
+  if (to.output_dtype() == DType::Bool) to.refuse("on truth values it has no ONNX form here: use logical operators");
 }
 
 /// Two operands that broadcast; either may be a number.
@@ -33,41 +30,6 @@ template <const char* op>
 void binary(Lowering& to) {
   require_numbers(to);
   to.finish(op, {to.operand(0), to.operand(1)});
-}
-
-/// The type that both operands of a comparison are converted to; the second one may be a number.
-DType common_type(const Lowering& to) {
-  const DType own = to.value(to.id(0)).dtype;
-  const Argument& other = to.node().arguments.at(1);
-  if (const auto* ref = std::get_if<ValueRef>(&other))
-    return to_dtype(c10::promoteTypes(to_scalar_type(own), to_scalar_type(to.value(ref->id).dtype))).value_or(own);
-  if (std::holds_alternative<double>(other) && !info(own).floating) return DType::Float32;
-  return own == DType::Bool && !std::holds_alternative<bool>(other) ? DType::Int64 : own;
-}
-
-template <const char* op>
-void compare(Lowering& to) {
-  const DType dtype = common_type(to);
-  to.finish(op, {to.operand(0, dtype), to.operand(1, dtype)});
-}
-
-void not_equal(Lowering& to) {
-  const DType dtype = common_type(to);
-  to.finish("Not", {to.emit("Equal", {to.operand(0, dtype), to.operand(1, dtype)})});
-}
-
-/// Operands of any type, taken as truth values.
-template <const char* op>
-void logical(Lowering& to) {
-  to.finish(op, {to.operand(0, DType::Bool), to.operand(1, DType::Bool)});
-}
-
-void logical_not(Lowering& to) { to.finish("Not", {to.operand(0, DType::Bool)}); }
-
-template <LowerFn lower>
-void on_truth_values(Lowering& to) {
-  if (output_type(to) != DType::Bool) to.refuse("on integers it has no ONNX form here");
-  lower(to);
 }
 
 /// a + alpha b, a - alpha b; the reversed form is b - alpha a.
@@ -78,13 +40,13 @@ void scaled(Lowering& to) {
   OnnxName b = to.operand(1);
   if (reversed) std::swap(a, b);
   OnnxName& other = b;
-  if (to.has(2) && to.number(2) != 1) other = to.emit("Mul", {other, to.scalar(to.number(2), output_type(to))});
+  if (to.has(2) && to.number(2) != 1) other = to.emit("Mul", {other, to.scalar(to.number(2), to.output_dtype())});
   to.finish(op, {a, b});
 }
 
 /// a / b rounded down, or towards zero; whole numbers by way of float64.
 void divide_rounded(Lowering& to, bool down) {
-  const DType dtype = output_type(to);
+  const DType dtype = to.output_dtype();
   const bool whole = !info(dtype).floating;
   const DType inner = whole ? DType::Float64 : dtype;
   OnnxName quotient = to.emit("Div", {to.operand(0, inner), to.operand(1, inner)});
@@ -106,7 +68,7 @@ void floor_divide(Lowering& to) { divide_rounded(to, true); }
 
 /// Limits of which either may be missing.
 void clip(Lowering& to, std::optional<double> low, std::optional<double> high) {
-  const DType dtype = output_type(to);
+  const DType dtype = to.output_dtype();
   to.finish("Clip",
             {to.operand(0), low ? to.scalar(*low, dtype) : OnnxName(), high ? to.scalar(*high, dtype) : OnnxName()});
 }
@@ -138,7 +100,7 @@ void elu(Lowering& to) {
 
 /// x / 2 (1 + erf(x / sqrt 2)), or its tanh form: x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 void gelu(Lowering& to) {
-  const DType dtype = output_type(to);
+  const DType dtype = to.output_dtype();
   const OnnxName x = to.arg(0);
   OnnxName inner;
   if (to.text(1) == "tanh") {
@@ -154,13 +116,9 @@ void gelu(Lowering& to) {
 
 void reciprocal_sqrt(Lowering& to) { to.finish("Reciprocal", {to.emit("Sqrt", {to.operand(0)})}); }
 
-void where(Lowering& to) { to.finish("Where", {to.operand(0, DType::Bool), to.operand(1), to.operand(2)}); }
-
-void masked_fill(Lowering& to) { to.finish("Where", {to.operand(1, DType::Bool), to.operand(2), to.operand(0)}); }
-
 /// x.to(dtype) and its kin: the output's type says all.
 void convert(Lowering& to) {
-  const DType dtype = output_type(to);
+  const DType dtype = to.output_dtype();
   if (to.value(to.id(0)).dtype == dtype) return to.finish_as(to.arg(0));
   to.finish("Cast", {to.arg(0)}, {{"to", static_cast<std::int64_t>(to_onnx_type(dtype))}});
 }
@@ -178,11 +136,9 @@ void prelu(Lowering& to) {
   to.finish("PRelu", {to.arg(0), name});
 }
 
-constexpr char kAbs[] = "Abs", kAdd[] = "Add", kAnd[] = "And", kCeil[] = "Ceil", kCos[] = "Cos", kEqual[] = "Equal",
-               kErf[] = "Erf", kExp[] = "Exp", kFloor[] = "Floor", kGreater[] = "Greater",
-               kGreaterOrEqual[] = "GreaterOrEqual", kHardSwish[] = "HardSwish", kLess[] = "Less",
-               kLessOrEqual[] = "LessOrEqual", kLog[] = "Log", kMax[] = "Max", kMin[] = "Min", kMul[] = "Mul",
-               kNeg[] = "Neg", kOr[] = "Or", kPow[] = "Pow", kReciprocal[] = "Reciprocal", kRelu[] = "Relu",
+constexpr char kAbs[] = "Abs", kAdd[] = "Add", kCeil[] = "Ceil", kCos[] = "Cos", kErf[] = "Erf", kExp[] = "Exp",
+               kFloor[] = "Floor", kHardSwish[] = "HardSwish", kLog[] = "Log", kMax[] = "Max", kMin[] = "Min",
+               kMul[] = "Mul", kNeg[] = "Neg", kPow[] = "Pow", kReciprocal[] = "Reciprocal", kRelu[] = "Relu",
                kRound[] = "Round", kSelu[] = "Selu", kSigmoid[] = "Sigmoid", kSign[] = "Sign", kSin[] = "Sin",
                kSoftplus[] = "Softplus", kSqrt[] = "Sqrt", kSub[] = "Sub", kTanh[] = "Tanh";
 
@@ -209,7 +165,6 @@ void add_elementwise(LoweringTable& table) {
                 {"aten::floor", rounding<kFloor>},
                 {"aten::hardswish", unary<kHardSwish>},
                 {"aten::log", unary<kLog>},
-                {"aten::logical_not", logical_not},
                 {"aten::mish", mish},
                 {"aten::neg", unary<kNeg>},
                 {"aten::reciprocal", unary<kReciprocal>},
@@ -230,17 +185,6 @@ void add_elementwise(LoweringTable& table) {
                 {"aten::maximum", binary<kMax>},
                 {"aten::minimum", binary<kMin>},
                 {"aten::pow", binary<kPow>},
-                {"aten::logical_and", logical<kAnd>},
-                {"aten::logical_or", logical<kOr>},
-                {"aten::bitwise_and", on_truth_values<logical<kAnd>>},
-                {"aten::bitwise_or", on_truth_values<logical<kOr>>},
-                {"aten::bitwise_not", on_truth_values<logical_not>},
-                {"aten::eq", compare<kEqual>},
-                {"aten::ne", not_equal},
-                {"aten::gt", compare<kGreater>},
-                {"aten::ge", compare<kGreaterOrEqual>},
-                {"aten::lt", compare<kLess>},
-                {"aten::le", compare<kLessOrEqual>},
                 {"aten::clamp", clamp},
                 {"aten::hardtanh", clamp},
                 {"aten::clamp_min", clamp_min},
@@ -255,8 +199,6 @@ void add_elementwise(LoweringTable& table) {
                 {"aten::softplus", softplus},
                 {"aten::square", square},
                 {"aten::rsqrt", reciprocal_sqrt},
-                {"aten::where", where},
-                {"aten::masked_fill", masked_fill},
                 {"aten::to", convert},
                 {"aten::type_as", convert},
                 {"aten::_to_copy", convert},

@@ -81,7 +81,7 @@ void max_pool(Lowering& to) {
   OnnxName x = to.arg(0);
   // Runtimes hold padding against the kernel without its dilation.
   if (*std::max_element(padding.begin(), padding.end()) >= *std::min_element(p.kernel.begin(), p.kernel.end())) {
-    const OnnxName least = to.scalar(-std::numeric_limits<double>::infinity(), to.value(to.output_id()).dtype);
+    const OnnxName least = to.scalar(-std::numeric_limits<double>::infinity(), to.output_dtype());
     x = to.emit("Pad", {x, spatial_pads(to, padding), least});
     std::fill(padding.begin(), padding.end(), 0);
   }

@@ -12,8 +12,7 @@ namespace {
 void reshape(Lowering& to) {
   const Shape& from = to.value(to.id(0)).shape;
   const Shape& shape = to.value(to.output_id()).shape;
-  if (to.value(to.id(0)).dtype != to.value(to.output_id()).dtype)
-    to.refuse("bytes read as another type have no ONNX form");
+  if (to.value(to.id(0)).dtype != to.output_dtype()) to.refuse("bytes read as another type have no ONNX form");
   if (from == shape) return to.finish_as(to.arg(0));
   to.finish("Reshape", {to.arg(0), to.ints(to.reshape_target(from, shape))});
 }
@@ -159,7 +158,7 @@ void pad_with(Lowering& to, const std::string& mode, const OnnxName& value) {
 }
 
 void constant_pad(Lowering& to) {
-  pad_with(to, "constant", to.scalar(to.has(2) ? to.number(2) : 0, to.value(to.output_id()).dtype));
+  pad_with(to, "constant", to.scalar(to.has(2) ? to.number(2) : 0, to.output_dtype()));
 }
 
 void reflection_pad(Lowering& to) { pad_with(to, "reflect", {}); }
@@ -167,7 +166,7 @@ void replication_pad(Lowering& to) { pad_with(to, "edge", {}); }
 
 void pad(Lowering& to) {
   if (to.text(2) == "constant")
-    return pad_with(to, "constant", to.scalar(to.has(3) ? to.number(3) : 0, to.value(to.output_id()).dtype));
+    return pad_with(to, "constant", to.scalar(to.has(3) ? to.number(3) : 0, to.output_dtype()));
   if (to.text(2) == "reflect") return reflection_pad(to);
   if (to.text(2) == "replicate") return replication_pad(to);
   to.refuse(message("padding mode \"", to.text(2), "\" has no ONNX form here"));

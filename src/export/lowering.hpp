@@ -32,6 +32,7 @@ class Lowering {
   [[nodiscard]] bool has(std::size_t argument) const;    ///< whether it is given
   [[nodiscard]] ValueId id(std::size_t argument) const;  ///< of a tensor argument
   [[nodiscard]] ValueId output_id(std::size_t index = 0) const;
+  [[nodiscard]] DType output_dtype() const { return value(output_id()).dtype; }
   [[nodiscard]] double number(std::size_t argument) const;
   [[nodiscard]] std::int64_t integer(std::size_t argument) const;
   [[nodiscard]] std::vector<std::int64_t> integers(std::size_t argument) const;
@@ -57,7 +58,7 @@ class Lowering {
   /// The same, cast where it is not of `dtype`.
   OnnxName in_as(ValueId id, DType dtype);
   /// A tensor or number argument, cast to `dtype`, by default that of the node's output.
-  OnnxName operand(std::size_t argument) { return operand(argument, value(output_id()).dtype); }
+  OnnxName operand(std::size_t argument) { return operand(argument, output_dtype()); }
   OnnxName operand(std::size_t argument, DType dtype);
   OnnxName constant(const at::Tensor& tensor);
   OnnxName scalar(double number, DType dtype);
@@ -105,6 +106,7 @@ using LoweringTable = std::map<std::string, LowerFn>;
 void add_elementwise(LoweringTable& table);
 void add_shapes(LoweringTable& table);
 void add_layers(LoweringTable& table);
+void add_logic(LoweringTable& table);
 void add_pooling(LoweringTable& table);
 
 }  // namespace halftone::internal

@@ -39,6 +39,7 @@ const LoweringTable& lowering_table() {
     add_elementwise(made);
     add_shapes(made);
     add_layers(made);
+    add_logic(made);
     add_pooling(made);
     return made;
   }();
