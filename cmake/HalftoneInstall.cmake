@@ -16,6 +16,7 @@ install(FILES
   ${CMAKE_CURRENT_BINARY_DIR}/HalftoneConfig.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/HalftoneConfigVersion.cmake
   cmake/HalftoneTorch.cmake
+  cmake/HalftoneTurboJpeg.cmake
   DESTINATION ${package_dir})
 
 # The installed program finds LibTorch where the build found it.

@@ -3,14 +3,19 @@
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include "halftone/core/options.hpp"
+#include "halftone/engine/deployed_evaluator.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
+#include "halftone/latency/measure_latency.hpp"
 #include "halftone/latency/roofline.hpp"
 #include "halftone/search/bisection.hpp"
 #include "halftone/version.hpp"
+#include "quantize/finalists.hpp"
+#include "report/text.hpp"
 
 namespace halftone {
 
@@ -27,7 +32,10 @@ class Run {
     if (!parts_.task) parts_.task = make_top_k(1);
     if (!parts_.metric) parts_.metric = make_quantization_error();
     if (!parts_.search) parts_.search = std::make_shared<const Bisection>();
-    if (!parts_.latency) parts_.latency = std::make_shared<const RooflineLatency>(roofline_devices().front());
+    measures_latency_ = !parts_.latency && parts_.engine;
+    if (!parts_.latency && !parts_.engine)
+      parts_.latency = std::make_shared<const RooflineLatency>(roofline_devices().front());
+    deployed_ = options_.scoring == Scoring::Deployed || (options_.scoring == Scoring::Automatic && parts_.engine);
     options_.precisions = ordered_precisions(options_.precisions);
     if (options_.threads == 0) options_.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     describe_run();
@@ -35,20 +43,25 @@ class Run {
 
   RunResult run() {
     const Plan baseline = Plan::uniform(model_.sites.size(), k16);
-    predict_latencies(baseline);
+    if (!measures_latency_) predict_latencies(baseline);
     finish_with(baseline, RunStatus::Stopped, {});
     try {
       timed("calibrate", [&] { calibrate_ranges(); });
+      if (measures_latency_) timed("latency", [&] { measure_sites(baseline); });
       timed("baseline", [&] { score_baseline(baseline); });
       timed("sense", [&] { score_sensitivity(); });
       timed("search", [&] { search(); });
+      if (parts_.engine && result_.status != RunStatus::Stopped) {
+        timed("measure", [&] { measure_finalists(baseline); });
+        timed("compare", [&] { score_otherwise(); });
+      }
       if (data_.report != nullptr && result_.status != RunStatus::Stopped)
         timed("report", [&] { score_report(baseline); });
     } catch (const Stopped&) {
       result_.status = RunStatus::Stopped;
     }
     if (evaluator_) result_.forward_passes += evaluator_->forward_passes();
-    for (std::size_t site = 0; site < result_.plan.size(); ++site)
+    for (std::size_t site = 0; parts_.latency && site < result_.plan.size(); ++site)
       result_.site_saving.push_back(parts_.latency->gain(model_.sites, baseline, site, result_.plan[site]));
     return std::move(result_);
   }
@@ -67,10 +80,7 @@ class Run {
     result_.batch_size = options_.batch_size;
     result_.range_input = to_string(options_.input_range.method);
     result_.range_weight = to_string(options_.weight_range.method);
-    result_.latency_model = parts_.latency->name();
-    result_.latency_origin = parts_.latency->origin();
-    result_.latency_unit = parts_.latency->unit();
-    result_.latency_batch = parts_.latency->batch();
+    result_.scored_in = deployed_ ? engine_name() : "simulation";
     result_.calibration_data = describe(data_.calibration);
     result_.validation_data = describe(data_.validation);
     if (data_.report != nullptr) result_.report_data = describe(*data_.report);
@@ -96,7 +106,12 @@ class Run {
     stage();
   }
 
-  [[nodiscard]] double latency(const Plan& plan) const { return parts_.latency->estimate(model_.sites, plan); }
+  [[nodiscard]] std::string engine_name() const { return parts_.engine->name() + ' ' + parts_.engine->version(); }
+
+  /// 0 until latency is known.
+  [[nodiscard]] double latency(const Plan& plan) const {
+    return parts_.latency ? parts_.latency->estimate(model_.sites, plan) : 0;
+  }
 
   void finish_with(const Plan& plan, RunStatus status, const Evaluation& evaluation) {
     result_.status = status;
@@ -107,6 +122,10 @@ class Run {
 
   /// Before any pass over data: a latency model that lacks a site or a precision fails at once.
   void predict_latencies(const Plan& baseline) {
+    result_.latency_model = parts_.latency->name();
+    result_.latency_origin = parts_.latency->origin();
+    result_.latency_unit = parts_.latency->unit();
+    result_.latency_batch = parts_.latency->batch();
     result_.baseline.predicted_latency = latency(baseline);
     for (const Precision precision : options_.precisions)
       result_.uniform_latency[to_string(precision)] = latency(Plan::uniform(model_.sites.size(), precision));
@@ -123,10 +142,29 @@ class Run {
     ++result_.forward_passes;
   }
 
-  [[nodiscard]] std::unique_ptr<SimulatedEvaluator> make_evaluator(const Dataset& data) const {
-    const EvaluatorOptions options{
-        .gate = {.keep = options_.keep}, .batch_size = options_.batch_size, .threads = options_.threads};
-    return std::make_unique<SimulatedEvaluator>(model_, result_.calibration, data, *parts_.task, options, monitor_);
+  void measure_sites(const Plan& baseline) {
+    auto measured = measure_latency(*parts_.engine, model_, result_.calibration, options_.precisions,
+                                    {.batch = options_.latency_batch,
+                                     .threads = options_.latency_threads,
+                                     .cache = options_.latency_cache,
+                                     .seed = options_.seed},
+                                    monitor_);
+    if (!measured) throw Stopped();
+    parts_.latency = std::make_shared<const MeasuredLatency>(std::move(*measured));
+    predict_latencies(baseline);
+  }
+
+  [[nodiscard]] EvaluatorOptions evaluator_options() const {
+    return {.gate = {.keep = options_.keep}, .batch_size = options_.batch_size, .threads = options_.threads};
+  }
+
+  [[nodiscard]] std::unique_ptr<PlanRunner> make_runner(bool deployed) const {
+    return deployed ? deploy(model_, result_.calibration, parts_.engine, evaluator_options())
+                    : simulate(model_, result_.calibration);
+  }
+
+  [[nodiscard]] std::unique_ptr<PlanEvaluator> make_evaluator(const Dataset& data) const {
+    return std::make_unique<PlanEvaluator>(make_runner(deployed_), data, *parts_.task, evaluator_options(), monitor_);
   }
 
   void score_baseline(const Plan& baseline) {
@@ -181,6 +219,71 @@ class Run {
     return evaluation->passed;
   }
 
+  /// Times the finalists end to end. Where latency is measured, the fastest of those that pass is the result: whatever
+  /// the prediction was, no plan is returned that is slower than the baseline, or than a uniform plan that passes.
+  void measure_finalists(const Plan& baseline) {
+    internal::Finalists finalists(result_, *parts_.latency);
+    if (!finalists.measure(*parts_.engine, model_, result_.calibration,
+                           {.batch = options_.latency_batch, .threads = options_.latency_threads}, monitor_))
+      return;
+    if (measures_latency_ && result_.status == RunStatus::Met) choose_fastest(finalists, baseline);
+    const Measurement& measured = finalists.measurement();
+    EngineTimes times{.engine = engine_name(),
+                      .batch = options_.latency_batch,
+                      .threads = options_.latency_threads,
+                      .load = std::max(measured.load_before, measured.load_after),
+                      .precise = measured.precise,
+                      .baseline = finalists.timing(baseline),
+                      .plan = finalists.timing(result_.plan)};
+    for (const Precision precision : options_.precisions)
+      times.uniform[to_string(precision)] = finalists.timing(Plan::uniform(model_.sites.size(), precision));
+    result_.measured = std::move(times);
+  }
+
+  void choose_fastest(const internal::Finalists& finalists, const Plan& baseline) {
+    const Plan predicted = result_.plan;
+    const double predicted_time = finalists.timing(predicted).minimum;
+    std::vector<std::pair<double, const Variant*>> faster;
+    for (const Variant& variant : finalists.variants())
+      if (const double time = finalists.timing(variant.plan).minimum; time < predicted_time && is_allowed(variant.plan))
+        faster.emplace_back(time, &variant);
+    std::sort(faster.begin(), faster.end());
+    for (const auto& [time, variant] : faster) {
+      const auto evaluation = variant->plan == baseline ? result_.baseline.evaluation : score_finalist(*variant);
+      if (!evaluation.passed) continue;
+      finish_with(variant->plan, RunStatus::Met, evaluation);
+      result_.notes.push_back(message("The plan that the search found took ", internal::with_unit(predicted_time, "ms"),
+                                      ", ", variant->name, ' ', internal::with_unit(time, "ms"),
+                                      " and passes too: it is the result."));
+      return;
+    }
+  }
+
+  /// All but the baseline where 16 bits are not among the precisions.
+  [[nodiscard]] bool is_allowed(const Plan& plan) const {
+    return std::all_of(plan.precisions.begin(), plan.precisions.end(), [&](Precision precision) {
+      return std::find(options_.precisions.begin(), options_.precisions.end(), precision) != options_.precisions.end();
+    });
+  }
+
+  Evaluation score_finalist(const Variant& variant) {
+    if (const Evaluation* known = internal::find_evaluation(result_, variant.plan)) return *known;
+    const auto evaluation = evaluator_->evaluate(variant.plan);
+    if (!evaluation) throw Stopped();
+    result_.steps.push_back({variant.plan, *evaluation,
+                             message(variant.name, ", measured faster than the plan found, ",
+                                     evaluation->passed ? "keeps enough" : "loses too much")});
+    return *evaluation;
+  }
+
+  /// The plan simulated where it was scored in the engine, and the other way round.
+  void score_otherwise() {
+    PlanEvaluator other(make_runner(!deployed_), *evaluator_);
+    result_.other_score = other.evaluate(result_.plan);
+    result_.other_scored_in = deployed_ ? "simulation" : engine_name();
+    result_.forward_passes += other.forward_passes();
+  }
+
   void score_report(const Plan& baseline) {
     const auto evaluator = make_evaluator(*data_.report);
     result_.baseline.report = evaluator->measure_baseline(baseline);
@@ -194,7 +297,9 @@ class Run {
   QuantizeOptions options_;
   QuantizeParts parts_;
   const Monitor& monitor_;
-  std::unique_ptr<SimulatedEvaluator> evaluator_;
+  bool measures_latency_ = false;
+  bool deployed_ = false;
+  std::unique_ptr<PlanEvaluator> evaluator_;
   RunResult result_;
 };
 
@@ -206,6 +311,10 @@ std::vector<std::string> validate(const QuantizeOptions& options) {
     violations.push_back(message("keep is ", options.keep, ": a share in (0, 1] is needed, e.g. 0.999"));
   if (options.batch_size < 1) violations.push_back(message("batch_size is ", options.batch_size, ": at least 1"));
   if (options.threads < 0) violations.push_back(message("threads is ", options.threads, ": 0 (one per core) or more"));
+  if (options.latency_batch < 1)
+    violations.push_back(message("latency_batch is ", options.latency_batch, ": at least 1"));
+  if (options.latency_threads < 1)
+    violations.push_back(message("latency_threads is ", options.latency_threads, ": at least 1"));
   for (const auto& violation : validate(options.input_range)) violations.push_back("input_range: " + violation);
   for (const auto& violation : validate(options.weight_range)) violations.push_back("weight_range: " + violation);
   return violations;
@@ -218,6 +327,8 @@ RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeO
     throw Error(Errc::InvalidArgument,
                 "the model has no sites: call prepare(model) after capture; a network without "
                 "convolutions or linear layers has nothing to quantize");
+  if (options.scoring == Scoring::Deployed && !parts.engine)
+    throw Error(Errc::InvalidArgument, "scoring is Deployed, and there is no engine: give parts.engine");
   return Run(model, data, options, parts, monitor).run();
 }
 

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "halftone/calibrate/calibrate.hpp"
+#include "halftone/engine/engine.hpp"
 #include "halftone/evaluate/gate.hpp"
 #include "halftone/evaluate/task.hpp"
 #include "halftone/graph/model.hpp"
@@ -28,7 +30,16 @@ struct QuantizeParts {
   std::shared_ptr<const Task> task{};                 ///< top-1
   std::shared_ptr<const SensitivityMetric> metric{};  ///< quantization error
   std::shared_ptr<const SearchStrategy> search{};     ///< bisection
-  std::shared_ptr<const LatencyModel> latency{};      ///< modelled: roofline of an NVIDIA A100
+  /// Runs the network for real: measures latency, where `latency` is null, and scores plans as they ship.
+  std::shared_ptr<const Engine> engine{};
+  std::shared_ptr<const LatencyModel> latency{};  ///< measured in `engine`; without one the roofline of an NVIDIA A100
+};
+
+/// Where plans are scored.
+enum class Scoring {
+  Automatic,  ///< in the engine where there is one
+  Simulated,  ///< in LibTorch, operands quantized and back
+  Deployed,   ///< in the engine
 };
 
 struct QuantizeOptions {
@@ -39,14 +50,20 @@ struct QuantizeOptions {
   std::int64_t batch_size = 16;  ///< samples run together; affects speed and memory only
   int threads = 0;               ///< 0: one per core; figures do not depend on it
   std::uint64_t seed = 0;
+  Scoring scoring = Scoring::Automatic;
+  std::int64_t latency_batch = 1;         ///< samples that a measured latency is of
+  int latency_threads = 1;                ///< that a measured network uses
+  std::filesystem::path latency_cache{};  ///< folder of earlier measurements; none where empty
 };
 
 std::vector<std::string> validate(const QuantizeOptions& options);
 
-/// Finds the precision of every site: calibrates, scores sensitivities, searches, and scores the plan once more on the
-/// report part. The plan returned was itself evaluated and passed, or is the baseline. `model` must be prepared. A stop
-/// request returns the best plan so far: all-16, with no samples scored, where the baseline was not reached. Cost in
-/// forward passes: one over the calibration data, two over the validation data, one more per evaluated plan.
+/// Finds the precision of every site: calibrates, measures latency where there is an engine, scores sensitivities,
+/// searches, times the finalists end to end, and scores the plan once more on the report part. The plan returned was
+/// itself evaluated and passed, or is the baseline; with measured latency it is also the fastest of the finalists as
+/// measured, never slower than the baseline, or than all sites at 8 bits where those pass. `model` must be prepared. A
+/// stop request returns the best plan so far: all-16, with no samples scored, where the baseline was not reached. Cost
+/// in forward passes: one over the calibration data, two over the validation data, one more per evaluated plan.
 RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options = {},
                    const QuantizeParts& parts = {}, const Monitor& monitor = {});
 

@@ -20,7 +20,7 @@ struct Registry {
   template <class T>
   using Makers = std::map<std::string, std::function<std::shared_ptr<const T>()>>;
 
-  std::vector<ArchitectureFn> architectures;
+  std::vector<ArchitectureFamily> architectures;
   Makers<SensitivityMetric> metrics;
   Makers<SearchStrategy> searches;
   Makers<Task> tasks;

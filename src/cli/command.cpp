@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <sys/ioctl.h>
@@ -136,6 +137,21 @@ void add_ranges(CLI::App& command, RangeChoice& choice) {
 
 CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string& name, const std::string& purpose) {
   return command.add_option("--engine", name, purpose + names(registry.engines))->type_name("NAME");
+}
+
+std::string default_engine(const Registry& registry) {
+  if (registry.engines.contains("openvino") && has_openvino()) return "openvino";
+  return registry.engines.contains("libtorch") ? "libtorch" : "";
+}
+
+std::string default_cache() {
+  const auto variable = [](const char* name) -> std::string {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) return cache + "/halftone";
+  const std::string home = variable("HOME");
+  return home.empty() ? "none" : home + "/.cache/halftone";
 }
 
 RangeOptions range_options(const std::string& method) { return {.method = parse_range_method(method)}; }

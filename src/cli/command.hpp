@@ -84,6 +84,12 @@ RangeOptions range_options(const std::string& method);
 /// --engine; `purpose` comes before the names of the engines.
 CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string& name, const std::string& purpose);
 
+/// The engine that is taken where none is named: the fastest that is here; empty where there is none.
+std::string default_engine(const Registry& registry);
+
+/// Where measured latencies are kept for later: "~/.cache/halftone" or what XDG_CACHE_HOME says; "none" without a home.
+std::string default_cache();
+
 /// While it lives, the first Ctrl-C (or SIGTERM) asks the work under way to stop, a second one ends the program as
 /// usual, and progress is shown on `err` unless `quiet`. One at a time.
 class Watch {

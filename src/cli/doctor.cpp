@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "cli/command.hpp"
+#include "engine/cpu_features.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/version.hpp"
 #include "report/text.hpp"
@@ -100,8 +101,7 @@ nlohmann::json cpu_json() {
   for (const char* name : kMatters)
     if (const auto found = known.find(name); found != known.end() && found->second.isBool())
       sets[name] = found->second.toBool();
-  const auto name = known.find("cpu_name");
-  return {{"name", name != known.end() && name->second.isString() ? name->second.toStringRef() : "unknown"},
+  return {{"name", internal::cpu_name()},
           {"libtorch_uses", at::get_cpu_capability()},
           {"instruction_sets", std::move(sets)},
           {"cores", std::thread::hardware_concurrency()}};

@@ -1,7 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include <array>
 #include <ostream>
 
 #include "cli/command.hpp"
@@ -11,14 +10,11 @@
 namespace halftone::cli {
 namespace {
 
-/// Families answer to names without end: these stand for them.
-constexpr std::array kExamples{"cifar_resnet20", "cifar_resnet56"};
-
 std::vector<Architecture> known(const Registry& registry) {
   std::vector<Architecture> found;
-  for (const auto& find : registry.architectures)
-    for (const char* name : kExamples)
-      if (auto architecture = find(name)) found.push_back(std::move(*architecture));
+  for (const auto& family : registry.architectures)
+    for (const auto& name : family.names)
+      if (auto architecture = family.find(name)) found.push_back(std::move(*architecture));
   return found;
 }
 
@@ -28,6 +24,18 @@ std::string list(const auto& numbers, const char* separator) {
   return text;
 }
 
+std::string input_text(const Architecture& architecture) {
+  const std::string shape = list(architecture.input_shape, "x");
+  const std::string kind = architecture.vocabulary > 0 ? message(" token ids below ", architecture.vocabulary) : "";
+  return message(shape, kind, ", ", architecture.classes, " classes");
+}
+
+std::string pixels_text(const Architecture& architecture) {
+  if (!architecture.normalization) return {};
+  const auto& [mean, std] = *architecture.normalization;
+  return message("(x / 255 - mean) / std; mean ", list(mean, ", "), "; std ", list(std, ", "));
+}
+
 void print_text(const std::vector<Architecture>& architectures, std::ostream& out) {
   const auto field = [&out](const char* name, const std::string& value) {
     if (!value.empty()) out << "  " << name << internal::wrapped(value, 14) << '\n';
@@ -35,28 +43,30 @@ void print_text(const std::vector<Architecture>& architectures, std::ostream& ou
   for (const auto& architecture : architectures) {
     out << architecture.name << '\n';
     field("network     ", architecture.summary);
-    field("input       ", message(list(architecture.input_shape, "x"), ", ", architecture.classes, " classes"));
-    field("pixels      ", message("(x / 255 - mean) / std; mean ", list(architecture.normalization.mean, ", "),
-                                  "; std ", list(architecture.normalization.std, ", ")));
+    field("input       ", input_text(architecture));
+    field("pixels      ", pixels_text(architecture));
     field("weights     ", architecture.weights);
     field("accuracy    ", architecture.known_accuracy);
     out << '\n';
   }
   out << "Use one as NAME:weights.safetensors, or NAME:random for its shapes alone. Any CIFAR ResNet depth 6n+2\n"
-         "works. Other networks come as TorchScript: x.pt with --input.\n";
+         "and any BERT length to 512 work. Other networks come as TorchScript: x.pt with --input.\n";
 }
 
 nlohmann::json to_json(const std::vector<Architecture>& architectures) {
   nlohmann::json models = nlohmann::json::array();
-  for (const auto& architecture : architectures)
+  for (const auto& architecture : architectures) {
     models.push_back({{"name", architecture.name},
                       {"summary", architecture.summary},
                       {"input_shape", architecture.input_shape},
                       {"classes", architecture.classes},
-                      {"mean", architecture.normalization.mean},
-                      {"std", architecture.normalization.std},
                       {"weights", architecture.weights},
                       {"known_accuracy", architecture.known_accuracy}});
+    if (architecture.vocabulary > 0) models.back()["vocabulary"] = architecture.vocabulary;
+    if (!architecture.normalization) continue;
+    models.back()["mean"] = architecture.normalization->mean;
+    models.back()["std"] = architecture.normalization->std;
+  }
   return {{"models", std::move(models)}};
 }
 

@@ -32,12 +32,50 @@ struct Arguments {
   std::string keep = "99.9%";
   std::string metric = "error";
   std::string search = "bisection";
-  std::string latency = "roofline:a100";
-  std::string precisions = "4,8,16";
+  std::string latency;
+  std::string engine;
+  std::string evaluate;
+  std::string cache = default_cache();
+  std::string precisions;
   std::int64_t batch = 1;
+  std::int64_t engine_threads = 1;
   std::int64_t eval_batch = 16;
   std::string out;
 };
+
+/// The engine that was asked for; else, unless a modelled latency was, the first that is here. Null for none.
+std::shared_ptr<const Engine> choose_engine(const Registry& registry, const Arguments& arguments) {
+  if (!arguments.engine.empty()) return registry.engine(arguments.engine);
+  const bool modelled = !arguments.latency.empty() && arguments.latency != "measured";
+  const bool simulated = arguments.evaluate != "deployed";
+  if (modelled && simulated) return nullptr;
+  const std::string name = default_engine(registry);
+  if (name.empty() && (arguments.latency == "measured" || !simulated))
+    throw Error(Errc::Unsupported,
+                "--latency measured and --evaluate deployed need an engine, and there is none: build with OpenVINO, or "
+                "give --latency roofline:DEVICE");
+  return name.empty() ? nullptr : registry.engine(name);
+}
+
+/// Null where latency is measured, or where there is neither an engine nor a wish: the library's default.
+std::shared_ptr<const LatencyModel> choose_latency(const Registry& registry, const Arguments& arguments) {
+  if (arguments.latency.empty() || arguments.latency == "measured") return nullptr;
+  return registry.latency(arguments.latency, arguments.batch);
+}
+
+Scoring parse_scoring(const std::string& text) {
+  if (text.empty()) return Scoring::Automatic;
+  if (text == "simulated") return Scoring::Simulated;
+  if (text == "deployed") return Scoring::Deployed;
+  throw Error(Errc::InvalidArgument, message("--evaluate is \"", text, "\": simulated or deployed is needed"));
+}
+
+/// Where nothing was asked for: 4 bits too where a modelled device gains by them; CPUs gain nothing.
+std::string precisions(const Arguments& arguments, const Engine* engine) {
+  if (!arguments.precisions.empty()) return arguments.precisions;
+  const bool measured = engine != nullptr && (arguments.latency.empty() || arguments.latency == "measured");
+  return measured ? "8,16" : "4,8,16";
+}
 
 /// The arguments after every one was checked.
 struct Request {
@@ -66,18 +104,24 @@ std::optional<double> parse_share(const std::string& text) {
 }
 
 Request check(const Registry& registry, const Arguments& arguments) {
+  const auto engine = choose_engine(registry, arguments);
   Request request{.model = check(arguments.model),
                   .options = {.keep = parse_keep(arguments.keep),
-                              .precisions = parse_precisions(arguments.precisions),
+                              .precisions = parse_precisions(precisions(arguments, engine.get())),
                               .input_range = range_options(arguments.ranges.input),
                               .weight_range = range_options(arguments.ranges.weight),
                               .batch_size = arguments.eval_batch,
                               .threads = thread_count(arguments.common),
-                              .seed = arguments.common.seed},
+                              .seed = arguments.common.seed,
+                              .scoring = parse_scoring(arguments.evaluate),
+                              .latency_batch = arguments.batch,
+                              .latency_threads = static_cast<int>(arguments.engine_threads),
+                              .latency_cache = arguments.cache == "none" ? "" : arguments.cache},
                   .parts = {.task = registry.task(arguments.task),
                             .metric = registry.metric(arguments.metric),
                             .search = registry.search(arguments.search),
-                            .latency = registry.latency(arguments.latency, arguments.batch)},
+                            .engine = engine,
+                            .latency = choose_latency(registry, arguments)},
                   .report_share = parse_share(arguments.report)};
   require_valid("options", validate(request.options));
   if (arguments.model.spec.ends_with(":random"))
@@ -205,9 +249,24 @@ void add_goal(CLI::App& command, const Registry& registry, Arguments& arguments)
   };
   add("--task", arguments.task, "NAME", "what is scored: " + names(registry.tasks));
   add("--keep", arguments.keep, "SHARE", "how much of the 16-bit score to keep");
-  add("--precisions", arguments.precisions, "LIST", "to choose from: 16, 2 to 8, w4a8");
-  add("--latency", arguments.latency, "MODEL", "roofline:DEVICE, table:FILE or size");
+  command
+      .add_option("--precisions", arguments.precisions,
+                  "to choose from: 16, 2 to 8, w4a8; 8,16 where latency is\nmeasured, else 4,8,16")
+      ->type_name("LIST");
+  command
+      .add_option("--latency", arguments.latency,
+                  "measured (where an engine is here, the default),\nroofline:DEVICE (a100 where there is none), "
+                  "table:FILE or size")
+      ->type_name("MODEL");
+  add_engine(command, registry, arguments.engine, "where the network runs: ");
+  command
+      .add_option("--evaluate", arguments.evaluate,
+                  "how plans are scored: deployed (in the engine, the default\nwhere there is one) or simulated")
+      ->type_name("HOW");
   add_count(command, "--batch", arguments.batch, 1, "samples that one latency is of");
+  add_count(command, "--engine-threads", arguments.engine_threads, 1,
+            "threads of the network whose latency is measured");
+  add("--cache", arguments.cache, "DIR", "folder of latencies measured earlier; none keeps none");
   add("--metric", arguments.metric, "NAME", "sensitivity that orders the sites: " + names(registry.metrics));
   add("--search", arguments.search, "NAME", "strategy: " + names(registry.searches));
 }
@@ -227,7 +286,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
       ->type_name("DIR");
   add_common(command, arguments->common);
   command.footer(
-      "Latency is modelled in this release, not measured. Ctrl-C keeps the best plan so far.\n\n"
+      "Ctrl-C keeps the best plan so far.\n\n"
       "Example:\n"
       "  halftone quantize cifar_resnet20:weights.safetensors --calibrate 'cifar10:train.bin[0:500]' \\\n"
       "    --validate cifar10:test.bin --report 20% --keep 99.9% --out result");

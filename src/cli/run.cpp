@@ -24,8 +24,8 @@ constexpr const char* kFooter =
     "    --plan result/plan.json\n"
     "  halftone scan cifar_resnet56:random\n"
     "\n"
-    "DATA is cifar10:FILE.bin or FILE.safetensors (inputs by name, and target); [a:b] behind it takes\n"
-    "samples a to b-1.\n"
+    "DATA is cifar10:FILE.bin, images:DIRECTORY (JPEG files and labels.tsv) or FILE.safetensors (inputs by\n"
+    "name, and target); [a:b] behind it takes samples a to b-1.\n"
     "Exit codes: 0 target met, 1 target not met or stopped (best plan written), 2 usage or input error, 3 internal\n"
     "error. `halftone COMMAND --help` has the options of a command.";
 

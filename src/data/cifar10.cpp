@@ -1,11 +1,10 @@
 #include <ATen/ATen.h>
 
-#include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
+#include "data/normalization.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/data/dataset.hpp"
@@ -13,37 +12,15 @@
 namespace halftone {
 namespace {
 
-constexpr std::int64_t kChannels = 3;
 constexpr std::int64_t kSide = 32;
 constexpr std::size_t kPlaneBytes = kSide * kSide;
-constexpr std::size_t kRecordBytes = 1 + kChannels * kPlaneBytes;
+constexpr std::size_t kRecordBytes = 1 + internal::kChannels * kPlaneBytes;
 constexpr int kClasses = 10;
-
-using Table = std::array<std::array<float, 256>, kChannels>;
-
-/// What every 8-bit value becomes in every channel; in single precision and in this order, as torchvision's ToTensor
-/// and Normalize compute it.
-Table normalization_table(const ImageNormalization& normalization) {
-  const auto& [mean, std] = normalization;
-  if (mean.size() != kChannels || std.size() != kChannels)
-    throw Error(Errc::InvalidArgument, message("CIFAR-10 images need 3 means and 3 standard deviations, got ",
-                                               mean.size(), " and ", std.size()));
-  Table table;
-  for (std::size_t c = 0; c < kChannels; ++c) {
-    const auto center = static_cast<float>(mean[c]);
-    const auto spread = static_cast<float>(std[c]);
-    if (!std::isfinite(center) || !std::isfinite(spread) || !(spread > 0) || !std::isfinite(1 / spread))
-      throw Error(Errc::InvalidArgument, message("normalisation of channel ", c, " with mean ", mean[c], " and std ",
-                                                 std[c], ": both must be finite and std above 0"));
-    for (std::size_t x = 0; x < 256; ++x) table[c][x] = (static_cast<float>(x) / 255.0F - center) / spread;
-  }
-  return table;
-}
 
 class Cifar10 final : public Dataset {
  public:
   Cifar10(const std::string& path, const ImageNormalization& normalization)
-      : table_(normalization_table(normalization)), file_(path), labels_(read_labels(file_)) {}
+      : table_(internal::normalization_table(normalization)), file_(path), labels_(read_labels(file_)) {}
 
   std::int64_t size() const override { return labels_.size(0); }
   Batch get(std::span<const std::int64_t> indices) const override;
@@ -53,7 +30,7 @@ class Cifar10 final : public Dataset {
  private:
   static at::Tensor read_labels(const MappedFile& file);
 
-  Table table_;
+  internal::NormalizationTable table_;
   MappedFile file_;
   at::Tensor labels_;
 };
@@ -79,7 +56,7 @@ at::Tensor Cifar10::read_labels(const MappedFile& file) {
 
 Batch Cifar10::get(std::span<const std::int64_t> indices) const {
   const auto count = static_cast<std::int64_t>(indices.size());
-  at::Tensor images = at::empty({count, kChannels, kSide, kSide}, at::kFloat);
+  at::Tensor images = at::empty({count, internal::kChannels, kSide, kSide}, at::kFloat);
   at::Tensor labels = at::empty({count}, at::kLong);
   auto* pixel_out = images.mutable_data_ptr<float>();
   auto* label_out = labels.mutable_data_ptr<std::int64_t>();

@@ -91,15 +91,19 @@ std::optional<Slice> take_slice(std::string_view& spec) {
 
 std::unique_ptr<Dataset> open_whole(std::string_view spec, const DataOptions& options) {
   constexpr std::string_view cifar = "cifar10:";
+  constexpr std::string_view images = "images:";
   constexpr std::string_view tensors = ".safetensors";
   if (spec.starts_with(cifar) && spec.size() > cifar.size())
     return open_cifar10(std::string(spec.substr(cifar.size())), options.normalization);
+  if (spec.starts_with(images) && spec.size() > images.size())
+    return open_images(std::string(spec.substr(images.size())), options.crop, options.normalization);
   if (spec.ends_with(tensors) && spec.size() > tensors.size())
     return open_tensor_dataset(std::string(spec), options.input_names);
   throw Error(Errc::InvalidArgument,
               message("data \"", spec,
-                      "\" has no known form: use cifar10:FILE.bin (CIFAR-10, binary version) or FILE.safetensors "
-                      "(the model's inputs by name, and target), either with [a:b] behind it for samples a to b-1"));
+                      "\" has no known form: use cifar10:FILE.bin (CIFAR-10, binary version), images:DIRECTORY (JPEG "
+                      "files and labels.tsv) or FILE.safetensors (the model's inputs by name, and target), each with "
+                      "[a:b] behind it for samples a to b-1"));
 }
 
 }  // namespace

@@ -20,4 +20,10 @@ void require_int8_dot_products() {
               "(--latency roofline:DEVICE or table:FILE)");
 }
 
+std::string cpu_name() {
+  auto known = at::cpu::get_cpu_capabilities();
+  const auto name = known.find("cpu_name");
+  return name != known.end() && name->second.isString() ? name->second.toStringRef() : "unknown";
+}
+
 }  // namespace halftone::internal

@@ -164,7 +164,11 @@ class OpenVinoNetwork final : public CompiledNetwork {
 class OpenVinoEngine final : public Engine {
  public:
   [[nodiscard]] std::string name() const override { return "openvino"; }
-  [[nodiscard]] std::string version() const override { return ov::get_openvino_version().buildNumber; }
+  /// "2026.4.1" of "2026.4.1-22982-e213a147257-releases/2026/4".
+  [[nodiscard]] std::string version() const override {
+    const std::string build = ov::get_openvino_version().buildNumber;
+    return build.substr(0, build.find('-'));
+  }
 
   void require(FloatType type) const override {
     if (type == FloatType::Float32) return;

@@ -100,8 +100,8 @@ struct PlanEvaluator::State {
   EvaluatorOptions options;
   Monitor monitor;
 
-  std::vector<std::vector<at::Tensor>> clean{};  ///< outputs of the float network by batch
-  std::vector<double> baseline_scores{};         ///< by sample
+  std::shared_ptr<std::vector<std::vector<at::Tensor>>> clean{};  ///< outputs of the float network by batch
+  std::vector<double> baseline_scores{};                          ///< by sample
   Evaluation float_score{};
   Evaluation baseline{};
   bool measured = false;
@@ -129,13 +129,14 @@ struct PlanEvaluator::State {
     Scores scores{std::vector<double>(static_cast<std::size_t>(data.size())),
                   std::vector<double>(static_cast<std::size_t>(data.size()))};
     const internal::BatchLoop loop{data.size(), options.batch_size, options.threads, "evaluate", detail};
-    clean.resize(static_cast<std::size_t>(loop.batches()));
+    if (plan == nullptr)
+      clean = std::make_shared<std::vector<std::vector<at::Tensor>>>(static_cast<std::size_t>(loop.batches()));
     const bool completed = internal::for_each_batch(loop, monitor, [&](const BatchRange& batch, std::size_t) {
       const Batch samples = data.range(batch.begin, batch.end);
       auto outputs = network(samples.inputs);
       require_finite(outputs, batch, plan);
       store(scores.score, batch, task.score(outputs, samples.targets));
-      auto& kept = clean[static_cast<std::size_t>(batch.index)];
+      auto& kept = (*clean)[static_cast<std::size_t>(batch.index)];
       if (plan != nullptr)
         store(scores.damage, batch, task.damage(outputs, kept));
       else
@@ -163,6 +164,13 @@ PlanEvaluator::PlanEvaluator(std::unique_ptr<PlanRunner> runner, const Dataset& 
   if (data.size() == 0)
     throw Error(Errc::InvalidArgument, message("evaluate: ", data.name(), " holds no samples to score"));
   state_.reset(new State{std::move(runner), data, task, options, monitor});
+}
+
+PlanEvaluator::PlanEvaluator(std::unique_ptr<PlanRunner> runner, const PlanEvaluator& reference) {
+  const State& other = *reference.state_;
+  other.require_measured("comparing with an evaluator");
+  state_.reset(new State{std::move(runner), other.data, other.task, other.options, other.monitor, other.clean,
+                         other.baseline_scores, other.float_score, other.baseline, other.measured});
 }
 
 PlanEvaluator::~PlanEvaluator() = default;

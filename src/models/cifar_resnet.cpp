@@ -1,12 +1,11 @@
 #include "models/cifar_resnet.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 
 #include <charconv>
 
-#include "halftone/models/architecture.hpp"
-#include "models/weights.hpp"
+#include "models/families.hpp"
+#include "models/load_network.hpp"
 
 namespace halftone {
 
@@ -74,24 +73,6 @@ std::optional<std::int64_t> depth_of(const std::string& name) {
   return depth;
 }
 
-Model load(std::int64_t depth, const std::string& weights, std::uint64_t seed) {
-  // Weights are drawn from the process-wide generator: it is left as it was found.
-  at::Generator generator = at::detail::getDefaultCPUGenerator();
-  const at::Generator before = generator.clone();
-  generator.set_current_seed(seed);
-  internal::CifarResNet network((depth - 2) / 6);
-  generator.set_state(before.get_state());
-  network.eval();
-  std::vector<NamedTensor> parameters;
-  for (const auto& item : network.named_parameters()) parameters.push_back({item.key(), item.value()});
-  for (const auto& item : network.named_buffers()) parameters.push_back({item.key(), item.value(), true});
-  if (!weights.empty()) internal::load_weights(weights, message("cifar_resnet", depth), parameters);
-  for (const auto& item : network.parameters()) item.requires_grad_(false);
-  return capture(network, {at::zeros({1, 3, 32, 32})});
-}
-
-}  // namespace
-
 std::optional<Architecture> find_cifar_resnet(const std::string& name) {
   const auto depth = depth_of(name);
   if (!depth) return std::nullopt;
@@ -105,8 +86,16 @@ std::optional<Architecture> find_cifar_resnet(const std::string& name) {
   result.known_accuracy = *depth == 20   ? "91.73 % top-1 on the 10,000 CIFAR-10 test images"
                           : *depth == 56 ? "93.39 % top-1 on the 10,000 CIFAR-10 test images"
                                          : "";
-  result.load = [d = *depth](const std::string& weights, std::uint64_t seed) { return load(d, weights, seed); };
+  result.load = [name, blocks = (*depth - 2) / 6](const std::string& weights, std::uint64_t seed) {
+    return internal::load_network<internal::CifarResNet>(name, weights, seed, at::zeros({1, 3, 32, 32}), blocks);
+  };
   return result;
+}
+
+}  // namespace
+
+ArchitectureFamily internal::cifar_resnets() {
+  return {.names = {"cifar_resnet20", "cifar_resnet56"}, .find = find_cifar_resnet};
 }
 
 }  // namespace halftone

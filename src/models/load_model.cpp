@@ -4,21 +4,22 @@
 #include "halftone/graph/capture.hpp"
 #include "halftone/graph/passes.hpp"
 #include "halftone/models/architecture.hpp"
+#include "models/families.hpp"
 
 namespace halftone {
 
 namespace {
 
-Architecture find_architecture(const std::string& name, const std::vector<ArchitectureFn>& architectures) {
-  for (const auto& find : architectures)
-    if (auto found = find(name)) return *found;
+Architecture find_architecture(const std::string& name, const std::vector<ArchitectureFamily>& architectures) {
+  for (const auto& family : architectures)
+    if (auto found = family.find(name)) return *found;
   throw Error(Errc::NotFound, message("there is no architecture \"", name,
                                       "\": `halftone models` lists those that ship; other networks come as TorchScript "
                                       "(x.pt)"));
 }
 
 LoadedModel load_architecture(const std::string& spec, std::size_t colon,
-                              const std::vector<ArchitectureFn>& architectures, std::uint64_t seed) {
+                              const std::vector<ArchitectureFamily>& architectures, std::uint64_t seed) {
   const std::string weights = spec.substr(colon + 1);
   if (weights.empty())
     throw Error(Errc::InvalidArgument, message("model \"", spec, "\" names no weights: write ", spec,
@@ -26,7 +27,7 @@ LoadedModel load_architecture(const std::string& spec, std::size_t colon,
   const Architecture architecture = find_architecture(spec.substr(0, colon), architectures);
   return {.model = architecture.load(weights == "random" ? "" : weights, seed),
           .name = spec,
-          .data = {.input_names = {}, .normalization = architecture.normalization},
+          .data = {.input_names = {}, .normalization = architecture.normalization.value_or(ImageNormalization{})},
           .classes = architecture.classes};
 }
 
@@ -44,6 +45,15 @@ LoadedModel load_script(const std::string& path, const std::vector<std::vector<s
   return {.model = capture_torchscript(path, inputs), .name = path, .data = {}};
 }
 
+/// The side of the square colour images that the network takes; 0 where it takes something else.
+std::int64_t crop_of(const Graph& graph) {
+  if (graph.inputs.size() != 1) return 0;
+  const Value& input = graph.values[static_cast<std::size_t>(graph.inputs[0])];
+  const bool image = input.shape.size() == 4 && input.dtype == DType::Float32 && input.shape[1] == BatchInt{3} &&
+                     input.shape[2] == input.shape[3];
+  return image ? input.shape[2].offset : 0;
+}
+
 void require_finite(const LoadedModel& loaded) {
   for (std::size_t id = 0; id < loaded.model.tensors.size(); ++id) {
     const at::Tensor& tensor = loaded.model.tensors[id];
@@ -57,9 +67,19 @@ void require_finite(const LoadedModel& loaded) {
 
 }  // namespace
 
-std::vector<ArchitectureFn> shipped_architectures() { return {find_cifar_resnet}; }
+ArchitectureFamily family_of(Architecture architecture) {
+  const std::string name = architecture.name;
+  return {.names = {name}, .find = [architecture = std::move(architecture)](const std::string& asked) {
+            return asked == architecture.name ? std::optional(architecture) : std::nullopt;
+          }};
+}
 
-LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFn>& architectures,
+std::vector<ArchitectureFamily> shipped_architectures() {
+  return {internal::cifar_resnets(), internal::mobilenet_v1(), internal::mobilenet_v2(), internal::efficientnet_lite0(),
+          internal::resnet50(),      internal::kws_dscnn(),    internal::bert_bases()};
+}
+
+LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFamily>& architectures,
                        const std::vector<std::vector<std::int64_t>>& example, std::uint64_t seed) {
   const auto colon = spec.find(':');
   const bool script = spec.ends_with(".pt") && (colon == std::string::npos || spec.find('/') < colon);
@@ -71,6 +91,7 @@ LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFn
   require_finite(loaded);
   for (const auto id : loaded.model.graph.inputs)
     loaded.data.input_names.push_back(loaded.model.graph.values[static_cast<std::size_t>(id)].name);
+  loaded.data.crop = crop_of(loaded.model.graph);
   loaded.model = prepare(std::move(loaded.model));
   if (loaded.model.sites.empty())
     throw Error(Errc::Unsupported, message("model \"", spec,

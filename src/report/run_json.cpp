@@ -16,22 +16,57 @@ using nlohmann::json;
 
 constexpr int kVersion = 1;
 
-json latency_json(const RunResult& run, double predicted) {
-  return {{"predicted", predicted},
-          {"unit", run.latency_unit},
-          {"model", run.latency_model},
-          {"origin", run.latency_origin},
-          {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},
-          // Of a measurement; there is none yet.
-          {"measured", nullptr},
-          {"spread", nullptr},
-          {"engine", nullptr},
-          {"threads", nullptr}};
+/// `timing` null: not measured.
+json latency_json(const RunResult& run, double predicted, const Timing* timing) {
+  json object = {{"predicted", predicted},
+                 {"unit", run.latency_unit},
+                 {"model", run.latency_model},
+                 {"origin", run.latency_origin},
+                 {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},
+                 {"measured", nullptr},
+                 {"median", nullptr},
+                 {"spread", nullptr},
+                 {"engine", nullptr},
+                 {"threads", nullptr}};
+  if (timing != nullptr)
+    object.update({{"measured", timing->minimum},
+                   {"median", timing->median},
+                   {"spread", timing->spread},
+                   {"engine", run.measured->engine},
+                   {"threads", run.measured->threads}});
+  return object;
 }
 
-json figures_json(const RunResult& run, const PlanFigures& figures) {
+json figures_json(const RunResult& run, const PlanFigures& figures, const Timing* timing) {
   json object = internal::figures_json(figures.evaluation);
-  object["latency_ms"] = latency_json(run, figures.predicted_latency);
+  object["latency_ms"] = latency_json(run, figures.predicted_latency, timing);
+  return object;
+}
+
+json timing_json(const Timing& timing) {
+  return {{"minimum", timing.minimum},
+          {"median", timing.median},
+          {"interval", {timing.low, timing.high}},
+          {"spread", timing.spread},
+          {"passes", timing.passes}};
+}
+
+/// Milliseconds, of networks that ran in turn.
+json measured_json(const RunResult& run) {
+  if (!run.measured) return nullptr;
+  const EngineTimes& times = *run.measured;
+  json uniform = json::object();
+  for (const auto& [precision, timing] : times.uniform) uniform[precision] = timing_json(timing);
+  return {{"engine", times.engine},          {"batch", times.batch},
+          {"threads", times.threads},        {"load", times.load},
+          {"precise", times.precise},        {"baseline", timing_json(times.baseline)},
+          {"plan", timing_json(times.plan)}, {"uniform", std::move(uniform)}};
+}
+
+json other_score_json(const RunResult& run) {
+  if (!run.other_score) return nullptr;
+  json object = internal::figures_json(*run.other_score);
+  object["scored_in"] = run.other_scored_in;
   return object;
 }
 
@@ -153,8 +188,12 @@ json to_run_json(const RunResult& run) {
           {"model", run.model},
           {"model_digest", run.model_digest},
           {"float", internal::figures_json(run.float_score)},
-          {"baseline", figures_json(run, run.baseline)},
-          {"result", figures_json(run, run.result)},
+          {"scored_in", run.scored_in},
+          {"baseline", figures_json(run, run.baseline, run.measured ? &run.measured->baseline : nullptr)},
+          {"result", figures_json(run, run.result, run.measured ? &run.measured->plan : nullptr)},
+          {"other_score", other_score_json(run)},
+          {"measured", measured_json(run)},
+          {"notes", run.notes},
           {"report", report_json(run)},
           {"plan", plan_json(run)},
           {"uniform_latency", run.uniform_latency},

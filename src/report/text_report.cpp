@@ -52,7 +52,9 @@ class SiteTable {
   [[nodiscard]] std::string legend() const {
     std::string text = "Sites in network order. MACs: share of the network's multiply-accumulates.";
     if (!scored_.empty()) text += message(" at …: sensitivity there by ", run_.metric, ", lower is safer.");
-    if (shows_savings()) text += " saves: share of the all-16 latency, modelled.";
+    if (shows_savings())
+      text += message(" saves: share of the all-16 latency, ",
+                      run_.latency_model.starts_with("measured") ? "predicted." : "modelled.");
     return wrapped(text) + '\n';
   }
 

@@ -89,20 +89,60 @@ std::string outcome(const RunResult& run) {
                  " at 16 bits; 95 % interval ", scores.interval(result), ").");
 }
 
+/// "simulated", "deployed in openvino 2026.4.1".
+std::string scored_in(const std::string& place) { return place == "simulation" ? "simulated" : "deployed in " + place; }
+
 std::string score_section(const RunResult& run) {
   const Evaluation& baseline = run.baseline.evaluation;
   if (baseline.samples == 0) return {};
   std::vector<ScoreRow> rows{{"float, as trained", run.float_score, baseline},
                              {"baseline, all at 16 bits", baseline, baseline}};
   if (run.result.evaluation.samples > 0) rows.push_back({"plan", run.result.evaluation, baseline});
+  if (run.other_score) rows.push_back({"plan, " + scored_in(run.other_scored_in), *run.other_score, baseline});
   if (run.baseline.report) {
     rows.push_back({"report part: baseline", *run.baseline.report, *run.baseline.report});
     if (run.result.report) rows.push_back({"report part: plan", *run.result.report, *run.baseline.report});
   }
-  return '\n' + score_table(ScoreText(run.task, run.keep), rows);
+  const std::string where =
+      run.scored_in.empty() ? "" : "\nScored " + scored_in(run.scored_in) + ", where not said otherwise:\n";
+  return (where.empty() ? "\n" : where) + score_table(ScoreText(run.task, run.keep), rows);
 }
 
-std::string latency_section(const RunResult& run) {
+/// "-33.3 %", or that no difference was seen.
+std::string measured_change(const Timing& timing, const Timing& baseline) {
+  if (!compare(timing, baseline).differs()) return "no difference";
+  return change(baseline.minimum, timing.minimum);
+}
+
+std::string measured_section(const RunResult& run) {
+  const EngineTimes& times = *run.measured;
+  double most = std::max(times.baseline.minimum, times.plan.minimum);
+  for (const auto& [precision, timing] : times.uniform) most = std::max(most, timing.minimum);
+  const bool predicts = run.latency_model.starts_with("measured");
+  TextTable table({Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
+  table.add({"", predicts ? "predicted" : "", "minimum", "median", "of 16 bits", ""});
+  const auto add = [&](const std::string& name, double predicted, const Timing& timing) {
+    table.add({name, predicts ? with_unit(predicted, "ms") : "", with_unit(timing.minimum, "ms"),
+               with_unit(timing.median, "ms"),
+               &timing == &times.baseline ? "" : measured_change(timing, times.baseline),
+               bar(timing.minimum / most, 30)});
+  };
+  const auto predicted = [&](const std::string& precision) {
+    const auto found = run.uniform_latency.find(precision);
+    return found == run.uniform_latency.end() ? 0 : found->second;
+  };
+  add("all at 16 bits", run.baseline.predicted_latency, times.baseline);
+  for (const Precision precision : run.precisions)
+    if (const auto found = times.uniform.find(to_string(precision)); precision != k16 && found != times.uniform.end())
+      add(message("all at ", in_words(precision)), predicted(to_string(precision)), found->second);
+  add("plan", run.result.predicted_latency, times.plan);
+  std::string text = message("Latency measured in ", times.engine, ", batch ", times.batch, ", ", times.threads,
+                             times.threads == 1 ? " thread" : " threads", "; load of the machine ",
+                             fixed(times.load, 1), predicts ? "; " + run.latency_origin : "", ':');
+  return '\n' + wrapped(text) + '\n' + table.text();
+}
+
+std::string modelled_section(const RunResult& run) {
   const double baseline = run.baseline.predicted_latency;
   if (!(baseline > 0)) return {};
   double most = std::max(baseline, run.result.predicted_latency);
@@ -121,6 +161,10 @@ std::string latency_section(const RunResult& run) {
   return '\n' + wrapped("Latency, " + run.latency_origin + ':') + '\n' + table.text();
 }
 
+std::string latency_section(const RunResult& run) {
+  const bool shows_model = !run.measured || !run.latency_model.starts_with("measured");
+  return (shows_model ? modelled_section(run) : "") + (run.measured ? measured_section(run) : "");
+}
 std::string size_section(const RunResult& run) {
   double plan = 0;
   double baseline = 0;
@@ -135,6 +179,7 @@ std::string size_section(const RunResult& run) {
 
 std::string caveat_section(const RunResult& run) {
   std::string text;
+  for (const auto& note : run.notes) text += message("\n", wrapped(note), '\n');
   for (const auto& caveat : caveats(run)) text += message("\n! ", wrapped(caveat, 2), '\n');
   return text;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,17 +13,43 @@
 namespace halftone {
 namespace {
 
+/// Raises sites of `lowered` back to what they have in `plan` as long as that costs no time, and lowers them again
+/// where that gains some: neighbours share the cost of converting between precisions.
+void drop_useless(const SearchProblem& problem, const Plan& plan, std::span<const std::size_t> sites, Plan& lowered) {
+  constexpr int kMostRounds = 10;
+  const Plan target = lowered;
+  double time = problem.latency.estimate(problem.sites, lowered);
+  bool changed = true;
+  for (int round = 0; changed && round < kMostRounds; ++round) {
+    changed = false;
+    for (const std::size_t site : sites) {
+      const bool is_lowered = lowered[site] == target[site];
+      Plan other = lowered;
+      other[site] = is_lowered ? plan[site] : target[site];
+      const double other_time = problem.latency.estimate(problem.sites, other);
+      if (is_lowered ? other_time > time : other_time >= time) continue;
+      lowered = std::move(other);
+      time = other_time;
+      changed = true;
+    }
+  }
+}
+
 /// Lowering some sites of `plan`, safest first, to one precision.
 struct Stage {
+  const SearchProblem& problem;
   const Plan& plan;
   const Ordering& order;
   Precision target;
   std::optional<Precision> next;  ///< the precision after this one
 };
 
+/// Of the `length` safest sites those that make the plan faster together.
 Plan lower_prefix(const Stage& stage, std::size_t length) {
   Plan plan = stage.plan;
-  for (std::size_t i = 0; i < length; ++i) plan[stage.order[i]] = stage.target;
+  const std::span prefix(stage.order.data(), length);
+  for (const std::size_t site : prefix) plan[site] = stage.target;
+  drop_useless(stage.problem, stage.plan, prefix, plan);
   return plan;
 }
 
@@ -60,13 +87,19 @@ std::optional<std::size_t> bisect(const Stage& stage, bool whole_first, SearchRu
   return lo;
 }
 
-/// Sites that get faster at `target` and were not found to lose too much at a precision above it.
+/// Sites that make the plan faster at `target`, together, and were not found to lose too much at a precision above it.
 std::vector<std::size_t> candidates(const SearchProblem& problem, const Plan& plan, const std::vector<bool>& settled,
                                     Precision target) {
-  std::vector<std::size_t> found;
-  for (std::size_t site = 0; site < plan.size(); ++site)
-    if (!settled[site] && problem.latency.gain(problem.sites, plan, site, target) > 0) found.push_back(site);
-  return found;
+  std::vector<std::size_t> open;
+  Plan lowered = plan;
+  for (std::size_t site = 0; site < plan.size(); ++site) {
+    if (settled[site]) continue;
+    open.push_back(site);
+    lowered[site] = target;
+  }
+  drop_useless(problem, plan, open, lowered);
+  std::erase_if(open, [&](std::size_t site) { return lowered[site] != target || plan[site] == target; });
+  return open;
 }
 
 Ordering ordered(const SearchProblem& problem, const Plan& plan, Precision target,
@@ -91,11 +124,12 @@ void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
     if (sites.empty()) continue;  // nothing is gained at this precision; the next may be another matter
     const Ordering order = ordered(problem, plan, precisions[i], sites);
     const bool last = i + 1 == precisions.size();
-    const Stage stage{plan, order, precisions[i], last ? std::nullopt : std::optional(precisions[i + 1])};
+    const Stage stage{problem, plan, order, precisions[i], last ? std::nullopt : std::optional(precisions[i + 1])};
     const auto length = bisect(stage, std::exchange(first, false), run);
     if (!length) return;
     for (std::size_t k = *length; k < order.size(); ++k) settled[order[k]] = true;
-    plan = lower_prefix(stage, *length);
+    Plan lowered = lower_prefix(stage, *length);
+    plan = std::move(lowered);
   }
 }
 

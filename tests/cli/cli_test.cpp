@@ -312,6 +312,14 @@ TEST_CASE("help and version are answers, not errors") {
 
 TEST_CASE("pieces that an embedder adds are offered") {
   CHECK_THAT(call({"quantize", "--help"}, registry_with_metric([] { return 1; })).out, Contains("custom, error"));
+  Registry registry = default_registry();
+  Architecture mine;
+  mine.name = "mine";
+  mine.input_shape = {7};
+  mine.vocabulary = 11;
+  mine.classes = 2;
+  registry.architectures.push_back(family_of(mine));
+  CHECK_THAT(call({"models"}, registry).out, Contains("mine\n") && Contains("7 token ids below 11, 2 classes"));
 }
 
 TEST_CASE("scan lists sites, sizes and modelled latency") {
@@ -366,6 +374,10 @@ TEST_CASE("a plan's ranges can be replaced by fresh ones") {
 TEST_CASE("models and doctor speak JSON") {
   const json models = json::parse(call({"models", "--json"}).out);
   CHECK(models["models"][0]["name"] == "cifar_resnet20");
+  CHECK(models["models"][2]["name"] == "mobilenet_v1_0.75");
+  CHECK(models["models"][2]["mean"] == json{0.5, 0.5, 0.5});
+  CHECK(models["models"].back()["vocabulary"] == 30522);
+  CHECK_FALSE(models["models"].back().contains("mean"));
   CHECK_THAT(call({"models"}).out, Contains("cifar_resnet56"));
   const json found = json::parse(call({"doctor", "--json"}).out);
   CHECK(found["versions"]["halftone"] == HALFTONE_VERSION);

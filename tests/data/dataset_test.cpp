@@ -368,10 +368,11 @@ TEST_CASE("a slice that is not understood is quoted") {
 
 TEST_CASE("data of no known form is answered with the forms") {
   for (const char* spec : {"", "x.bin", "cifar10:", "cifar10", "CIFAR10:x.bin", "x.pt", ".safetensors",
-                           "x.safetensors ", "images:dir", "x.bin[0:3]", "]", "[0:1]"}) {
+                           "x.safetensors ", "images:", "image:dir", "x.bin[0:3]", "]", "[0:1]"}) {
     const Failure bad = failure([&] { open_dataset(spec, {}); });
     CHECK(bad.code == Errc::InvalidArgument);
-    CHECK_THAT(bad.text, Contains("cifar10:FILE.bin") && Contains("FILE.safetensors") && Contains("[a:b]"));
+    CHECK_THAT(bad.text, Contains("cifar10:FILE.bin") && Contains("images:DIRECTORY") && Contains("FILE.safetensors") &&
+                             Contains("[a:b]"));
   }
 }
 

@@ -55,6 +55,16 @@ std::unique_ptr<Dataset> open_tensor_dataset(const std::string& path, const std:
 /// multiple of 3,073 and for a label above 9.
 std::unique_ptr<Dataset> open_cifar10(const std::string& path, const ImageNormalization& normalization);
 
+/// A folder of JPEG files with `labels.tsv`: tab-separated lines under a header, of whose columns `filename` (below
+/// `directory`) and `index` (the class number, from 0) are read. Of every image the centre `crop` x `crop` pixels are
+/// taken (of an odd margin the larger half is at the end); where the shorter side is below `crop` or above crop / 0.875
+/// (224: 256), the image is first scaled (bilinear, with antialiasing) to that length. Grey images become red, green
+/// and blue; orientation tags are not heeded. An image is decoded when it is first asked for; crops stay in memory as
+/// bytes, up to 1 GiB. Throws `BadFile` for a table or, when it is asked for, an image that is broken, truncated, CMYK,
+/// or above 2^25 pixels.
+std::unique_ptr<Dataset> open_images(const std::string& directory, std::int64_t crop,
+                                     const ImageNormalization& normalization);
+
 /// The samples of `parent` at `indices`; shares the parent's memory.
 std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices,
                                      std::string name);
@@ -63,10 +73,11 @@ std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std:
 struct DataOptions {
   std::vector<std::string> input_names;
   ImageNormalization normalization;
+  std::int64_t crop = 0;  ///< side of the square images [3, crop, crop] that the model takes; 0 where it takes none
 };
 
-/// Opens DATA as the command line writes it: "cifar10:FILE", "FILE.safetensors", either with "[a:b]" behind it
-/// for samples a to b-1 (a or b may be left out).
+/// Opens DATA as the command line writes it: "cifar10:FILE", "images:DIRECTORY", "FILE.safetensors", each with "[a:b]"
+/// behind it for samples a to b-1 (a or b may be left out).
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options);
 
 }  // namespace halftone

@@ -46,6 +46,8 @@ class PlanEvaluator : public Evaluator {
  public:
   PlanEvaluator(std::unique_ptr<PlanRunner> runner, const Dataset& data, const Task& task,
                 const EvaluatorOptions& options = {}, const Monitor& monitor = {});
+  /// Compares with what `reference` measured, on the same data, scored alike: no baseline of its own.
+  PlanEvaluator(std::unique_ptr<PlanRunner> runner, const PlanEvaluator& reference);
   ~PlanEvaluator() override;
 
   /// Runs the float network, then `baseline`; must come before `evaluate`. Two forward passes over the data.

@@ -31,6 +31,16 @@ struct NamedTensor {
   bool is_buffer = false;  ///< not trained
 };
 
+/// Parameters, then buffers, of a torch::nn module (or module holder), named as in its state dict; they share its
+/// memory.
+template <class Module>
+std::vector<NamedTensor> named_tensors(const Module& module) {
+  std::vector<NamedTensor> tensors;
+  for (const auto& item : module.named_parameters()) tensors.push_back({item.key(), item.value()});
+  for (const auto& item : module.named_buffers()) tensors.push_back({item.key(), item.value(), true});
+  return tensors;
+}
+
 using ForwardFn = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
 
 /// Captures any callable by observing the operators of forward passes on `inputs` at two batch sizes, and checks the
@@ -66,9 +76,6 @@ Model capture(Module& module, const std::vector<at::Tensor>& inputs, const Captu
   internal::refuse_training(module.is_training(), "");
   for (const auto& submodule : module.named_modules("", false))
     internal::refuse_training(submodule.value()->is_training(), submodule.key());
-  std::vector<NamedTensor> parameters;
-  for (const auto& item : module.named_parameters()) parameters.push_back({item.key(), item.value()});
-  for (const auto& item : module.named_buffers()) parameters.push_back({item.key(), item.value(), true});
   const ForwardFn forward = [&module](const std::vector<at::Tensor>& x) {
     if constexpr (requires { module.forward(x[0]); }) {
       if (x.size() == 1) return internal::flatten(module.forward(x[0]));
@@ -84,7 +91,7 @@ Model capture(Module& module, const std::vector<at::Tensor>& inputs, const Captu
     }
     throw Error(Errc::InvalidArgument, message("the module's forward does not take ", x.size(), " tensors"));
   };
-  return capture(forward, parameters, inputs, options);
+  return capture(forward, named_tensors(module), inputs, options);
 }
 
 /// Loads a TorchScript file and captures it. Throws `NotFound`, `BadFile` or, as above, `Unsupported`.

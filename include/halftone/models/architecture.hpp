@@ -16,30 +16,33 @@ struct Architecture {
   std::string name;                       ///< "cifar_resnet20"
   std::string summary;                    ///< one line for `halftone models`
   std::vector<std::int64_t> input_shape;  ///< of one sample
+  std::int64_t vocabulary = 0;  ///< where inputs are int64 token ids: how many there are; 0 where inputs are float
   std::int64_t classes = 0;
-  ImageNormalization normalization;
-  std::string weights;  ///< where weights come from
-  std::string known_accuracy;
+  std::optional<ImageNormalization> normalization;  ///< none where inputs are no images
+  std::string weights;                              ///< where weights come from
+  std::string known_accuracy;                       ///< of the float network with these weights
   /// Captures the network, not yet prepared, with the weights of a safetensors file, or random ones drawn by `seed`
   /// where the path is empty.
   std::function<Model(const std::string& weights, std::uint64_t seed)> load;
 };
 
-/// Finds an architecture by name; a family such as cifar_resnet answers to every depth 6n+2.
-using ArchitectureFn = std::function<std::optional<Architecture>(const std::string& name)>;
+/// Architectures that are found by name.
+struct ArchitectureFamily {
+  std::vector<std::string> names;  ///< what `halftone models` lists; `find` may know more, such as every depth 6n+2
+  std::function<std::optional<Architecture>(const std::string& name)> find;
+};
 
-/// CIFAR ResNets of depth 6n+2 with option-A shortcuts: cifar_resnet20, cifar_resnet56 … Source: He et al., Deep
-/// Residual Learning for Image Recognition, 2015, section 4.2.
-std::optional<Architecture> find_cifar_resnet(const std::string& name);
+/// A family of one.
+ArchitectureFamily family_of(Architecture architecture);
 
 /// All that ship.
-std::vector<ArchitectureFn> shipped_architectures();
+std::vector<ArchitectureFamily> shipped_architectures();
 
 /// A prepared model with what the command line knows about it.
 struct LoadedModel {
   Model model;
   std::string name;          ///< MODEL as given
-  DataOptions data;          ///< input names and normalisation
+  DataOptions data;          ///< input names, image size and normalisation
   std::int64_t classes = 0;  ///< 0 where unknown
 };
 
@@ -47,7 +50,7 @@ struct LoadedModel {
 /// (TorchScript; `example` then gives one sample's shape for each input). Throws for NaN or infinite weights, naming
 /// the tensor, for missing, unexpected or misshapen tensors, and for unknown architectures.
 LoadedModel load_model(const std::string& spec,
-                       const std::vector<ArchitectureFn>& architectures = shipped_architectures(),
+                       const std::vector<ArchitectureFamily>& architectures = shipped_architectures(),
                        const std::vector<std::vector<std::int64_t>>& example = {}, std::uint64_t seed = 0);
 
 }  // namespace halftone

@@ -11,6 +11,7 @@
 
 #include "halftone/calibrate/calibration.hpp"
 #include "halftone/core/plan.hpp"
+#include "halftone/engine/measure.hpp"
 #include "halftone/evaluate/evaluation.hpp"
 #include "halftone/graph/site.hpp"
 #include "halftone/search/search.hpp"
@@ -38,6 +39,18 @@ struct PlanFigures {
   Evaluation evaluation;
   double predicted_latency = 0;        ///< by the latency model, in its unit
   std::optional<Evaluation> report{};  ///< on the report part, scored once
+};
+
+/// Networks timed end to end in an engine, side by side.
+struct EngineTimes {
+  std::string engine;  ///< with its version
+  std::int64_t batch = 1;
+  int threads = 1;
+  double load = 0;                        ///< of the machine meanwhile
+  bool precise = false;                   ///< whether every median is known as well as was asked
+  Timing baseline;                        ///< all sites at 16 bits
+  Timing plan;                            ///< the result
+  std::map<std::string, Timing> uniform;  ///< by precision, for all sites at that precision
 };
 
 /// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
@@ -72,6 +85,12 @@ struct RunResult {
   PlanFigures result;                             ///< the plan
   std::map<std::string, double> uniform_latency;  ///< predicted, by precision, for all sites at that precision
 
+  std::string scored_in;                    ///< where scores come from: "simulation", or an engine with its version
+  std::optional<Evaluation> other_score{};  ///< of the plan: simulated where it was scored in an engine, and vice versa
+  std::string other_scored_in;
+  std::optional<EngineTimes> measured{};  ///< where there is an engine
+  std::vector<std::string> notes;         ///< what to know about how the plan was chosen, in sentences
+
   SensitivityTable sensitivity;
   std::vector<SearchStep> steps;
 
@@ -85,8 +104,8 @@ struct RunResult {
   std::map<std::string, std::string> environment;       ///< versions and machine
 };
 
-/// run.json; see docs/guide for its fields. Two runs with one seed differ in nothing but times, all of which are in
-/// fields named "seconds".
+/// run.json; see docs/guide for its fields. Two runs with one seed differ in nothing but times: fields named "seconds",
+/// and what was measured in an engine.
 nlohmann::json to_run_json(const RunResult& result);
 
 /// What a person wants to know, in plain text of at most 100 columns.

@@ -6,9 +6,10 @@ namespace halftone {
 
 /// Bisection over the ordering, one precision after the other. All sites at the second precision come first (often that
 /// passes: one evaluation); else the longest passing prefix is bisected. Each further precision is bisected over the
-/// sites that were not found to lose too much before. Sites that gain no latency at a precision are left alone there.
-/// Accuracy need not fall along a prefix, so the prefix found is a passing one, not always the longest. At most
-/// ceil(log2(L + 1)) evaluations per precision, plus one. Source: docs/methods.md, section 5.
+/// sites that were not found to lose too much before. Sites that gain no latency at a precision, on their own or beside
+/// lowered neighbours, are left alone there. Accuracy need not fall along a prefix, so the prefix found is a passing
+/// one, not always the longest. At most ceil(log2(L + 1)) evaluations per precision, plus one. Source: docs/methods.md,
+/// section 5.
 class Bisection final : public SearchStrategy {
  public:
   [[nodiscard]] std::string name() const override { return "bisection"; }

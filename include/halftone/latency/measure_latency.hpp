@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+
+#include "halftone/core/monitor.hpp"
+#include "halftone/engine/engine.hpp"
+#include "halftone/latency/measured.hpp"
+
+namespace halftone {
+
+struct MeasureLatencyOptions {
+  std::int64_t batch = 1;
+  int threads = 1;
+  int plans = 0;                  ///< random plans that are measured; 0: half as many as there are sites, and 8
+  std::filesystem::path cache{};  ///< folder of earlier measurements, read and added to; none where empty
+  std::uint64_t seed = 0;
+};
+
+std::vector<std::string> validate(const MeasureLatencyOptions& options);
+
+/// Measures `model` in `engine` under all-16, all-integer and random plans and fits a `MeasuredLatency` for the
+/// `precisions`; takes earlier measurements of the same fingerprint from the cache. `calibration` holds the ranges of
+/// the precisions; times hardly depend on them. Cost: one compilation and some 15 turns a plan, the plans of a
+/// group side by side; up to four times that on a machine that is busy with other things. Nothing when stopped. Throws
+/// `BadFile` for a cache entry that is damaged, as `Engine::compile` otherwise.
+std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model& model, const Calibration& calibration,
+                                               std::span<const Precision> precisions,
+                                               const MeasureLatencyOptions& options = {}, const Monitor& monitor = {});
+
+}  // namespace halftone

@@ -1,0 +1,126 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "data/jpeg.hpp"
+#include "data/label_table.hpp"
+#include "data/normalization.hpp"
+#include "halftone/core/error.hpp"
+#include "halftone/data/dataset.hpp"
+
+namespace halftone {
+namespace {
+
+/// Bytes of crops that a set keeps.
+constexpr std::int64_t kMostKept = std::int64_t{1} << 30;
+
+/// The usual share of the scaled image's shorter side that is cropped: 224 of 256.
+constexpr double kCroppedShare = 0.875;
+
+/// [height, width, 3] with its shorter side scaled to crop / kCroppedShare, where it is shorter than `crop` or longer
+/// than that.
+at::Tensor scaled(const at::Tensor& pixels, std::int64_t crop, const std::filesystem::path& path) {
+  const std::int64_t shorter = std::min(pixels.size(0), pixels.size(1));
+  const std::int64_t longer = std::max(pixels.size(0), pixels.size(1));
+  const auto target = static_cast<std::int64_t>(static_cast<double>(crop) / kCroppedShare);
+  if (shorter >= crop && shorter <= target) return pixels;
+  const std::int64_t scaled_longer = target * longer / shorter;
+  if (target * scaled_longer > internal::kMostPixels)
+    throw Error(Errc::BadFile,
+                message("image ", path, " has ", pixels.size(1), " x ", pixels.size(0),
+                        " pixels, too long and narrow to be scaled to a shorter side of ", target, ": crop it"));
+  const bool wide = pixels.size(1) > pixels.size(0);
+  const std::vector<std::int64_t> size{wide ? target : scaled_longer, wide ? scaled_longer : target};
+  return at::_upsample_bilinear2d_aa(pixels.permute({2, 0, 1}).unsqueeze(0), size, /*align_corners=*/false)
+      .squeeze(0)
+      .permute({1, 2, 0});
+}
+
+/// The centre as uint8 [3, crop, crop]; of an odd margin the larger half is at the end.
+at::Tensor center(const at::Tensor& pixels, std::int64_t crop) {
+  return pixels.narrow(0, (pixels.size(0) - crop) / 2, crop)
+      .narrow(1, (pixels.size(1) - crop) / 2, crop)
+      .permute({2, 0, 1})
+      .contiguous();
+}
+
+class Images final : public Dataset {
+ public:
+  Images(const std::string& directory, std::int64_t crop, const ImageNormalization& normalization)
+      : directory_(directory),
+        crop_(crop),
+        table_(internal::normalization_table(normalization)),
+        files_(internal::read_label_table(directory)),
+        kept_(files_.size()) {
+    labels_ = at::empty({size()}, at::kLong);
+    auto* out = labels_.mutable_data_ptr<std::int64_t>();
+    for (const auto& file : files_) *out++ = file.label;
+  }
+
+  std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
+  Batch get(std::span<const std::int64_t> indices) const override;
+  at::Tensor targets() const override { return labels_; }
+  std::string name() const override { return "images:" + directory_; }
+
+ private:
+  [[nodiscard]] at::Tensor crop(std::size_t index) const;
+
+  std::string directory_;
+  std::int64_t crop_;
+  internal::NormalizationTable table_;
+  std::vector<internal::LabelledFile> files_;
+  at::Tensor labels_;
+  mutable std::mutex mutex_;
+  mutable std::vector<at::Tensor> kept_;  ///< crops by sample, undefined where not decoded yet
+  mutable std::int64_t kept_bytes_ = 0;
+};
+
+/// Decodes outside the lock: two threads that want one image at once both do it, and get the same.
+at::Tensor Images::crop(std::size_t index) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (kept_[index].defined()) return kept_[index];
+  }
+  const auto& path = files_[index].path;
+  at::Tensor pixels = center(scaled(internal::read_jpeg(path), crop_, path), crop_);
+  const std::lock_guard lock(mutex_);
+  if (kept_[index].defined() || kept_bytes_ + pixels.numel() > kMostKept) return pixels;
+  kept_bytes_ += pixels.numel();
+  return kept_[index] = std::move(pixels);
+}
+
+Batch Images::get(std::span<const std::int64_t> indices) const {
+  const auto count = static_cast<std::int64_t>(indices.size());
+  at::Tensor images = at::empty({count, internal::kChannels, crop_, crop_}, at::kFloat);
+  at::Tensor labels = at::empty({count}, at::kLong);
+  auto* pixel_out = images.mutable_data_ptr<float>();
+  auto* label_out = labels.mutable_data_ptr<std::int64_t>();
+  for (const std::int64_t index : indices) {
+    if (index < 0 || index >= size())
+      throw Error(Errc::InvalidArgument,
+                  message("data \"", name(), "\" has no sample ", index, ": it holds ", size(), " samples"));
+    *label_out++ = files_[static_cast<std::size_t>(index)].label;
+    const at::Tensor pixels = crop(static_cast<std::size_t>(index));
+    const auto* in = pixels.const_data_ptr<std::uint8_t>();
+    for (const auto& values : table_)
+      for (std::int64_t i = 0; i < crop_ * crop_; ++i) *pixel_out++ = values[*in++];
+  }
+  return {{std::move(images)}, std::move(labels)};
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_images(const std::string& directory, std::int64_t crop,
+                                     const ImageNormalization& normalization) {
+  constexpr std::int64_t kMostCrop = 4096;
+  if (crop < 1 || crop > kMostCrop)
+    throw Error(Errc::InvalidArgument, message("data \"images:", directory,
+                                               "\" is for a model that takes square colour images [samples, 3, s, "
+                                               "s] with s up to ",
+                                               kMostCrop, crop == 0 ? ": this one does not" : message(", not ", crop)));
+  return std::make_unique<Images>(directory, crop, normalization);
+}
+
+}  // namespace halftone

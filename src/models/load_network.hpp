@@ -1,0 +1,47 @@
+#pragma once
+
+#include <ATen/core/Generator.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "halftone/graph/capture.hpp"
+#include "models/weights.hpp"
+
+namespace halftone::internal {
+
+/// Seeds the process-wide generator, from which modules draw; leaves it as it was found.
+class SeededDraws {
+ public:
+  explicit SeededDraws(std::uint64_t seed);
+  ~SeededDraws();
+  SeededDraws(SeededDraws&&) = delete;
+  SeededDraws& operator=(SeededDraws&&) = delete;
+
+ private:
+  at::Generator generator_;
+  at::Generator before_;
+};
+
+/// Draws convolution weights so that activations keep their size through any number of layers without trained batch
+/// norms. Source: He et al., Delving Deep into Rectifiers, 2015, equation 10.
+void draw_convolutions(const std::vector<NamedTensor>& parameters);
+
+/// What an architecture's `load` does with a torch::nn module `Network` that `arguments` construct.
+template <class Network, class... Arguments>
+Model load_network(const std::string& architecture, const std::string& weights, std::uint64_t seed,
+                   const at::Tensor& example, const Arguments&... arguments) {
+  std::optional<SeededDraws> draws(seed);
+  Network network(arguments...);
+  const std::vector<NamedTensor> parameters = named_tensors(network);
+  if (weights.empty()) draw_convolutions(parameters);
+  draws.reset();
+  if (!weights.empty()) load_weights(weights, architecture, parameters);
+  network.eval();
+  for (const auto& parameter : parameters) parameter.tensor.requires_grad_(false);
+  return capture(network, {example});
+}
+
+}  // namespace halftone::internal

@@ -1,0 +1,121 @@
+"""Prints the logits that architectures_test.cpp expects, from networks written as functions, with weights and inputs
+worked out from their names and positions. Needs PyTorch."""
+import torch
+import torch.nn.functional as F
+
+
+def draw(name, count):
+    """`count` numbers in [0, 1), the same wherever integers have 64 bits; the seed is the FNV-1a hash of `name`."""
+    seed = 2166136261
+    for byte in name.encode():
+        seed = (seed ^ byte) * 16777619 % 2**32
+    x = (torch.arange(count) * 2654435761 + seed) % 2**32
+    x = (x ^ (x >> 16)) * 73244475 % 2**32
+    return (x ^ (x >> 16)).double() / 2**32
+
+
+def tensor(name, *shape):
+    u = draw(name, torch.Size(shape).numel()).view(shape)
+    if name.endswith("running_var") or (name.endswith("weight") and len(shape) == 1):
+        u = 0.5 + u
+    elif len(shape) == 1:
+        u = (u - 0.5) / 5
+    elif name.endswith("weight"):
+        u = (2 * u - 1) * (6 / (u.numel() / shape[0])) ** 0.5
+    else:
+        u = 2 * u - 1
+    return u.float()
+
+
+def norm(x, name, eps):
+    c = x.size(1)
+    return F.batch_norm(x, tensor(name + ".running_mean", c), tensor(name + ".running_var", c),
+                        tensor(name + ".weight", c), tensor(name + ".bias", c), eps=eps)
+
+
+def same(x, kernel, stride):
+    """Zeros as TensorFlow's SAME: left, right, top, bottom."""
+    pads = []
+    for size, k in ((x.size(3), kernel[1]), (x.size(2), kernel[0])):
+        total = max((-(-size // stride) - 1) * stride + k - size, 0)
+        pads += [total // 2, total - total // 2]
+    return F.pad(x, pads)
+
+
+def tf_conv(x, name, out, kernel, stride=1, depthwise=False, bias=False):
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+    weight = tensor(name + ".weight", out, 1 if depthwise else x.size(1), *kernel)
+    return F.conv2d(same(x, kernel, stride), weight, tensor(name + ".bias", out) if bias else None, stride,
+                    groups=out if depthwise else 1)
+
+
+def linear(x, name, out):
+    return F.linear(x, tensor(name + ".weight", out, x.size(1)), tensor(name + ".bias", out))
+
+
+def mobilenet_v1(x):
+    x = F.relu6(norm(tf_conv(x, "conv1", 24, 3, 2), "conv1_bn", 1e-3))
+    widths = [48, 96, 96, 192, 192, 384, 384, 384, 384, 384, 384, 768, 768]
+    for i, width in enumerate(widths, 1):
+        stride = 2 if i in (2, 4, 6, 12) else 1
+        x = F.relu6(norm(tf_conv(x, f"conv_dw_{i}", x.size(1), 3, stride, True), f"conv_dw_{i}_bn", 1e-3))
+        x = F.relu6(norm(tf_conv(x, f"conv_pw_{i}", width, 1), f"conv_pw_{i}_bn", 1e-3))
+    return tf_conv(x.mean((2, 3), keepdim=True), "conv_preds", 1000, 1, bias=True).flatten(1)
+
+
+def efficientnet_lite0(x):
+    x = F.relu6(norm(tf_conv(x, "_conv_stem", 32, 3, 2), "_bn0", 1e-3))
+    #          kernel, stride, expansion, width
+    blocks = [(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (5, 2, 6, 40), (5, 1, 6, 40), (3, 2, 6, 80), (3, 1, 6, 80),
+              (3, 1, 6, 80), (5, 1, 6, 112), (5, 1, 6, 112), (5, 1, 6, 112), (5, 2, 6, 192), (5, 1, 6, 192),
+              (5, 1, 6, 192), (5, 1, 6, 192), (3, 1, 6, 320)]
+    for i, (kernel, stride, expansion, width) in enumerate(blocks):
+        name = f"_blocks.{i}."
+        y = x
+        if expansion > 1:
+            y = F.relu6(norm(tf_conv(y, name + "_expand_conv", 6 * x.size(1), 1), name + "_bn0", 1e-3))
+        y = F.relu6(norm(tf_conv(y, name + "_depthwise_conv", y.size(1), kernel, stride, True), name + "_bn1", 1e-3))
+        y = norm(tf_conv(y, name + "_project_conv", width, 1), name + "_bn2", 1e-3)
+        x = x + y if y.shape == x.shape else y
+    x = F.relu6(norm(tf_conv(x, "_conv_head", 1280, 1), "_bn1", 1e-3))
+    return linear(x.mean((2, 3)), "_fc", 1000)
+
+
+def mobilenet_v2(x):
+    def conv(x, name, out, kernel, stride=1, depthwise=False):
+        weight = tensor(name + ".weight", out, 1 if depthwise else x.size(1), kernel, kernel)
+        return F.conv2d(x, weight, None, stride, kernel // 2, groups=out if depthwise else 1)
+
+    def unit(x, name, *args):
+        return F.relu6(norm(conv(x, name + ".0", *args), name + ".1", 1e-5))
+
+    x = unit(x, "features.0", 32, 3, 2)
+    widths = [16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320]
+    for i, width in enumerate(widths, 1):
+        stride = 2 if i in (2, 4, 7, 14) else 1
+        name = f"features.{i}.conv."
+        y, part = x, 0
+        if i > 1:
+            y, part = unit(x, name + "0", 6 * x.size(1), 1), 1
+        y = unit(y, f"{name}{part}", y.size(1), 3, stride, True)
+        y = norm(conv(y, f"{name}{part + 1}", width, 1), f"{name}{part + 2}", 1e-5)
+        x = x + y if y.shape == x.shape else y
+    return linear(unit(x, "features.18", 1280, 1).mean((2, 3)), "classifier.1", 1000)
+
+
+def kws_dscnn(x):
+    x = F.relu(norm(tf_conv(x, "conv1", 64, (10, 4), 2, bias=True), "bn1", 1e-3))
+    for i in range(1, 5):
+        x = F.relu(norm(tf_conv(x, f"block{i}.dw", 64, 3, 1, True, True), f"block{i}.dw_bn", 1e-3))
+        x = F.relu(norm(tf_conv(x, f"block{i}.pw", 64, 1, bias=True), f"block{i}.pw_bn", 1e-3))
+    return linear(x.mean((2, 3)), "fc", 12)
+
+
+with torch.no_grad():
+    for name, network, shape in [("mobilenet_v1_0.75", mobilenet_v1, (2, 3, 224, 224)),
+                                 ("mobilenet_v2", mobilenet_v2, (2, 3, 224, 224)),
+                                 ("efficientnet_lite0", efficientnet_lite0, (2, 3, 224, 224)),
+                                 ("kws_dscnn", kws_dscnn, (2, 1, 49, 10))]:
+        logits = network(tensor("input", *shape))
+        values = ", ".join(f"{value:.5f}" for value in logits[:, :4].flatten().tolist())
+        print(f'{{"{name}", {logits.mean():.5f}, {logits.std():.5f}, {{{values}}}}},')
