@@ -5,8 +5,8 @@
 #include <tuple>
 
 #include "catch.hpp"
+#include "cli/call.hpp"
 #include "data/safetensors_bytes.hpp"
-#include "halftone/cli/run.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/version.hpp"
 #include "temp_dir.hpp"
@@ -16,32 +16,6 @@ using Catch::Contains;
 using nlohmann::json;
 
 namespace {
-
-using Words = std::vector<std::string>;
-
-struct Outcome {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-Outcome call(const Words& arguments, const Registry& registry = default_registry()) {
-  std::ostringstream out;
-  std::ostringstream err;
-  const int code = cli::run(registry, arguments, out, err);
-  return {code, out.str(), err.str()};
-}
-
-Words operator+(Words words, const Words& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
-const std::string kAssets = HALFTONE_ASSETS;
-const std::string kModel = "cifar_resnet20:" + kAssets + "/cifar_resnet20.safetensors";
-
-std::string calibration(const char* slice) { return "cifar10:" + kAssets + "/cifar10/calibration.bin" + slice; }
-std::string validation(const char* slice) { return "cifar10:" + kAssets + "/cifar10/validation.bin" + slice; }
 
 /// A quantize command that would succeed, within a second or two.
 Words quantize(const std::string& out) {
