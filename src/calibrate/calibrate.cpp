@@ -72,8 +72,9 @@ std::vector<Histogram> observe(const Model& model, const Dataset& data, const in
 
 SiteRanges weight_ranges(const Model& model, const Site& site, const std::set<int>& widths,
                          const RangeOptions& options) {
-  const at::Tensor& weight = model.tensors[static_cast<std::size_t>(site.weight)];
   SiteRanges ranges;
+  if (!site.has_weight()) return ranges;
+  const at::Tensor& weight = model.tensors[static_cast<std::size_t>(site.weight)];
   ranges.weight_max = weight.abs().max().item<double>();
   if (!std::isfinite(ranges.weight_max))
     throw Error(Errc::NonFinite, message("calibrate: the weight of site \"", site.name, "\" holds values that are ",

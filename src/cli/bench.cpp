@@ -72,7 +72,7 @@ std::optional<Bench> run(const Request& request, const LoadedModel& loaded, cons
   if (!subject) return std::nullopt;
   Bench bench{.variants = variants(request, subject->plan), .measurement = {}};
   // A plan made without 8 bits, or no plan at all: time does not depend on ranges.
-  const auto lacks_8 = [](const SiteRanges& site) { return !site.input.contains(8) || !site.weight.contains(8); };
+  const auto lacks_8 = [](const SiteRanges& site) { return !site.input.contains(8); };
   auto& sites = subject->calibration.sites;
   if (std::any_of(sites.begin(), sites.end(), lacks_8)) {
     const Precision eight[] = {k8};
@@ -150,7 +150,7 @@ nlohmann::json to_json(const Arguments& arguments, const Request& request, const
 
 int run_bench(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
-  const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
+  const LoadedModel loaded = load(request.model, request.subject, context.registry, arguments.common.seed);
   std::optional<Bench> bench;
   {
     Watch watch(context.err, arguments.common.quiet);

@@ -94,11 +94,13 @@ void add_model(CLI::App& command, ModelOptions& options) {
       ->type_name("SHAPE");
   command.add_option("--mean", options.mean, "of image channels, e.g. 0.49,0.48,0.45; where ARCH sets none")
       ->type_name("NUMBERS");
+  command.add_flag("--additions", options.additions, "residual additions are sites too, an operand each");
   command.add_option("--std", options.std, "standard deviation of image channels")->type_name("NUMBERS");
 }
 
 ModelRequest check(const ModelOptions& options) {
-  ModelRequest request{.spec = options.spec, .inputs = {}, .normalization = {}};
+  ModelRequest request{
+      .spec = options.spec, .inputs = {}, .normalization = {}, .sites = {.additions = options.additions}};
   for (const std::string& input : options.inputs) {
     request.inputs.push_back(parse_list<std::int64_t>(input, "--input", "3,32,32"));
     for (const std::int64_t size : request.inputs.back())
@@ -124,6 +126,7 @@ ModelRequest check(const ModelOptions& options) {
 LoadedModel load(const ModelRequest& request, const Registry& registry, std::uint64_t seed) {
   LoadedModel loaded = load_model(request.spec, registry.architectures, request.inputs, seed);
   if (request.sets_normalization) loaded.data.normalization = request.normalization;
+  if (request.sites.additions) loaded.model.sites = find_sites(loaded.model.graph, request.sites);
   return loaded;
 }
 

@@ -54,12 +54,13 @@ struct CommonOptions {
 void add_common(CLI::App& command, CommonOptions& options);
 int thread_count(const CommonOptions& options);
 
-/// MODEL --input --mean --std
+/// MODEL --input --mean --std --additions
 struct ModelOptions {
   std::string spec;
   std::vector<std::string> inputs;
   std::string mean;
   std::string std;
+  bool additions = false;
 };
 void add_model(CLI::App& command, ModelOptions& options);
 
@@ -69,6 +70,7 @@ struct ModelRequest {
   std::vector<std::vector<std::int64_t>> inputs;
   ImageNormalization normalization;
   bool sets_normalization = false;
+  SiteOptions sites{};
 };
 ModelRequest check(const ModelOptions& options);
 LoadedModel load(const ModelRequest& request, const Registry& registry, std::uint64_t seed);

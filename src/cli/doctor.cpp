@@ -107,7 +107,23 @@ nlohmann::json cpu_json() {
           {"cores", std::thread::hardware_concurrency()}};
 }
 
-nlohmann::json examine() {
+/// Version and what the engine can do, or why it cannot be used.
+nlohmann::json engine_json(const std::string& name, const Registry& registry) {
+  nlohmann::json found{{"name", name}, {"works", false}, {"version", nullptr}, {"problem", nullptr}};
+  try {
+    const auto engine = registry.engine(name);
+    found["version"] = engine->version();
+    engine->require(FloatType::BFloat16);
+    found["works"] = true;
+  } catch (const Error& error) {
+    found["problem"] = error.what();
+  }
+  return found;
+}
+
+nlohmann::json examine(const Registry& registry) {
+  nlohmann::json engines = nlohmann::json::array();
+  for (const auto& [name, unused] : registry.engines) engines.push_back(engine_json(name, registry));
   nlohmann::json kernels = nlohmann::json::object();
   for (const Probe& probe : kProbes) kernels[probe.name] = outcome(probe);
   const auto memory = [](const char* field) {
@@ -124,10 +140,8 @@ nlohmann::json examine() {
           {"threads", at::get_num_threads()},
           {"memory_gib", {{"total", memory("MemTotal")}, {"available", memory("MemAvailable")}}},
           {"kernels", std::move(kernels)},
-          {"engines", nlohmann::json::array()},
-          {"notes",
-           {"OpenVINO is not built in: latency is modelled in this release, not measured.",
-            "Scores are simulated in LibTorch by quantizing and back; they do not depend on the kernels above."}}};
+          {"engines", std::move(engines)},
+          {"default_engine", default_engine(registry)}};
 }
 
 void print_text(const nlohmann::json& found, std::ostream& out) {
@@ -159,8 +173,11 @@ void print_text(const nlohmann::json& found, std::ostream& out) {
   const auto& memory = found["memory_gib"];
   out << "Memory\n  " << memory["total"].dump() << " GiB, " << memory["available"].dump() << " GiB available\n";
   section("Low-precision kernels, tried just now", found["kernels"]);
-  out << "Notes\n";
-  for (const auto& note : found["notes"]) out << "  " << internal::wrapped(note.get<std::string>(), 2) << '\n';
+  nlohmann::ordered_json engines;
+  for (const auto& engine : found["engines"])
+    engines[engine["name"].get<std::string>()] =
+        engine["works"].get<bool>() ? "works, version " + text(engine["version"]) : text(engine["problem"]);
+  section("Engines, where latency is measured and plans are scored as deployed", engines);
 }
 
 }  // namespace
@@ -172,7 +189,7 @@ void add_doctor(CLI::App& app, const Context& context, Action& action) {
   command.footer("Example:\n  halftone doctor --json");
   command.callback([options, &context, &action] {
     action = [options, &context] {
-      const nlohmann::json found = examine();
+      const nlohmann::json found = examine(context.registry);
       if (options->json)
         print_json(context.out, found);
       else

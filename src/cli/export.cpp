@@ -35,7 +35,7 @@ int run_export(const Context& context, const Arguments& arguments) {
   const SubjectRequest request = check(arguments.subject, kCalibrationBatch, thread_count(arguments.common));
   OnnxOptions options{.batch = std::nullopt, .sub_byte = parse_sub_byte(arguments.sub_byte)};
   if (arguments.batch > 0) options.batch = arguments.batch;
-  const LoadedModel loaded = load(model, context.registry, arguments.common.seed);
+  const LoadedModel loaded = load(model, request, context.registry, arguments.common.seed);
   std::optional<Subject> subject;
   {
     Watch watch(context.err, arguments.common.quiet);

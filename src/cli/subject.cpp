@@ -6,9 +6,13 @@
 #include <utility>
 
 #include "halftone/core/error.hpp"
+#include "halftone/engine/benchmark.hpp"
 #include "report/text_summary.hpp"
 
 namespace halftone::cli {
+
+/// In place of DATA: inputs drawn at random, right for time, not for accuracy.
+constexpr const char* kRandom = "random";
 
 bool needs_ranges(Precision p) { return p.weight_bits < 16 || p.activation_bits < 16; }
 
@@ -20,7 +24,8 @@ void add_subject(CLI::App& command, SubjectOptions& options) {
       ->type_name("PRECISION");
   command
       .add_option("--calibrate", options.calibrate,
-                  "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan")
+                  "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan; "
+                  "\"random\" for timing only")
       ->type_name("DATA");
   add_ranges(command, options.ranges);
 }
@@ -46,6 +51,15 @@ SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int
   return request;
 }
 
+LoadedModel load(ModelRequest model, const SubjectRequest& request, const Registry& registry, std::uint64_t seed) {
+  const auto is_addition = [](const PlanFile::Entry& site) { return site.kind == to_string(SiteKind::Addition); };
+  if (request.file) {
+    const auto& sites = request.file->sites;
+    model.sites.additions = std::any_of(sites.begin(), sites.end(), is_addition);
+  }
+  return load(model, registry, seed);
+}
+
 std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedModel& loaded, const Monitor& monitor,
                                     std::set<Precision> more) {
   const std::vector<Site>& sites = loaded.model.sites;
@@ -58,8 +72,12 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
   more.insert(subject.plan.precisions.begin(), subject.plan.precisions.end());
   const std::vector<Precision> precisions(more.begin(), more.end());
   if (request.data.empty() || !std::any_of(precisions.begin(), precisions.end(), needs_ranges)) return subject;
-  const auto data = open_dataset(request.data, loaded.data);
-  subject.calibration = calibrate(loaded.model, *data, precisions, request.calibrate, monitor);
+  if (request.data == kRandom) {
+    subject.calibration = random_calibration(loaded.model, precisions);
+  } else {
+    const auto data = open_dataset(request.data, loaded.data);
+    subject.calibration = calibrate(loaded.model, *data, precisions, request.calibrate, monitor);
+  }
   if (subject.calibration.sites.empty()) return std::nullopt;
   return subject;
 }

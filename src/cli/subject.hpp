@@ -30,6 +30,9 @@ struct SubjectRequest {
 };
 SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int threads);
 
+/// The model with the sites that the plan names.
+LoadedModel load(ModelRequest model, const SubjectRequest& request, const Registry& registry, std::uint64_t seed);
+
 bool needs_ranges(Precision precision);
 
 struct Subject {

@@ -11,6 +11,26 @@
 #include "halftone/evaluate/quantized_visitor.hpp"
 
 namespace halftone {
+namespace {
+
+bool starts_with_batch(const Shape& shape) { return !shape.empty() && shape[0] == BatchInt{0, 1}; }
+
+/// The first `samples` of an output; there is one dimension for the samples, or none.
+at::Tensor first_samples(const at::Tensor& output, const Shape& shape, std::int64_t samples) {
+  std::int64_t axis = -1;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i].slope == 0) continue;
+    if (axis >= 0 || shape[i] != BatchInt{0, 1})
+      throw Error(Errc::InvalidArgument,
+                  message("got ", samples,
+                          " samples, fewer than the network is compiled for, and an output holds "
+                          "several values of each along one dimension: fill the batch"));
+    axis = static_cast<std::int64_t>(i);
+  }
+  return axis < 0 ? output : output.slice(axis, 0, samples).clone(at::MemoryFormat::Contiguous);
+}
+
+}  // namespace
 
 std::vector<std::string> validate(const CompileOptions& options) {
   std::vector<std::string> violations;
@@ -28,16 +48,16 @@ CompiledNetwork::CompiledNetwork(const Model& model, std::int64_t batch) : batch
     const Value& value = model.graph.values[static_cast<std::size_t>(id)];
     inputs_.push_back({value.name, value.shape, value.dtype});
   }
-  for (const ValueId id : model.graph.outputs) {
-    const Shape& shape = model.graph.values[static_cast<std::size_t>(id)].shape;
-    output_is_batched_.push_back(!shape.empty() && shape[0] == BatchInt{0, 1});
-  }
+  for (const ValueId id : model.graph.outputs)
+    output_shapes_.push_back(model.graph.values[static_cast<std::size_t>(id)].shape);
 }
 
 std::vector<at::Tensor> CompiledNetwork::run(std::span<const at::Tensor> inputs) {
   if (inputs.size() != inputs_.size())
     throw Error(Errc::InvalidArgument, message("the network takes ", inputs_.size(), " inputs, got ", inputs.size()));
-  const std::int64_t samples = inputs.empty() || inputs[0].dim() == 0 ? batch_ : inputs[0].size(0);
+  std::int64_t samples = batch_;
+  for (std::size_t i = inputs.size(); i-- > 0;)
+    if (starts_with_batch(inputs_[i].shape) && inputs[i].dim() > 0) samples = inputs[i].size(0);
   if (samples < 1 || samples > batch_)
     throw Error(Errc::InvalidArgument,
                 message("got ", samples, " samples, the network is compiled for 1 to ", batch_, " at a time"));
@@ -46,21 +66,20 @@ std::vector<at::Tensor> CompiledNetwork::run(std::span<const at::Tensor> inputs)
     const Input& input = inputs_[i];
     std::vector<std::int64_t> wanted;
     for (const auto& size : input.shape) wanted.push_back(size.at(samples));
-    if (inputs[i].sizes() != at::IntArrayRef(wanted) ||
+    if (!inputs[i].is_cpu() || inputs[i].sizes() != at::IntArrayRef(wanted) ||
         inputs[i].scalar_type() != internal::to_scalar_type(input.dtype))
       throw Error(Errc::InvalidArgument,
                   message("input \"", input.name, "\" is ", at::toString(inputs[i].scalar_type()), ' ',
-                          inputs[i].sizes(), ", the network takes ", info(input.dtype).name, ' ',
-                          at::IntArrayRef(wanted), " for ", samples, " samples"));
+                          inputs[i].sizes(), " on ", inputs[i].device(), ", the network takes ", info(input.dtype).name,
+                          ' ', at::IntArrayRef(wanted), " on cpu for ", samples, " samples"));
     at::Tensor tensor = inputs[i];
-    if (samples < batch_ && !input.shape.empty() && input.shape[0] == BatchInt{0, 1})
+    if (samples < batch_ && starts_with_batch(input.shape))
       tensor = at::cat({tensor, tensor.slice(0, samples - 1).repeat_interleave(batch_ - samples, 0)});
     full.push_back(tensor.contiguous());
   }
   std::vector<at::Tensor> outputs = do_run(full);
   if (samples < batch_)
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-      if (output_is_batched_[i]) outputs[i] = outputs[i].slice(0, 0, samples).clone();
+    for (std::size_t i = 0; i < outputs.size(); ++i) outputs[i] = first_samples(outputs[i], output_shapes_[i], samples);
   return outputs;
 }
 

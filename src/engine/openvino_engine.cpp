@@ -7,6 +7,7 @@
 #include <openvino/openvino.hpp>
 #include <sstream>
 
+#include "export/lowering.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/engine/engine.hpp"
 #include "halftone/export/onnx.hpp"
@@ -56,12 +57,14 @@ class OpenVinoNetwork final : public CompiledNetwork {
  public:
   OpenVinoNetwork(const Model& model, ov::CompiledModel compiled, const CompileOptions& options)
       : CompiledNetwork(model, options.batch), compiled_(std::move(compiled)) {
-    for (const Site& site : model.sites) sites_.push_back(site.name);
+    for (const Site& site : model.sites) name_layers(model.graph, site);
+    for (const ValueId id : model.graph.inputs)
+      ports_.push_back(port_of(model.graph.values[static_cast<std::size_t>(id)].name));
     for (int i = 0; i < options.parallel; ++i) requests_.push_back(compiled_.create_infer_request());
     for (std::size_t i = 0; i < requests_.size(); ++i) free_.push_back(i);
   }
 
-  void repeat() override { requests_.front().infer(); }
+  void repeat() override { requests_[free_.back()].infer(); }  // the one that `run` used last
 
   [[nodiscard]] std::vector<EngineNode> profile() override {
     std::vector<EngineNode> nodes;
@@ -110,7 +113,8 @@ class OpenVinoNetwork final : public CompiledNetwork {
     const Claim claim(*this);
     ov::InferRequest& request = claim.request();
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const ov::Tensor own = request.get_input_tensor(i);
+      if (!ports_[i]) continue;
+      const ov::Tensor own = request.get_input_tensor(*ports_[i]);
       view_of(inputs[i], own.get_element_type()).copy_to(own);
     }
     request.infer();
@@ -120,18 +124,37 @@ class OpenVinoNetwork final : public CompiledNetwork {
     return outputs;
   }
 
+  /// Where OpenVINO takes the model's input `name`; it drops those that nothing reads.
+  [[nodiscard]] std::optional<std::size_t> port_of(const std::string& name) const {
+    const auto& inputs = compiled_.inputs();
+    for (std::size_t port = 0; port < inputs.size(); ++port)
+      if (inputs[port].get_names().contains(name)) return port;
+    return std::nullopt;
+  }
+
+  /// A layer is called after what the ONNX node makes: the site, its product, or an output of the graph.
+  void name_layers(const Graph& graph, const Site& site) {
+    site_of_layer_[site.name] = site.name;
+    site_of_layer_[site.name + "/MatMul"] = site.name;
+    for (std::size_t i = 0; i < graph.outputs.size(); ++i)
+      if (graph.outputs[i] == graph.nodes[site.node].outputs[0].ids[0])
+        site_of_layer_[internal::onnx_output_name(graph, i)] = site.name;
+  }
+
   /// `layers` are the ONNX nodes that became one, between commas.
   [[nodiscard]] std::vector<std::string> sites_of(const std::string& layers) const {
-    std::vector<std::string> found;
-    for (const auto& layer : split_at_commas(layers))
-      for (const auto& site : sites_)
-        if (layer == site || layer == site + "/MatMul")
-          if (std::find(found.begin(), found.end(), site) == found.end()) found.push_back(site);
-    return found;
+    std::vector<std::string> sites;
+    for (const auto& layer : split_at_commas(layers)) {
+      const auto found = site_of_layer_.find(layer);
+      if (found != site_of_layer_.end() && std::find(sites.begin(), sites.end(), found->second) == sites.end())
+        sites.push_back(found->second);
+    }
+    return sites;
   }
 
   ov::CompiledModel compiled_;
-  std::vector<std::string> sites_;
+  std::map<std::string, std::string> site_of_layer_;
+  std::vector<std::optional<std::size_t>> ports_;  ///< by input of the model
   std::vector<ov::InferRequest> requests_;
   std::vector<std::size_t> free_;  ///< indices of requests that nobody uses
   std::mutex mutex_;

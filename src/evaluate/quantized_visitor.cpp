@@ -57,7 +57,8 @@ void require_ranges(const Model& model, const Calibration& calibration, const Pl
   for (std::size_t i = 0; i < plan.size(); ++i) {
     const auto [weight_bits, activation_bits] = plan[i];
     if (activation_bits != 16) range_at(calibration.sites[i].input, activation_bits, model.sites[i], "input");
-    if (weight_bits != 16) range_at(calibration.sites[i].weight, weight_bits, model.sites[i], "weight");
+    if (weight_bits != 16 && model.sites[i].has_weight())
+      range_at(calibration.sites[i].weight, weight_bits, model.sites[i], "weight");
   }
 }
 
@@ -68,9 +69,10 @@ void QuantizedWeights::prepare(const Plan& plan) {
   require_ranges(model_, calibration_, plan);
   const at::NoGradGuard no_gradient;
   for (std::size_t i = 0; i < plan.size(); ++i) {
+    const Site& site = model_.sites[i];
+    if (!site.has_weight()) continue;
     at::Tensor& tensor = by_site_[i][plan[i].weight_bits];
     if (tensor.defined()) continue;
-    const Site& site = model_.sites[i];
     tensor = quantize_weight(site, calibration_.sites[i], plan[i].weight_bits,
                              model_.tensors[static_cast<std::size_t>(site.weight)]);
   }

@@ -33,9 +33,11 @@ std::optional<std::vector<std::pair<std::int64_t, std::int64_t>>> spatial_paddin
   return padding;
 }
 
+/// Whether `node` is a convolution, not transposed, that reads `input` as its activation alone.
 bool absorbs(const Node& node, ValueId input) {
+  const auto read = read_values(node);
   return node.op == "aten::convolution" && node.arguments[0] == Argument(ValueRef{input}) &&
-         node.arguments[6] == Argument(false);
+         node.arguments[6] == Argument(false) && std::count(read.begin(), read.end(), input) == 1;
 }
 
 }  // namespace

@@ -9,46 +9,68 @@ namespace {
 
 template <const char* op>
 void unary(Lowering& to) {
+  to.finish(op, {to.operand(0)});
+}
+
+/// Whole numbers stay what they are.
+template <const char* op>
+void rounding(Lowering& to) {
+  if (to.node().overload == "decimals" && to.integer(1) != 0) to.refuse("decimals have no ONNX form here");
+  if (!info(to.output_dtype()).floating) return to.finish_as(to.arg(0));
   to.finish(op, {to.arg(0)});
+}
+
+/// ONNX has no arithmetic on truth values.
+void require_numbers(const Lowering& to) {
+  if (to.output_dtype() == DType::Bool) to.refuse("on truth values it has no ONNX form here: use logical operators");
 }
 
 /// Two operands that broadcast; either may be a number.
 template <const char* op>
 void binary(Lowering& to) {
+  require_numbers(to);
   to.finish(op, {to.operand(0), to.operand(1)});
-}
-
-/// The operands keep their own type: the output's is boolean.
-template <const char* op>
-void compare(Lowering& to) {
-  const DType dtype = to.value(to.id(0)).dtype;
-  to.finish(op, {to.arg(0), to.operand(1, dtype)});
 }
 
 /// a + alpha b, a - alpha b; the reversed form is b - alpha a.
 template <const char* op, bool reversed>
 void scaled(Lowering& to) {
+  require_numbers(to);
   OnnxName a = to.operand(0);
   OnnxName b = to.operand(1);
   if (reversed) std::swap(a, b);
   OnnxName& other = b;
-  if (to.has(2) && to.number(2) != 1)
-    other = to.emit("Mul", {other, to.scalar(to.number(2), to.value(to.output_id()).dtype)});
+  if (to.has(2) && to.number(2) != 1) other = to.emit("Mul", {other, to.scalar(to.number(2), to.output_dtype())});
   to.finish(op, {a, b});
+}
+
+/// a / b rounded down, or towards zero; whole numbers by way of float64.
+void divide_rounded(Lowering& to, bool down) {
+  const DType dtype = to.output_dtype();
+  const bool whole = !info(dtype).floating;
+  const DType inner = whole ? DType::Float64 : dtype;
+  OnnxName quotient = to.emit("Div", {to.operand(0, inner), to.operand(1, inner)});
+  if (down)
+    quotient = to.emit("Floor", {quotient});
+  else
+    quotient = to.emit("Mul", {to.emit("Sign", {quotient}), to.emit("Floor", {to.emit("Abs", {quotient})})});
+  to.finish_as(whole ? to.cast(quotient, dtype) : quotient);
 }
 
 void divide(Lowering& to) {
   if (!to.has(2)) return to.finish("Div", {to.operand(0), to.operand(1)});
-  const OnnxName quotient = to.emit("Div", {to.operand(0), to.operand(1)});
-  if (to.text(2) == "floor") return to.finish("Floor", {quotient});
-  to.refuse(message("rounding mode \"", to.text(2), "\" has no ONNX form here"));
+  const std::string& mode = to.text(2);
+  if (mode != "floor" && mode != "trunc") to.refuse(message("rounding mode \"", mode, "\" has no ONNX form here"));
+  divide_rounded(to, mode == "floor");
 }
+
+void floor_divide(Lowering& to) { divide_rounded(to, true); }
 
 /// Limits of which either may be missing.
 void clip(Lowering& to, std::optional<double> low, std::optional<double> high) {
-  const DType dtype = to.value(to.output_id()).dtype;
+  const DType dtype = to.output_dtype();
   to.finish("Clip",
-            {to.arg(0), low ? to.scalar(*low, dtype) : OnnxName(), high ? to.scalar(*high, dtype) : OnnxName()});
+            {to.operand(0), low ? to.scalar(*low, dtype) : OnnxName(), high ? to.scalar(*high, dtype) : OnnxName()});
 }
 
 std::optional<double> limit(const Lowering& to, std::size_t index) {
@@ -78,7 +100,7 @@ void elu(Lowering& to) {
 
 /// x / 2 (1 + erf(x / sqrt 2)), or its tanh form: x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 void gelu(Lowering& to) {
-  const DType dtype = to.value(to.output_id()).dtype;
+  const DType dtype = to.output_dtype();
   const OnnxName x = to.arg(0);
   OnnxName inner;
   if (to.text(1) == "tanh") {
@@ -92,15 +114,11 @@ void gelu(Lowering& to) {
   to.finish("Mul", {product, to.scalar(0.5, dtype)});
 }
 
-void reciprocal_sqrt(Lowering& to) { to.finish("Reciprocal", {to.emit("Sqrt", {to.arg(0)})}); }
-
-void where(Lowering& to) { to.finish("Where", {to.arg(0), to.operand(1), to.operand(2)}); }
-
-void masked_fill(Lowering& to) { to.finish("Where", {to.arg(1), to.operand(2), to.operand(0)}); }
+void reciprocal_sqrt(Lowering& to) { to.finish("Reciprocal", {to.emit("Sqrt", {to.operand(0)})}); }
 
 /// x.to(dtype) and its kin: the output's type says all.
 void convert(Lowering& to) {
-  const DType dtype = to.value(to.output_id()).dtype;
+  const DType dtype = to.output_dtype();
   if (to.value(to.id(0)).dtype == dtype) return to.finish_as(to.arg(0));
   to.finish("Cast", {to.arg(0)}, {{"to", static_cast<std::int64_t>(to_onnx_type(dtype))}});
 }
@@ -118,11 +136,10 @@ void prelu(Lowering& to) {
   to.finish("PRelu", {to.arg(0), name});
 }
 
-constexpr char kAbs[] = "Abs", kAdd[] = "Add", kAnd[] = "And", kCos[] = "Cos", kEqual[] = "Equal", kErf[] = "Erf",
-               kExp[] = "Exp", kFloor[] = "Floor", kGreater[] = "Greater", kGreaterOrEqual[] = "GreaterOrEqual",
-               kHardSwish[] = "HardSwish", kLess[] = "Less", kLessOrEqual[] = "LessOrEqual", kLog[] = "Log",
-               kMax[] = "Max", kMin[] = "Min", kMul[] = "Mul", kNeg[] = "Neg", kNot[] = "Not", kOr[] = "Or",
-               kPow[] = "Pow", kRelu[] = "Relu", kRound[] = "Round", kSigmoid[] = "Sigmoid", kSin[] = "Sin",
+constexpr char kAbs[] = "Abs", kAdd[] = "Add", kCeil[] = "Ceil", kCos[] = "Cos", kErf[] = "Erf", kExp[] = "Exp",
+               kFloor[] = "Floor", kHardSwish[] = "HardSwish", kLog[] = "Log", kMax[] = "Max", kMin[] = "Min",
+               kMul[] = "Mul", kNeg[] = "Neg", kPow[] = "Pow", kReciprocal[] = "Reciprocal", kRelu[] = "Relu",
+               kRound[] = "Round", kSelu[] = "Selu", kSigmoid[] = "Sigmoid", kSign[] = "Sign", kSin[] = "Sin",
                kSoftplus[] = "Softplus", kSqrt[] = "Sqrt", kSub[] = "Sub", kTanh[] = "Tanh";
 
 void softplus(Lowering& to) {
@@ -141,18 +158,21 @@ void square(Lowering& to) { to.finish("Mul", {to.arg(0), to.arg(0)}); }
 
 void add_elementwise(LoweringTable& table) {
   table.insert({{"aten::abs", unary<kAbs>},
+                {"aten::ceil", rounding<kCeil>},
                 {"aten::cos", unary<kCos>},
                 {"aten::erf", unary<kErf>},
                 {"aten::exp", unary<kExp>},
-                {"aten::floor", unary<kFloor>},
+                {"aten::floor", rounding<kFloor>},
                 {"aten::hardswish", unary<kHardSwish>},
                 {"aten::log", unary<kLog>},
-                {"aten::logical_not", unary<kNot>},
                 {"aten::mish", mish},
                 {"aten::neg", unary<kNeg>},
+                {"aten::reciprocal", unary<kReciprocal>},
                 {"aten::relu", unary<kRelu>},
-                {"aten::round", unary<kRound>},
+                {"aten::round", rounding<kRound>},
+                {"aten::selu", unary<kSelu>},
                 {"aten::sigmoid", unary<kSigmoid>},
+                {"aten::sign", unary<kSign>},
                 {"aten::sin", unary<kSin>},
                 {"aten::sqrt", unary<kSqrt>},
                 {"aten::tanh", unary<kTanh>},
@@ -161,16 +181,10 @@ void add_elementwise(LoweringTable& table) {
                 {"aten::rsub", scaled<kSub, true>},
                 {"aten::mul", binary<kMul>},
                 {"aten::div", divide},
+                {"aten::floor_divide", floor_divide},
                 {"aten::maximum", binary<kMax>},
                 {"aten::minimum", binary<kMin>},
                 {"aten::pow", binary<kPow>},
-                {"aten::logical_and", compare<kAnd>},
-                {"aten::logical_or", compare<kOr>},
-                {"aten::eq", compare<kEqual>},
-                {"aten::gt", compare<kGreater>},
-                {"aten::ge", compare<kGreaterOrEqual>},
-                {"aten::lt", compare<kLess>},
-                {"aten::le", compare<kLessOrEqual>},
                 {"aten::clamp", clamp},
                 {"aten::hardtanh", clamp},
                 {"aten::clamp_min", clamp_min},
@@ -185,8 +199,6 @@ void add_elementwise(LoweringTable& table) {
                 {"aten::softplus", softplus},
                 {"aten::square", square},
                 {"aten::rsqrt", reciprocal_sqrt},
-                {"aten::where", where},
-                {"aten::masked_fill", masked_fill},
                 {"aten::to", convert},
                 {"aten::type_as", convert},
                 {"aten::_to_copy", convert},

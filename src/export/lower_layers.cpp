@@ -10,67 +10,8 @@
 namespace halftone::internal {
 namespace {
 
-/// [a, b] as (a, b, a, b): LibTorch pads both sides alike, ONNX lists all befores and then all afters.
-std::vector<std::int64_t> both_sides(std::vector<std::int64_t> padding) {
-  const auto dims = padding.size();
-  padding.resize(2 * dims);
-  std::copy_n(padding.begin(), dims, padding.begin() + static_cast<std::ptrdiff_t>(dims));
-  return padding;
-}
-
-/// One number for each spatial dimension; a single one stands for all, none for `missing`.
-std::vector<std::int64_t> spatial(const Lowering& to, std::size_t argument, std::size_t dims,
-                                  const std::vector<std::int64_t>& missing) {
-  std::vector<std::int64_t> numbers = to.has(argument) ? to.integers(argument) : missing;
-  if (numbers.empty()) numbers = missing;
-  if (numbers.size() == 1) numbers.resize(dims, numbers[0]);
-  return numbers;
-}
-
-std::size_t spatial_dims(const Lowering& to) { return static_cast<std::size_t>(to.rank(to.id(0)) - 2); }
-
-OnnxAttributes pooling(const Lowering& to) {
-  const std::size_t dims = spatial_dims(to);
-  const auto kernel = spatial(to, 1, dims, {1});
-  return {{"kernel_shape", kernel},
-          {"strides", spatial(to, 2, dims, kernel)},
-          {"pads", both_sides(spatial(to, 3, dims, {0}))}};
-}
-
-void max_pool(Lowering& to) {
-  OnnxAttributes attributes = pooling(to);
-  attributes.emplace_back("dilations", spatial(to, 4, spatial_dims(to), {1}));
-  attributes.emplace_back("ceil_mode", std::int64_t{to.flag(5)});
-  to.finish("MaxPool", {to.arg(0)}, std::move(attributes));
-}
-
-void avg_pool(Lowering& to) {
-  if (to.has(6)) to.refuse("a divisor of its own has no ONNX form here");
-  OnnxAttributes attributes = pooling(to);
-  attributes.emplace_back("ceil_mode", std::int64_t{to.flag(4)});
-  attributes.emplace_back("count_include_pad", std::int64_t{to.flag(5)});
-  to.finish("AveragePool", {to.arg(0)}, std::move(attributes));
-}
-
-/// To one value a channel, or to sizes that divide the input's.
-void adaptive_avg_pool(Lowering& to) {
-  const Shape& from = to.value(to.id(0)).shape;
-  const Shape& shape = to.value(to.output_id()).shape;
-  std::vector<std::int64_t> kernel;
-  bool to_one = true;
-  for (std::size_t i = from.size() - spatial_dims(to); i < from.size(); ++i) {
-    const std::int64_t size = to.size(shape[i]);
-    to_one = to_one && size == 1;
-    if (to.size(from[i]) % size != 0)
-      to.refuse(message("sizes from ", to.size(from[i]), " to ", size, " do not divide: use a fixed pooling"));
-    kernel.push_back(to.size(from[i]) / size);
-  }
-  if (to_one) return to.finish("GlobalAveragePool", {to.arg(0)});
-  to.finish("AveragePool", {to.arg(0)}, {{"kernel_shape", kernel}, {"strides", kernel}});
-}
-
 /// mean and sum over some dimensions, or all.
-void reduce(Lowering& to, const std::string& op, bool axes_are_input) {
+void reduce(Lowering& to, const std::string& op) {
   const ValueId source = to.id(0);
   std::vector<std::int64_t> axes;
   bool keep = false;
@@ -79,16 +20,13 @@ void reduce(Lowering& to, const std::string& op, bool axes_are_input) {
     for (auto& axis : axes) axis += axis < 0 ? to.rank(source) : 0;
     keep = to.flag(2);
   }
-  const OnnxName x = to.operand(0);
-  OnnxAttributes attributes{{"keepdims", std::int64_t{keep}}};
-  std::vector<OnnxName> inputs{x};
-  if (!axes.empty() && axes_are_input) inputs.push_back(to.ints(axes));
-  if (!axes.empty() && !axes_are_input) attributes.emplace_back("axes", axes);
-  to.finish(op, std::move(inputs), std::move(attributes));
+  std::vector<OnnxName> inputs{to.operand(0)};
+  if (!axes.empty()) inputs.push_back(to.ints(axes));
+  to.finish(op, std::move(inputs), {{"keepdims", std::int64_t{keep}}});
 }
 
-void mean(Lowering& to) { reduce(to, "ReduceMean", false); }
-void sum(Lowering& to) { reduce(to, "ReduceSum", true); }
+void mean(Lowering& to) { reduce(to, "ReduceMean"); }
+void sum(Lowering& to) { reduce(to, "ReduceSum"); }
 
 void softmax(Lowering& to) { to.finish("Softmax", {to.operand(0)}, {{"axis", to.axis(1, to.rank(to.id(0)))}}); }
 void log_softmax(Lowering& to) { to.finish("LogSoftmax", {to.operand(0)}, {{"axis", to.axis(1, to.rank(to.id(0)))}}); }
@@ -169,6 +107,7 @@ OnnxName attention_mask(Lowering& to, DType dtype) {
 /// softmax(q k^T scale + mask) v.
 void attention(Lowering& to) {
   if (to.number(4) != 0) to.refuse("dropout belongs to training");
+  if (to.has(7) && to.flag(7)) to.refuse("grouped queries have no ONNX form here: repeat keys and values");
   const ValueId query = to.id(0);
   const DType dtype = to.value(query).dtype;
   const Shape& shape = to.value(query).shape;
@@ -183,31 +122,10 @@ void attention(Lowering& to) {
 
 void embedding(Lowering& to) { to.finish("Gather", {to.arg(0), to.arg(1)}, {{"axis", std::int64_t{0}}}); }
 
-void resize(Lowering& to, const std::string& mode, const std::string& coordinates) {
-  const Shape& shape = to.value(to.output_id()).shape;
-  const Shape& from = to.value(to.id(0)).shape;
-  std::vector<float> scales;
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    scales.push_back(i < 2 ? 1.0F : static_cast<float>(to.size(shape[i])) / static_cast<float>(to.size(from[i])));
-  to.finish("Resize", {to.arg(0), "", to.constant(at::tensor(scales))},
-            {{"mode", mode}, {"coordinate_transformation_mode", coordinates}, {"nearest_mode", std::string("floor")}});
-}
-
-void upsample_nearest(Lowering& to) { resize(to, "nearest", "asymmetric"); }
-void upsample_linear(Lowering& to) { resize(to, "linear", to.flag(2) ? "align_corners" : "half_pixel"); }
-
 }  // namespace
 
 void add_layers(LoweringTable& table) {
-  table.insert({{"aten::max_pool1d", max_pool},
-                {"aten::max_pool2d", max_pool},
-                {"aten::max_pool3d", max_pool},
-                {"aten::avg_pool2d", avg_pool},
-                {"aten::avg_pool3d", avg_pool},
-                {"aten::adaptive_avg_pool1d", adaptive_avg_pool},
-                {"aten::adaptive_avg_pool2d", adaptive_avg_pool},
-                {"aten::adaptive_avg_pool3d", adaptive_avg_pool},
-                {"aten::mean", mean},
+  table.insert({{"aten::mean", mean},
                 {"aten::sum", sum},
                 {"aten::softmax", softmax},
                 {"aten::_softmax", softmax},
@@ -220,10 +138,9 @@ void add_layers(LoweringTable& table) {
                 {"aten::bmm", matmul},
                 {"aten::mm", matmul},
                 {"aten::addmm", addmm},
+                {"aten::baddbmm", addmm},
                 {"aten::scaled_dot_product_attention", attention},
-                {"aten::embedding", embedding},
-                {"aten::upsample_nearest2d", upsample_nearest},
-                {"aten::upsample_bilinear2d", upsample_linear}});
+                {"aten::embedding", embedding}});
 }
 
 }  // namespace halftone::internal

@@ -12,6 +12,7 @@ namespace {
 void reshape(Lowering& to) {
   const Shape& from = to.value(to.id(0)).shape;
   const Shape& shape = to.value(to.output_id()).shape;
+  if (to.value(to.id(0)).dtype != to.output_dtype()) to.refuse("bytes read as another type have no ONNX form");
   if (from == shape) return to.finish_as(to.arg(0));
   to.finish("Reshape", {to.arg(0), to.ints(to.reshape_target(from, shape))});
 }
@@ -38,6 +39,13 @@ void transpose(Lowering& to) {
   auto order = identity(rank);
   if (rank > 0)
     std::swap(order[static_cast<std::size_t>(to.axis(1, rank))], order[static_cast<std::size_t>(to.axis(2, rank))]);
+  transpose_by(to, std::move(order));
+}
+
+/// The last two dimensions exchanged.
+void transpose_matrices(Lowering& to) {
+  auto order = identity(to.rank(to.id(0)));
+  if (order.size() > 1) std::swap(order[order.size() - 1], order[order.size() - 2]);
   transpose_by(to, std::move(order));
 }
 
@@ -77,7 +85,11 @@ void slice(Lowering& to) {
 }
 
 void narrow(Lowering& to) {
-  slice_along(to, to.arg(0), to.axis(1, to.rank(to.id(0))), to.integer(2), to.integer(2) + to.integer(3), 1);
+  const ValueId source = to.id(0);
+  const std::int64_t axis = to.axis(1, to.rank(source));
+  std::int64_t start = to.integer(2);
+  if (start < 0) start += to.size(to.value(source).shape[static_cast<std::size_t>(axis)]);
+  slice_along(to, to.arg(0), axis, start, start + to.integer(3), 1);
 }
 
 void select(Lowering& to) {
@@ -99,14 +111,16 @@ std::vector<ValueId> list(const Lowering& to, std::size_t argument) {
 void cat(Lowering& to) {
   const ValueId output = to.output_id();
   std::vector<OnnxName> names;
-  for (const ValueId id : list(to, 0)) names.push_back(to.in(id));
+  for (const ValueId id : list(to, 0)) names.push_back(to.in_as(id, to.value(output).dtype));
   to.finish("Concat", std::move(names), {{"axis", to.axis(1, to.rank(output))}});
 }
 
 void stack(Lowering& to) {
-  const std::int64_t axis = to.axis(1, to.rank(to.output_id()));
+  const Value& output = to.value(to.output_id());
+  const std::int64_t axis = to.axis(1, std::ssize(output.shape));
   std::vector<OnnxName> names;
-  for (const ValueId id : list(to, 0)) names.push_back(to.emit("Unsqueeze", {to.in(id), to.ints({axis})}));
+  for (const ValueId id : list(to, 0))
+    names.push_back(to.emit("Unsqueeze", {to.in_as(id, output.dtype), to.ints({axis})}));
   to.finish("Concat", std::move(names), {{"axis", axis}});
 }
 
@@ -117,6 +131,16 @@ void split(Lowering& to) {
   for (const ValueId id : to.node().outputs.at(0).ids)
     sizes.push_back(to.size(to.value(id).shape[static_cast<std::size_t>(axis)]));
   to.finish("Split", {to.arg(0), to.ints(sizes)}, {{"axis", axis}});
+}
+
+/// One output for each index along an axis.
+void unbind(Lowering& to) {
+  const std::int64_t axis = to.axis(1, to.rank(to.id(0)));
+  const std::size_t count = to.node().outputs.at(0).ids.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const OnnxName index = to.scalar(static_cast<double>(i), DType::Int64);
+    to.finish_as(to.emit("Gather", {to.arg(0), index}, {{"axis", axis}}), i);
+  }
 }
 
 /// LibTorch lists (before, after) from the last dimension on, ONNX all befores and then all afters.
@@ -134,7 +158,7 @@ void pad_with(Lowering& to, const std::string& mode, const OnnxName& value) {
 }
 
 void constant_pad(Lowering& to) {
-  pad_with(to, "constant", to.scalar(to.has(2) ? to.number(2) : 0, to.value(to.output_id()).dtype));
+  pad_with(to, "constant", to.scalar(to.has(2) ? to.number(2) : 0, to.output_dtype()));
 }
 
 void reflection_pad(Lowering& to) { pad_with(to, "reflect", {}); }
@@ -142,22 +166,27 @@ void replication_pad(Lowering& to) { pad_with(to, "edge", {}); }
 
 void pad(Lowering& to) {
   if (to.text(2) == "constant")
-    return pad_with(to, "constant", to.scalar(to.has(3) ? to.number(3) : 0, to.value(to.output_id()).dtype));
+    return pad_with(to, "constant", to.scalar(to.has(3) ? to.number(3) : 0, to.output_dtype()));
   if (to.text(2) == "reflect") return reflection_pad(to);
   if (to.text(2) == "replicate") return replication_pad(to);
   to.refuse(message("padding mode \"", to.text(2), "\" has no ONNX form here"));
 }
 
 void pixel_shuffle(Lowering& to) {
+  if (to.rank(to.id(0)) != 4) to.refuse("only [n, c, h, w] has an ONNX form");
   to.finish("DepthToSpace", {to.arg(0)}, {{"blocksize", to.integer(1)}, {"mode", std::string("CRD")}});
 }
 
 /// Tensors that are filled with one number and know their shape: zeros, ones, full and their kin.
 void fill(Lowering& to, double number) {
-  const ValueId output = to.output_id();
+  const Value& output = to.value(to.output_id());
+  const OnnxName filling = to.scalar(number, output.dtype);
+  // zeros_like and its kin have the shape of what they are given, the batch included.
+  if (std::holds_alternative<ValueRef>(to.node().arguments.at(0)) && to.value(to.id(0)).shape == output.shape)
+    return to.finish("Expand", {filling, to.emit("Shape", {to.arg(0)})});
   std::vector<std::int64_t> shape;
-  for (const auto& size : to.value(output).shape) shape.push_back(to.size(size));
-  to.finish("Expand", {to.scalar(number, to.value(output).dtype), to.ints(shape)});
+  for (const auto& size : output.shape) shape.push_back(to.size(size));
+  to.finish("Expand", {filling, to.ints(shape)});
 }
 
 void zeros(Lowering& to) { fill(to, 0); }
@@ -182,6 +211,7 @@ void add_shapes(LoweringTable& table) {
                 {"aten::swapaxes", transpose},
                 {"aten::t", reverse_dims},
                 {"aten::numpy_T", reverse_dims},
+                {"aten::mT", transpose_matrices},
                 {"aten::expand", expand},
                 {"aten::expand_as", expand},
                 {"aten::slice", slice},
@@ -195,6 +225,7 @@ void add_shapes(LoweringTable& table) {
                 {"aten::unsafe_split", split},
                 {"aten::unsafe_chunk", split},
                 {"aten::split_with_sizes", split},
+                {"aten::unbind", unbind},
                 {"aten::constant_pad_nd", constant_pad},
                 {"aten::reflection_pad1d", reflection_pad},
                 {"aten::reflection_pad2d", reflection_pad},
@@ -202,6 +233,8 @@ void add_shapes(LoweringTable& table) {
                 {"aten::replication_pad2d", replication_pad},
                 {"aten::pad", pad},
                 {"aten::pixel_shuffle", pixel_shuffle},
+                {"aten::empty_like", zeros},  // for something to be written over it
+                {"aten::fill", full},
                 {"aten::zeros", zeros},
                 {"aten::zeros_like", zeros},
                 {"aten::new_zeros", zeros},

@@ -45,10 +45,13 @@ OnnxType to_onnx_type(DType dtype) {
   return OnnxType::Float32;
 }
 
+OnnxName onnx_output_name(const Graph& graph, std::size_t index) {
+  return graph.outputs.size() == 1 ? "output" : message("output", index);
+}
+
 Lowering::Lowering(const Model& model, OnnxGraph& onnx, std::optional<std::int64_t> batch)
     : model_(model), onnx_(onnx), batch_(batch) {
-  const auto& outputs = model.graph.outputs;
-  for (std::size_t i = 0; i < outputs.size(); ++i) taken_.insert(outputs.size() == 1 ? "output" : message("output", i));
+  for (std::size_t i = 0; i < model.graph.outputs.size(); ++i) taken_.insert(onnx_output_name(model.graph, i));
 }
 
 void Lowering::begin(std::size_t node, const std::string& name) {
@@ -63,7 +66,8 @@ OnnxName Lowering::fresh(const std::string& wanted) {
 }
 
 void Lowering::refuse(const std::string& why) const {
-  throw Error(Errc::Unsupported, message("ONNX export: ", describe_place(model_.graph, index_), ": ", why));
+  throw Error(Errc::Unsupported,
+              message("ONNX export: ", node().op, " (", describe_place(model_.graph, index_), "): ", why));
 }
 
 // --- arguments ------------------------------------------------------------------------------------------------------
@@ -162,8 +166,12 @@ OnnxName Lowering::in(ValueId id) {
 
 OnnxName Lowering::operand(std::size_t index, DType dtype) {
   if (!std::holds_alternative<ValueRef>(argument(index))) return scalar(number(index), dtype);
-  const OnnxName name = arg(index);
-  return value(id(index)).dtype == dtype ? name : cast(name, dtype);
+  return in_as(id(index), dtype);
+}
+
+OnnxName Lowering::in_as(ValueId id, DType dtype) {
+  OnnxName name = in(id);
+  return value(id).dtype == dtype ? name : cast(std::move(name), dtype);
 }
 
 OnnxName Lowering::initializer(const std::string& wanted, OnnxType type, const std::vector<std::int64_t>& shape,
@@ -206,7 +214,7 @@ OnnxName Lowering::emit(const std::string& op, std::vector<OnnxName> inputs, Onn
 OnnxName Lowering::output_name(ValueId id, std::size_t index) {
   const auto& outputs = model_.graph.outputs;
   const auto found = std::find(outputs.begin(), outputs.end(), id);
-  if (found != outputs.end()) return outputs.size() == 1 ? "output" : message("output", found - outputs.begin());
+  if (found != outputs.end()) return onnx_output_name(model_.graph, static_cast<std::size_t>(found - outputs.begin()));
   return index == 0 ? name_ : fresh(message(name_, ':', index));
 }
 
@@ -221,13 +229,7 @@ void Lowering::finish(const std::string& op, std::vector<OnnxName> inputs, OnnxA
   onnx_.add_node({op, name_, std::move(inputs), outputs, std::move(attributes)});
 }
 
-void Lowering::finish_as(const OnnxName& name) {
-  const auto& outputs = model_.graph.outputs;
-  if (std::find(outputs.begin(), outputs.end(), output_id()) != outputs.end())
-    finish("Identity", {name});
-  else
-    names_[output_id()] = name;
-}
+void Lowering::finish_as(const OnnxName& name, std::size_t index) { names_[node().outputs.at(0).ids.at(index)] = name; }
 
 std::vector<OnnxDim> Lowering::dims(const Shape& shape) const {
   std::vector<OnnxDim> dims;
@@ -251,9 +253,9 @@ void Lowering::declare_inputs() {
 void Lowering::declare_outputs() {
   const auto& outputs = model_.graph.outputs;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const OnnxName name = outputs.size() == 1 ? "output" : message("output", i);
-    if (names_[outputs[i]] != name)  // an input, a weight, or one value given twice
-      onnx_.add_node({"Identity", fresh(name + "/Identity"), {in(outputs[i])}, {name}});
+    const OnnxName name = onnx_output_name(model_.graph, i);
+    if (const OnnxName made = in(outputs[i]); made != name)  // an input, a weight, or one value given twice
+      onnx_.add_node({"Identity", fresh(name + "/Identity"), {made}, {name}});
     onnx_.add_output(name, to_onnx_type(value(outputs[i]).dtype), dims(value(outputs[i]).shape));
   }
 }

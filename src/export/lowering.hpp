@@ -32,6 +32,7 @@ class Lowering {
   [[nodiscard]] bool has(std::size_t argument) const;    ///< whether it is given
   [[nodiscard]] ValueId id(std::size_t argument) const;  ///< of a tensor argument
   [[nodiscard]] ValueId output_id(std::size_t index = 0) const;
+  [[nodiscard]] DType output_dtype() const { return value(output_id()).dtype; }
   [[nodiscard]] double number(std::size_t argument) const;
   [[nodiscard]] std::int64_t integer(std::size_t argument) const;
   [[nodiscard]] std::vector<std::int64_t> integers(std::size_t argument) const;
@@ -54,8 +55,10 @@ class Lowering {
   OnnxName in(ValueId id);
   /// The same for a tensor argument.
   OnnxName arg(std::size_t argument) { return in(id(argument)); }
+  /// The same, cast where it is not of `dtype`.
+  OnnxName in_as(ValueId id, DType dtype);
   /// A tensor or number argument, cast to `dtype`, by default that of the node's output.
-  OnnxName operand(std::size_t argument) { return operand(argument, value(output_id()).dtype); }
+  OnnxName operand(std::size_t argument) { return operand(argument, output_dtype()); }
   OnnxName operand(std::size_t argument, DType dtype);
   OnnxName constant(const at::Tensor& tensor);
   OnnxName scalar(double number, DType dtype);
@@ -67,8 +70,8 @@ class Lowering {
   OnnxName emit(const std::string& op, std::vector<OnnxName> inputs, OnnxAttributes attributes = {});
   /// The node that makes the graph node's outputs, called like it.
   void finish(const std::string& op, std::vector<OnnxName> inputs, OnnxAttributes attributes = {});
-  /// The graph node's output is `name`, which stands already: no node.
-  void finish_as(const OnnxName& name);
+  /// The graph node's output is `name`, which stands already: no node. Of a list of outputs, the one at `index`.
+  void finish_as(const OnnxName& name, std::size_t index = 0);
   /// Stores integers of `type`, one byte an element (4-bit types: two elements a byte).
   OnnxName initializer(const std::string& wanted, OnnxType type, const std::vector<std::int64_t>& shape,
                        std::span<const std::byte> bytes);
@@ -94,11 +97,16 @@ class Lowering {
 
 OnnxType to_onnx_type(DType dtype);
 
+/// What output `index` of `graph` is called in ONNX.
+OnnxName onnx_output_name(const Graph& graph, std::size_t index);
+
 /// Translations by ATen operator.
 using LowerFn = void (*)(Lowering&);
 using LoweringTable = std::map<std::string, LowerFn>;
 void add_elementwise(LoweringTable& table);
 void add_shapes(LoweringTable& table);
 void add_layers(LoweringTable& table);
+void add_logic(LoweringTable& table);
+void add_pooling(LoweringTable& table);
 
 }  // namespace halftone::internal

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
+#include <limits>
 #include <tuple>
 
 #include "export/absorbed_padding.hpp"
@@ -15,7 +15,7 @@ namespace {
 
 using namespace internal;
 
-constexpr int kOpset = 17;
+constexpr int kOpset = 18;
 constexpr int kOpsetWith4Bit = 21;
 
 template <class Number>
@@ -39,6 +39,8 @@ const LoweringTable& lowering_table() {
     add_elementwise(made);
     add_shapes(made);
     add_layers(made);
+    add_logic(made);
+    add_pooling(made);
     return made;
   }();
   return table;
@@ -65,12 +67,16 @@ class Exporter {
     std::size_t site = 0;
     for (std::size_t i = 0; i < model_.graph.nodes.size(); ++i) {
       const Node& node = model_.graph.nodes[i];
-      const bool is_site = site < model_.sites.size() && model_.sites[site].node == i;
-      to_.begin(i, is_site ? model_.sites[site].name : node_name(node.op, i));
+      std::span<const Site> sites;  // of this node
+      for (; site < model_.sites.size() && model_.sites[site].node == i; ++site)
+        sites = {&model_.sites[site] - sites.size(), sites.size() + 1};
+      const Site* const found = sites.empty() ? nullptr : &sites.front();
+      to_.begin(i, found != nullptr && found->has_weight() ? found->name : node_name(node.op, i));
       if (!node.written.empty()) to_.refuse("it writes in place, and ONNX has no such operators");
       if (padding_.is_absorbed(i)) continue;
-      const Site* const found = is_site ? &model_.sites[site++] : nullptr;
-      if (node.op == "aten::convolution")
+      if (found != nullptr && found->kind == SiteKind::Addition)
+        addition(sites);
+      else if (node.op == "aten::convolution")
         convolution(found);
       else if (node.op == "aten::linear")
         linear(found);
@@ -129,7 +135,7 @@ class Exporter {
   OnnxName weight(const Site* site, ValueId id, bool transpose) {
     const at::Tensor tensor = to_.tensor(id).detach().to(at::kCPU);
     const int bits = site == nullptr ? 16 : plan_[index_of(*site)].weight_bits;
-    if (bits == 16) return transpose ? to_.constant(tensor.t()) : to_.in(id);
+    if (bits == 16) return transpose ? transposed(id, tensor) : to_.in(id);
     const auto [plain, scales] = integer_weight(*site, calibration_.sites[index_of(*site)], bits, tensor);
     const at::Tensor integers = (transpose ? plain.t() : plain).contiguous();
     const std::string& name = to_.value(id).name;
@@ -148,8 +154,18 @@ class Exporter {
     return to_.emit("DequantizeLinear", {stored, scale}, {{"axis", axis}});
   }
 
+  OnnxName transposed(ValueId id, const at::Tensor& tensor) {
+    OnnxName& name = transposed_[id];
+    if (!name.empty()) return name;
+    const at::Tensor data = tensor.t().contiguous();
+    const Value& value = to_.value(id);
+    return name = to_.initializer(value.name + "_transposed", to_onnx_type(value.dtype), data.sizes().vec(),
+                                  {static_cast<const std::byte*>(data.const_data_ptr()), data.nbytes()});
+  }
+
   void convolution(const Site* site) {
     const bool transposed = to_.flag(6);
+    if (to_.rank(to_.id(0)) != to_.rank(to_.id(1))) to_.refuse("an input without the batch has no ONNX form");
     const auto [source, padding] = padding_.before(to_.id(0), to_.integers(4));
     std::vector<OnnxName> inputs{activation(site, source)};
     inputs.push_back(std::holds_alternative<ValueRef>(to_.node().arguments[1]) && is_data(to_.id(1))
@@ -168,6 +184,13 @@ class Exporter {
     const OnnxName right = weight(site, to_.id(1), true);
     if (!to_.has(2)) return to_.finish("MatMul", {x, right});
     to_.finish("Add", {to_.emit("MatMul", {x, right}), to_.arg(2)});
+  }
+
+  /// One site an operand.
+  void addition(std::span<const Site> operands) {
+    std::vector<OnnxName> inputs;
+    for (const Site& operand : operands) inputs.push_back(activation(&operand, operand.input));
+    to_.finish("Add", std::move(inputs));
   }
 
   [[nodiscard]] bool is_data(ValueId id) const {
@@ -194,6 +217,7 @@ class Exporter {
   OnnxGraph onnx_;
   Lowering to_;
   std::map<std::tuple<ValueId, float, int, int>, OnnxName> activations_;  ///< quantized and back
+  std::map<ValueId, OnnxName> transposed_;                                ///< weights of 16 bits
   bool native_used_ = false;
   bool emulated_used_ = false;
 };
@@ -204,7 +228,11 @@ std::string to_onnx(const Model& model, const Plan& plan, const Calibration& cal
   require_ranges(model, calibration, plan);
   if (options.batch && *options.batch < 1)
     throw Error(Errc::InvalidArgument, message("ONNX export: the batch is ", *options.batch, ": at least 1 is needed"));
-  return Exporter(model, plan, calibration, options).run();
+  std::string file = Exporter(model, plan, calibration, options).run();
+  if (file.size() > std::numeric_limits<std::int32_t>::max())
+    throw Error(Errc::Unsupported, message("ONNX export: the network takes ", file.size(),
+                                           " bytes, and one ONNX file holds 2 GiB: lower more precisions"));
+  return file;
 }
 
 }  // namespace halftone

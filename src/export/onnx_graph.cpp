@@ -24,6 +24,7 @@ void write_value_info(std::string& into, std::uint32_t field, std::string_view n
   pbf_writer type_proto(info, 2);
   pbf_writer tensor(type_proto, 1);
   tensor.add_int32(1, static_cast<std::int32_t>(type));
+  if (shape.empty()) tensor.add_message(2, std::string());  // of no dimensions, which is not the same as unknown
   pbf_writer dims(tensor, 2);
   for (const OnnxDim& size : shape) {
     pbf_writer dim(dims, 1);

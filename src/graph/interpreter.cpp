@@ -27,8 +27,8 @@ struct Step {
   c10::OperatorHandle op;
   std::vector<Slot> slots;
   const std::vector<Output>* outputs;
-  std::ptrdiff_t site = -1;        ///< index into Model::sites, or none
-  std::vector<ValueId> last_uses;  ///< computed values that nothing reads after this step
+  std::vector<std::size_t> sites{};  ///< indices into Model::sites
+  std::vector<ValueId> last_uses;    ///< computed values that nothing reads after this step
 };
 
 template <class Items>
@@ -100,8 +100,7 @@ struct Interpreter::Program {
   explicit Program(const Model& borrowed) : model(borrowed) {
     const at::Device device = internal::device_of(model);
     for (const auto& node : model.graph.nodes) steps.push_back(make_step(node, device));
-    for (std::size_t i = 0; i < model.sites.size(); ++i)
-      steps[model.sites[i].node].site = static_cast<std::ptrdiff_t>(i);
+    for (std::size_t i = 0; i < model.sites.size(); ++i) steps[model.sites[i].node].sites.push_back(i);
     find_last_uses();
   }
 
@@ -206,6 +205,14 @@ class Frame {
   std::vector<at::Tensor> computed_;
 };
 
+void visit(const Model& model, const Step& step, SiteVisitor& visitor, torch::jit::Stack& stack) {
+  for (const std::size_t index : step.sites) {
+    const Site& site = model.sites[index];
+    stack[site.argument] = visitor.input(index, stack[site.argument].toTensor());
+    if (site.has_weight()) stack[1] = visitor.weight(index, stack[1].toTensor());
+  }
+}
+
 }  // namespace
 
 Interpreter::Interpreter(const Model& model) : program_(std::make_unique<Program>(model)) {}
@@ -220,11 +227,7 @@ std::vector<at::Tensor> Interpreter::run(std::span<const at::Tensor> inputs, Sit
   for (const Step& step : program_->steps) {
     stack.clear();
     for (const Slot& slot : step.slots) stack.push_back(frame.argument(slot));
-    if (visitor != nullptr && step.site >= 0) {
-      const auto site = static_cast<std::size_t>(step.site);
-      stack[0] = visitor->input(site, stack[0].toTensor());
-      stack[1] = visitor->weight(site, stack[1].toTensor());
-    }
+    if (visitor != nullptr) visit(program_->model, step, *visitor, stack);
     step.op.callBoxed(stack);
     frame.store(*step.outputs, stack);
     for (const auto id : step.last_uses) frame.drop(id);

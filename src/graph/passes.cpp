@@ -319,9 +319,9 @@ Model fold_batch_norm(Model model) {
   return eliminate_dead_code(std::move(model));
 }
 
-Model prepare(Model model) {
+Model prepare(Model model, const SiteOptions& options) {
   model = fold_batch_norm(canonicalize(std::move(model)));
-  model.sites = find_sites(model.graph);
+  model.sites = find_sites(model.graph, options);
   return model;
 }
 

@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "halftone/core/error.hpp"
+
 namespace halftone {
 
 namespace {
@@ -46,22 +48,78 @@ Site make_site(const Graph& graph, std::size_t index) {
   return site;
 }
 
+bool reads_weight(const Graph& graph, const Node& node) {
+  if (node.op != "aten::convolution" && node.op != "aten::linear") return false;
+  const auto* weight = std::get_if<ValueRef>(&node.arguments[1]);
+  if (weight == nullptr || !std::holds_alternative<ValueRef>(node.arguments[0])) return false;
+  const ValueKind kind = value_at(graph, weight->id).kind;
+  if (kind != ValueKind::Parameter && kind != ValueKind::Constant) return false;
+  return elements_of_one_sample(value_at(graph, weight->id).shape) != 0;
+}
+
+/// Values that depend on a site.
+class Downstream {
+ public:
+  explicit Downstream(const Graph& graph) : depends_(graph.values.size()) {}
+
+  void add(const Node& node, bool is_site) {
+    bool depends = is_site;
+    for (const ValueId id : read_values(node)) depends = depends || (*this)[id];
+    for (const auto& output : node.outputs)
+      for (const ValueId id : output.ids) depends_[static_cast<std::size_t>(id)] = depends;
+  }
+  [[nodiscard]] bool operator[](ValueId id) const { return depends_[static_cast<std::size_t>(id)]; }
+
+ private:
+  std::vector<bool> depends_;
+};
+
+bool is_residual(const Graph& graph, const Node& node, const Downstream& downstream) {
+  if (node.op != "aten::add" || node.overload != "Tensor" || !node.written.empty()) return false;
+  if (node.arguments[2] != Argument(BatchInt{1})) return false;
+  const auto* left = std::get_if<ValueRef>(&node.arguments[0]);
+  const auto* right = std::get_if<ValueRef>(&node.arguments[1]);
+  if (left == nullptr || right == nullptr || !downstream[left->id] || !downstream[right->id]) return false;
+  const Value& a = value_at(graph, left->id);
+  const Value& b = value_at(graph, right->id);
+  return a.shape == b.shape && a.dtype == DType::Float32 && b.dtype == DType::Float32;
+}
+
+Site make_operand(const Graph& graph, std::size_t index, std::size_t argument, const std::string& last_site) {
+  Site site;
+  site.name = message(last_site, "/add.", argument);
+  site.kind = SiteKind::Addition;
+  site.node = index;
+  site.argument = argument;
+  site.input = std::get<ValueRef>(graph.nodes[index].arguments[argument]).id;
+  site.weight = -1;
+  site.input_shape = value_at(graph, site.input).shape;
+  site.output_shape = site.input_shape;
+  site.input_elements = elements_of_one_sample(site.input_shape);
+  return site;
+}
+
 }  // namespace
 
-std::vector<Site> find_sites(const Graph& graph) {
+std::vector<Site> find_sites(const Graph& graph, const SiteOptions& options) {
   std::vector<Site> sites;
   std::map<std::string, int> uses;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Node& node = graph.nodes[i];
-    if (node.op != "aten::convolution" && node.op != "aten::linear") continue;
-    const auto* weight = std::get_if<ValueRef>(&node.arguments[1]);
-    if (weight == nullptr || !std::holds_alternative<ValueRef>(node.arguments[0])) continue;
-    const ValueKind kind = value_at(graph, weight->id).kind;
-    if (kind != ValueKind::Parameter && kind != ValueKind::Constant) continue;
-    if (elements_of_one_sample(value_at(graph, weight->id).shape) == 0) continue;
-    Site site = make_site(graph, i);
+  const auto add = [&](Site site) {
     if (const int use = ++uses[site.name]; use > 1) site.name += '#' + std::to_string(use);
     sites.push_back(std::move(site));
+  };
+  Downstream downstream(graph);
+  std::string last_site;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const bool is_site = reads_weight(graph, node);
+    downstream.add(node, is_site);
+    if (is_site) {
+      add(make_site(graph, i));
+      last_site = sites.back().name;
+    } else if (options.additions && is_residual(graph, node, downstream)) {
+      for (const std::size_t argument : {0U, 1U}) add(make_operand(graph, i, argument, last_site));
+    }
   }
   return sites;
 }

@@ -9,7 +9,8 @@ std::vector<SiteEdge> find_edges(const Graph& graph, std::span<const Site> sites
   // For every value the last site that it depends on; sites end the trace.
   std::vector<std::optional<std::size_t>> last(graph.values.size());
   std::map<std::size_t, std::size_t> site_of_node;
-  for (std::size_t i = 0; i < sites.size(); ++i) site_of_node[sites[i].node] = i;
+  for (std::size_t i = 0; i < sites.size(); ++i)
+    if (sites[i].has_weight()) site_of_node[sites[i].node] = i;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     std::optional<std::size_t> source;
     if (const auto site = site_of_node.find(n); site != site_of_node.end()) {

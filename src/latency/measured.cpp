@@ -14,7 +14,9 @@ namespace {
 using internal::Matrix;
 using internal::Vector;
 
-bool is_depthwise(const Site& site) { return site.groups > 1 && site.groups == site.weight_shape[0]; }
+bool is_depthwise(const Site& site) {
+  return site.has_weight() && site.groups > 1 && site.groups == site.weight_shape[0];
+}
 
 /// `amount(item)` of every item, of which there is one at least, as a multiple of their mean; ones where that is zero.
 template <class Items, class Amount>
@@ -30,15 +32,15 @@ std::vector<double> relative(const Items& items, const Amount& amount) {
 /// The columns that describe a plan: first those shared by all sites and edges, then one a site.
 class Features {
  public:
-  static constexpr std::size_t kOfSite = 4;  ///< a, b, c, d of the header
-  static constexpr std::size_t kOfEdge = 2;
-  static constexpr Eigen::Index kShared = kOfSite + kOfEdge;
+  static constexpr std::size_t kSite = 5;  ///< a to e of the header
+  static constexpr std::size_t kEdge = 2;
+  static constexpr auto kShared = static_cast<Eigen::Index>(kSite + kEdge);
 
   Features(std::span<const Site> sites, const std::vector<SiteEdge>& edges) : edges_(edges) {
     const auto macs = relative(sites, [](const Site& site) { return site.macs; });
     const auto elements = relative(sites, [](const Site& site) { return site.input_elements + site.output_elements; });
     for (std::size_t i = 0; i < sites.size(); ++i)
-      site_.push_back({1, macs[i], elements[i], is_depthwise(sites[i]) ? 1.0 : 0.0});
+      site_.push_back({1, macs[i], elements[i], is_depthwise(sites[i]) ? 1.0 : 0.0, sites[i].has_weight() ? 0.0 : 1.0});
     for (const double size : relative(edges, [](const SiteEdge& edge) { return edge.elements; }))
       edge_.push_back({1, size});
   }
@@ -49,29 +51,31 @@ class Features {
     Vector row = Vector::Zero(columns());
     for (std::size_t i = 0; i < site_.size(); ++i) {
       if (!in_integers(plan[i])) continue;
-      for (std::size_t k = 0; k < kOfSite; ++k) row[static_cast<Eigen::Index>(k)] -= site_[i][k];
+      for (std::size_t k = 0; k < kSite; ++k) row[static_cast<Eigen::Index>(k)] -= site_[i][k];
       row[kShared + static_cast<Eigen::Index>(i)] = -1;
     }
     for (std::size_t e = 0; e < edges_.size(); ++e)
       if (in_integers(plan[edges_[e].from]) != in_integers(plan[edges_[e].to]))
-        for (std::size_t k = 0; k < kOfEdge; ++k) row[static_cast<Eigen::Index>(kOfSite + k)] += edge_[e][k];
+        for (std::size_t k = 0; k < kEdge; ++k) row[static_cast<Eigen::Index>(kSite + k)] += edge_[e][k];
     return row;
   }
 
   [[nodiscard]] double gain(const Vector& coefficients, std::size_t site) const {
     double gain = coefficients[kShared + static_cast<Eigen::Index>(site)];
-    for (std::size_t k = 0; k < kOfSite; ++k) gain += coefficients[static_cast<Eigen::Index>(k)] * site_[site][k];
+    for (std::size_t k = 0; k < kSite; ++k) gain += coefficients[static_cast<Eigen::Index>(k)] * site_[site][k];
     return gain;
   }
 
   [[nodiscard]] double cost(const Vector& coefficients, std::size_t edge) const {
-    return coefficients[kOfSite] * edge_[edge][0] + coefficients[kOfSite + 1] * edge_[edge][1];
+    double cost = 0;
+    for (std::size_t k = 0; k < kEdge; ++k) cost += coefficients[static_cast<Eigen::Index>(kSite + k)] * edge_[edge][k];
+    return cost;
   }
 
  private:
   const std::vector<SiteEdge>& edges_;
-  std::vector<std::array<double, kOfSite>> site_;
-  std::vector<std::array<double, kOfEdge>> edge_;
+  std::vector<std::array<double, kSite>> site_;
+  std::vector<std::array<double, kEdge>> edge_;
 };
 
 void check(const LatencyMeasurements& measured, std::span<const Site> sites) {

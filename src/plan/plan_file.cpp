@@ -72,8 +72,9 @@ PlanFile::Entry read_site(const JsonField& field) {
                         .kind = field["kind"].text(),
                         .precision = field["precision"].precision(),
                         .ranges = {}};
-  if (entry.kind != to_string(SiteKind::Convolution) && entry.kind != to_string(SiteKind::Linear))
-    field["kind"].fail("use \"conv\" or \"linear\"");
+  const std::array kinds{SiteKind::Convolution, SiteKind::Linear, SiteKind::Addition};
+  if (std::none_of(kinds.begin(), kinds.end(), [&](SiteKind kind) { return entry.kind == to_string(kind); }))
+    field["kind"].fail("use \"conv\", \"linear\" or \"add\"");
   field["weight_range"].each_width(
       [&](int bits, const JsonField& range) { entry.ranges.weight[bits] = read_weight_range(range); });
   field["input_range"].each_width(
@@ -107,8 +108,12 @@ void require_range(const PlanFile::Entry& entry, const char* field, int bits, co
 void check_entry(const PlanFile::Entry& entry, const Site& site) {
   if (entry.kind != to_string(site.kind))
     refuse(message("site \"", entry.name, "\" is of kind ", entry.kind, ", in the model it is ", to_string(site.kind)));
-  require_range(entry, "weight_range", entry.precision.weight_bits, entry.ranges.weight);
   require_range(entry, "input_range", entry.precision.activation_bits, entry.ranges.input);
+  if (!site.has_weight()) {
+    if (!entry.ranges.weight.empty()) refuse(message("site \"", entry.name, "\" has a weight_range, but no weight"));
+    return;
+  }
+  require_range(entry, "weight_range", entry.precision.weight_bits, entry.ranges.weight);
   const auto channels =
       static_cast<std::size_t>(site.weight_shape.at(static_cast<std::size_t>(site.weight_channel_axis)));
   for (const auto& [bits, range] : entry.ranges.weight)

@@ -64,14 +64,17 @@ class LambdaMetric final : public SensitivityMetric {
     const std::int64_t total = std::ssize(input.model.sites);
     for (const Site& site : input.model.sites) {
       const SiteRanges& ranges = input.calibration.sites[table.scores.size()];
-      const at::Tensor weight = input.model.tensors[static_cast<std::size_t>(site.weight)].detach();
+      const at::Tensor weight =
+          site.has_weight() ? input.model.tensors[static_cast<std::size_t>(site.weight)].detach() : at::Tensor();
       auto& scores = table.scores.emplace_back();
       for (const Precision precision : input.precisions)
-        scores[precision] = score_({.site = site,
-                                    .ranges = ranges,
-                                    .precision = precision,
-                                    .weight = weight,
-                                    .quantized_weight = quantize_weight(site, ranges, precision.weight_bits, weight)});
+        scores[precision] =
+            score_({.site = site,
+                    .ranges = ranges,
+                    .precision = precision,
+                    .weight = weight,
+                    .quantized_weight = site.has_weight() ? quantize_weight(site, ranges, precision.weight_bits, weight)
+                                                          : at::Tensor()});
       input.monitor.report({.stage = "sense", .done = std::ssize(table.scores), .total = total, .detail = name_});
     }
     return table;

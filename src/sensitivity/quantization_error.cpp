@@ -22,12 +22,15 @@ class QuantizationError final : public SensitivityMetric {
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
     SensitivityTable table;
-    for (const SiteRanges& site : input.calibration.sites) {
+    for (std::size_t i = 0; i < input.calibration.sites.size(); ++i) {
+      const SiteRanges& site = input.calibration.sites[i];
+      const bool has_weight = input.model.sites[i].has_weight();
       auto& scores = table.scores.emplace_back();
       const double input_largest = std::max(std::abs(site.input_min), std::abs(site.input_max));
       for (const Precision precision : input.precisions)
-        scores[precision] = std::hypot(relative_error(site.weight, precision.weight_bits, site.weight_max),
-                                       relative_error(site.input, precision.activation_bits, input_largest));
+        scores[precision] =
+            std::hypot(has_weight ? relative_error(site.weight, precision.weight_bits, site.weight_max) : 0,
+                       relative_error(site.input, precision.activation_bits, input_largest));
     }
     return table;
   }

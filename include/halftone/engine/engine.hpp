@@ -45,7 +45,7 @@ class CompiledNetwork {
 
   /// One pass: inputs [batch, …] in the order of the graph's inputs, on the CPU; outputs likewise. Fewer samples than
   /// the batch are filled up with copies of the last one, whose results are dropped. Throws `InvalidArgument` for wrong
-  /// inputs, naming the one.
+  /// inputs, naming the one, and for fewer samples where an output has no dimension for them.
   [[nodiscard]] std::vector<at::Tensor> run(std::span<const at::Tensor> inputs);
 
   /// The same pass again, for timing: neither copies inputs nor makes outputs. Only after `run`, by one thread.
@@ -66,7 +66,7 @@ class CompiledNetwork {
     DType dtype;
   };
   std::vector<Input> inputs_;
-  std::vector<bool> output_is_batched_;
+  std::vector<Shape> output_shapes_;
   std::int64_t batch_;
 };
 

@@ -21,7 +21,7 @@ struct OnnxOptions {
   SubByte sub_byte = SubByte::Emulated;
 };
 
-/// The network under `plan` as one ONNX file (opset 17; 21 with native 4-bit types). Operands of fewer than 16 bits
+/// The network under `plan` as one ONNX file (opset 18; 21 with native 4-bit types). Operands of fewer than 16 bits
 /// pass through QuantizeLinear and DequantizeLinear with the ranges of `calibration`, weights stored as integers, per
 /// output channel; all else, operands of 16 bits included, is float32, for the engine to run in bfloat16 or as it
 /// likes. The file's metadata names every site's precision and says which widths are emulated. Nodes of sites are named

@@ -18,6 +18,6 @@ Model canonicalize(Model model);
 Model fold_batch_norm(Model model);
 
 /// All of the above, then `find_sites`: what every later stage takes.
-Model prepare(Model model);
+Model prepare(Model model, const SiteOptions& options = {});
 
 }  // namespace halftone

@@ -8,17 +8,34 @@
 
 namespace halftone {
 
-enum class SiteKind { Convolution, Linear };
+enum class SiteKind {
+  Convolution,
+  Linear,
+  Addition,  ///< one operand of a residual addition; has no weight
+};
 
-constexpr const char* to_string(SiteKind kind) { return kind == SiteKind::Convolution ? "conv" : "linear"; }
+constexpr const char* to_string(SiteKind kind) {
+  switch (kind) {
+    case SiteKind::Convolution:
+      return "conv";
+    case SiteKind::Linear:
+      return "linear";
+    case SiteKind::Addition:
+      return "add";
+  }
+  return "unknown";
+}
 
-/// A convolution or matrix product whose operands may be quantized.
+/// Something that reads an activation, and mostly a weight, that may be quantized.
 struct Site {
-  std::string name;  ///< its weight's name without ".weight", e.g. "layer1.0.conv1"
+  /// Its weight's name without ".weight", e.g. "layer1.0.conv1"; of an addition the last site before it and the
+  /// operand's number, e.g. "layer1.0.conv2/add.0".
+  std::string name;
   SiteKind kind = SiteKind::Linear;
-  std::size_t node = 0;  ///< index into Graph::nodes
-  ValueId input = 0;     ///< the activation it reads; sites with equal `input` share one range
-  ValueId weight = 0;    ///< parameter [out, in / groups, kernel…] or [out, in]
+  std::size_t node = 0;      ///< index into Graph::nodes
+  std::size_t argument = 0;  ///< of the node: where it reads the activation
+  ValueId input = 0;         ///< the activation it reads; sites with equal `input` share one range
+  ValueId weight = 0;        ///< parameter [out, in / groups, kernel…] or [out, in]; -1 for none
   Shape input_shape;
   Shape output_shape;
   std::vector<std::int64_t> weight_shape;
@@ -27,11 +44,19 @@ struct Site {
   std::int64_t macs = 0;  ///< multiply-accumulates for one sample
   std::int64_t weight_elements = 0;
   std::int64_t input_elements = 0;   ///< for one sample
-  std::int64_t output_elements = 0;  ///< for one sample
+  std::int64_t output_elements = 0;  ///< for one sample; 0 for operands of additions
+
+  [[nodiscard]] bool has_weight() const { return weight >= 0; }
+};
+
+struct SiteOptions {
+  /// Operands of additions too, where both are floats of one shape that sites have a part in: engines keep them as
+  /// integers between 8-bit sites, for a little time and a little damage.
+  bool additions = false;
 };
 
 /// Finds the sites of a prepared graph (see `prepare`): every `aten::convolution` and `aten::linear` whose
-/// weight is a parameter, in execution order. Two sites that share one weight get the suffix "#2" and so on.
-std::vector<Site> find_sites(const Graph& graph);
+/// weight is a parameter, and what `options` add, in execution order. Sites of one name get the suffix "#2" and so on.
+std::vector<Site> find_sites(const Graph& graph, const SiteOptions& options = {});
 
 }  // namespace halftone

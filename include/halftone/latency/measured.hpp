@@ -61,7 +61,8 @@ LatencyMeasurements parse_latency_measurements(const std::string& text, const st
 /// an engine runs with the same kernels differ by what all sites together differ, by share of their inputs.
 ///
 /// T(plan) = T_16 - sum_i g_i x_i + sum_edges c_e |x_from - x_to|, x_i = 1 where site i computes in integers; ridge
-/// regression of g_i towards a common a + b MACs_i + c elements_i (+ d for depthwise), strength by leave-one-out error.
+/// regression of g_i towards a common a + b MACs_i + c elements_i (+ d for depthwise, + e for operands of additions),
+/// strength by leave-one-out error.
 /// Source: Hoerl and Kennard, Ridge Regression, 1970; Allen, PRESS, 1974.
 class MeasuredLatency final : public LatencyModel {
  public:

@@ -50,8 +50,8 @@ struct SiteView {
   const Site& site;
   const SiteRanges& ranges;
   Precision precision;
-  at::Tensor weight;            ///< as trained
-  at::Tensor quantized_weight;  ///< after quantization and back at this precision
+  at::Tensor weight;            ///< as trained; undefined for operands of additions
+  at::Tensor quantized_weight;  ///< after quantization and back at this precision; likewise
 };
 
 /// A metric from a function of one site at one precision; no passes over the data.

@@ -1,0 +1,135 @@
+#include <nlohmann/json.hpp>
+
+#include <tuple>
+
+#include "catch.hpp"
+#include "cli/call.hpp"
+#include "halftone/core/file.hpp"
+#include "temp_dir.hpp"
+
+using namespace halftone;
+using Catch::Contains;
+using nlohmann::json;
+
+namespace {
+
+/// Whether OpenVINO is here; says so in the test's output where it is not.
+bool openvino_is_here() {
+  if (!has_openvino()) WARN("built without OpenVINO: nothing is run in it");
+  return has_openvino();
+}
+
+const Words kQuick{"--seconds", "0.5", "--error", "1000", "--quiet"};
+
+}  // namespace
+
+TEST_CASE("export writes one file and says what it holds") {
+  const TempDir dir;
+  const std::string out = (dir / "network.onnx").string();
+  const Words words{"export", kModel, "--uniform", "4", "--calibrate", calibration("[0:5]"), "--out", out};
+  const auto exported = call(words);
+  REQUIRE(exported.code == 0);
+  const std::string file = read_text(out);
+  CHECK(exported.out == "Written: " + out + ", " + kModel + " with all 20 sites at 4 bits, " +
+                            std::to_string(file.size()) + " bytes\n");
+  CHECK_THAT(file, Contains("layer3.2.conv2=4") && Contains("halftone.emulated"));
+  CHECK(dir.count() == 1);
+
+  const json native = json::parse(call(words + Words{"--sub-byte", "native", "--batch", "4", "--json"}).out);
+  CHECK(native["written"] == out);
+  CHECK(native["batch"] == 4);
+  const std::string smaller = read_text(out);
+  CHECK(native["bytes"] == smaller.size());
+  CHECK(smaller.size() < file.size());
+  CHECK(dir.count() == 1);
+}
+
+TEST_CASE("export takes a network without data at 16 bits, for any batch") {
+  const TempDir dir;
+  const std::string out = (dir / "network.onnx").string();
+  const json exported = json::parse(call({"export", "cifar_resnet20:random", "--out", out, "--json"}).out);
+  CHECK(exported["batch"].is_null());
+  CHECK_THAT(read_text(out), Contains("conv1=16") && !Contains("QuantizeLinear"));
+}
+
+TEST_CASE("what is wrong with an export or a benchmark is said, and nothing is written") {
+  const TempDir dir;
+  const std::string out = (dir / "network.onnx").string();
+  const std::string folder = (dir / "missing/network.onnx").string();
+  const Words exports{"export", kModel, "--out", out};
+  const Words evaluates{"evaluate", kModel, "--data", validation("[0:5]")};
+  const std::vector<std::tuple<std::string, Words, std::string>> cases{
+      {"sub-byte", exports + Words{"--sub-byte", "packed"}, "--sub-byte is \"packed\": emulated"},
+      {"two networks", exports + Words{"--uniform", "8", "--plan", "p"}, "both given"},
+      {"no ranges", exports + Words{"--uniform", "8"}, "needs ranges to quantize to"},
+      {"batch", exports + Words{"--batch", "-1"}, "--batch"},
+      {"no file", {"export", kModel}, "--out is required"},
+      {"folder", {"export", kModel, "--out", folder}, folder},
+      {"engine", {"bench", kModel, "--engine", "magic"}, "there is no engine \"magic\": choose from openvino"},
+      {"engine to evaluate", evaluates + Words{"--engine", "magic"}, "there is no engine \"magic\": choose from"},
+      {"seconds", {"bench", kModel, "--seconds", "0"}, has_openvino() ? "max_seconds is 0" : "without OpenVINO"},
+      {"error", {"bench", kModel, "--error", "-1"}, has_openvino() ? "relative_error is -0.01" : "without OpenVINO"},
+  };
+  for (const auto& [what, arguments, expected] : cases) {
+    CAPTURE(what);
+    const auto refused = call(arguments);
+    CHECK(refused.code == 2);
+    CHECK(refused.out.empty());
+    CHECK_THAT(refused.err, Contains(expected));
+    CHECK(dir.count() == 0);
+  }
+}
+
+TEST_CASE("bench times float, 16 bits and 8 bits, and what was asked for besides") {
+  if (!openvino_is_here()) return;
+  const auto bench = call(Words{"bench", "cifar_resnet20:random"} + kQuick);
+  REQUIRE(bench.code == 0);
+  CHECK_THAT(bench.out, Contains("cifar_resnet20:random in openvino ") && Contains("batch 1, 1 thread") &&
+                            Contains("32-bit float") && Contains("16-bit (bf16)") && Contains("all at 8 bits") &&
+                            Contains("95 % interval") && Contains("! Some 8-bit ranges come from random inputs"));
+
+  const auto four = call(
+      Words{"bench", kModel, "--uniform", "4", "--calibrate", calibration("[0:5]"), "--batch", "2", "--json"} + kQuick);
+  REQUIRE(four.code == 0);
+  const json report = json::parse(four.out);
+  CHECK(report["batch"] == 2);
+  CHECK(report["threads"] == 1);
+  CHECK(report["random_ranges"] == false);
+  REQUIRE(report["networks"].size() == 4);
+  CHECK(report["networks"][3]["name"] == "all 20 sites at 4 bits");
+  for (const auto& network : report["networks"]) {
+    const auto& ratio = network["ratio_to_16_bit"];
+    CHECK(network["minimum_ms"] > 0);
+    CHECK(network["interval_ms"][0] <= network["median_ms"]);
+    CHECK(network["median_ms"] <= network["interval_ms"][1]);
+    CHECK(ratio["interval"][0] <= ratio["value"]);
+    CHECK(ratio["value"] <= ratio["interval"][1]);
+    CHECK(ratio["differs"] == (ratio["interval"][0] > 1 || ratio["interval"][1] < 1));
+  }
+  CHECK(report["networks"][0]["float_type"] == "f32");
+  CHECK(report["networks"][1]["ratio_to_16_bit"]["value"] == 1);
+  CHECK(report["networks"][1]["ratio_to_16_bit"]["differs"] == false);
+}
+
+TEST_CASE("evaluate shows the network as simulated and as deployed") {
+  if (!openvino_is_here()) return;
+  const Words words{"evaluate",  kModel,     "--data",      validation("[0:10]"),
+                    "--uniform", "8",        "--calibrate", calibration("[0:5]"),
+                    "--engine",  "openvino", "--quiet"};
+  const auto evaluated = call(words);
+  REQUIRE(evaluated.code == 0);
+  const auto deployed = evaluated.out.find("Deployed in openvino ");
+  REQUIRE(deployed != std::string::npos);
+  for (const std::string& table : {evaluated.out.substr(0, deployed), evaluated.out.substr(deployed)})
+    CHECK_THAT(table,
+               Contains("float, as trained") && Contains("all at 16 bits") && Contains("all 20 sites at 8 bits"));
+  CHECK_THAT(evaluated.out, Contains("Simulated in LibTorch"));
+
+  const json report = json::parse(call(words + Words{"--json"}).out);
+  CHECK(report["deployed"]["engine"] == "openvino");
+  CHECK(report["deployed"]["samples"] == 10);
+  CHECK(report["deployed"]["float"]["score_count"] == report["float"]["score_count"]);
+  CHECK(report["deployed"]["damage"] > 0);
+  const Words simulated(words.begin(), words.end() - 3);
+  CHECK_FALSE(json::parse(call(simulated + Words{"--json"}).out).contains("deployed"));
+}

@@ -1,0 +1,195 @@
+#include "halftone/engine/measure.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "failure.hpp"
+
+using namespace halftone;
+using internal::median_interval;
+
+namespace {
+
+std::vector<double> first_numbers(std::size_t count) {
+  std::vector<double> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), 1);
+  return numbers;
+}
+
+/// P(Binomial(n, 1/2) <= k), by adding it up.
+double at_most(int n, int k) {
+  double sum = 0;
+  double ways = 1;  // n choose i
+  for (int i = 0; i <= k; ++i) {
+    sum += ways;
+    ways = ways * (n - i) / (i + 1);
+  }
+  return sum * std::pow(0.5, n);
+}
+
+Timing timing_of(std::vector<double> samples) {
+  Timing timing;
+  timing.samples = std::move(samples);
+  return timing;
+}
+
+/// Precise at once: every median counts as known.
+MeasureOptions quick() {
+  return {.relative_error = 1e9, .max_seconds = 60, .block_seconds = 1e-9, .warmup = 2, .min_rounds = 9};
+}
+
+}  // namespace
+
+TEST_CASE("the interval of a median is the narrowest pair of order statistics that covers it with 95 %") {
+  for (int n = 6; n <= 60; ++n) {
+    CAPTURE(n);
+    const auto [median, low, high] = median_interval(first_numbers(static_cast<std::size_t>(n)));
+    CHECK(median == Approx((n + 1) / 2.0));
+    CHECK(low + high == n + 1);  // as far from either end
+    const int k = static_cast<int>(low);
+    // The k-th smallest and k-th largest miss the median where fewer than k numbers lie on one side of it.
+    CHECK(1 - 2 * at_most(n, k - 1) >= 0.95);
+    CHECK(1 - 2 * at_most(n, k) < 0.95);
+  }
+}
+
+TEST_CASE("intervals of medians are those of the tables") {
+  // Source: Conover, Practical Nonparametric Statistics, 1999, confidence intervals for quantiles.
+  const auto ranks = [](std::size_t n) {
+    const auto interval = median_interval(first_numbers(n));
+    return std::pair{interval.low, interval.high};
+  };
+  CHECK(ranks(6) == std::pair{1.0, 6.0});
+  CHECK(ranks(9) == std::pair{2.0, 8.0});
+  CHECK(ranks(10) == std::pair{2.0, 9.0});
+  CHECK(ranks(20) == std::pair{6.0, 15.0});
+  CHECK(ranks(100) == std::pair{40.0, 61.0});
+}
+
+TEST_CASE("fewer than six numbers give their extremes, in any order, and none are refused") {
+  const auto [median, low, high] = median_interval({5, 1, 3, 9});
+  CHECK(median == 4);
+  CHECK(low == 1);
+  CHECK(high == 9);
+  const auto one = median_interval({7});
+  CHECK(one.median == 7);
+  CHECK(one.low == 7);
+  CHECK(one.high == 7);
+  CHECK(failure([] { (void)median_interval({}); }).code == Errc::InvalidArgument);
+}
+
+TEST_CASE("intervals of thousands of numbers stay near the median") {
+  const auto [median, low, high] = median_interval(first_numbers(10'000));
+  CHECK(low == Approx(5000 - 0.98 * 100).margin(2));
+  CHECK(high == Approx(5000 + 0.98 * 100).margin(2));
+  CHECK(median == 5000.5);
+}
+
+TEST_CASE("candidates take turns in an order that rotates, after a warm-up") {
+  std::string order;
+  const std::vector<Pass> candidates{[&] { order += 'a'; }, [&] { order += 'b'; }, [&] { order += 'c'; }};
+  MeasureOptions options = quick();
+  options.min_rounds = 4;
+  const Measurement measured = measure(candidates, options);
+  CHECK(order == "aabbccabcbcacababc");
+  REQUIRE(measured.timings.size() == 3);
+  CHECK(measured.precise);
+  for (const Timing& timing : measured.timings) {
+    CHECK(timing.samples.size() == 4);
+    CHECK(timing.passes == 4);
+    CHECK(timing.minimum <= timing.low);
+    CHECK(timing.low <= timing.median);
+    CHECK(timing.median <= timing.high);
+    CHECK(timing.minimum == *std::min_element(timing.samples.begin(), timing.samples.end()));
+  }
+}
+
+TEST_CASE("measuring ends when the medians are known, the time is up, or it is asked to") {
+  int passes = 0;
+  const std::vector<Pass> candidates{[&] { ++passes; }};
+  CHECK(measure(candidates, quick()).timings[0].samples.size() == 9);
+
+  MeasureOptions endless = quick();
+  endless.relative_error = 1e-12;
+  endless.max_seconds = 1e-9;
+  const Measurement late = measure(candidates, endless);
+  CHECK_FALSE(late.precise);
+  CHECK(late.timings[0].samples.size() == 1);
+
+  endless.max_seconds = 600;
+  endless.min_rounds = 1 << 30;
+  int reports = 0;
+  Monitor monitor;
+  monitor.on_progress = [&](const Progress& progress) {
+    CHECK(progress.stage == "measure");
+    CHECK(progress.total == 600'000);
+    CHECK(progress.done <= progress.total);
+    ++reports;
+  };
+  monitor.should_stop = [&] { return reports == 5; };
+  const Measurement stopped = measure(candidates, endless, monitor);
+  CHECK_FALSE(stopped.precise);
+  CHECK(stopped.timings[0].samples.size() == 5);
+  CHECK(passes == 2 + 9 + 2 + 1 + 2 + 5);
+}
+
+TEST_CASE("a turn is as many passes as its time holds, and its median is the sample") {
+  int passes = 0;
+  const std::vector<Pass> candidates{[&] { ++passes; }};
+  MeasureOptions options = quick();
+  options.warmup = 0;
+  options.min_rounds = 1;
+  options.block_seconds = 0.001;
+  const Timing timing = measure(candidates, options).timings[0];
+  CHECK(timing.passes == passes);
+  CHECK(timing.passes > 1);
+  CHECK(timing.samples.size() == 1);
+  CHECK(timing.minimum <= timing.samples[0]);
+}
+
+TEST_CASE("nothing to measure gives no timings") { CHECK(measure({}, quick()).timings.empty()); }
+
+TEST_CASE("equal timings do not differ, a clear ratio does, and what the machine does to both cancels") {
+  std::vector<double> noisy;
+  std::vector<double> twice;
+  std::vector<double> around;
+  for (int i = 0; i < 21; ++i) {
+    const double load = 1 + i % 5;  // up to five times as slow in some turns
+    noisy.push_back(load);
+    twice.push_back(2 * load * (1 + 0.001 * (i % 3)));
+    around.push_back(load * (1 + 0.01 * (i % 2 == 0 ? 1 : -1)));
+  }
+  const Timing reference = timing_of(noisy);
+  const Ratio same = compare(reference, reference);
+  CHECK(same.value == 1);
+  CHECK_FALSE(same.differs());
+  CHECK_FALSE(compare(timing_of(around), reference).differs());
+  const Ratio slower = compare(timing_of(twice), reference);
+  CHECK(slower.differs());
+  CHECK(slower.value == Approx(2.002));
+  CHECK(slower.low >= 2);
+  CHECK(slower.high <= 2.004);
+  CHECK(compare(reference, timing_of(twice)).differs());
+}
+
+TEST_CASE("a ratio of timings that were not measured together is refused") {
+  const auto refused = failure([] { (void)compare(timing_of({1, 2}), timing_of({1})); });
+  CHECK(refused.code == Errc::InvalidArgument);
+  CHECK_THAT(refused.text, Catch::Contains("measured together, these have 2 and 1 samples"));
+  CHECK(failure([] { (void)compare({}, {}); }).code == Errc::InvalidArgument);
+}
+
+TEST_CASE("wrong measure options are all named") {
+  CHECK(validate(MeasureOptions{}).empty());
+  const MeasureOptions wrong{
+      .relative_error = 0, .max_seconds = -1, .block_seconds = std::nan(""), .warmup = -1, .min_rounds = 0};
+  CHECK(validate(wrong) == std::vector<std::string>{"relative_error is 0: a positive number is needed",
+                                                    "max_seconds is -1: a positive number is needed",
+                                                    "block_seconds is nan: a positive number is needed",
+                                                    "warmup is -1: at least 0 is needed",
+                                                    "min_rounds is 0: at least 1 is needed"});
+  const auto refused = failure([&] { (void)measure({}, wrong); });
+  CHECK(refused.code == Errc::InvalidArgument);
+  CHECK_THAT(refused.text, Catch::Contains("warmup is -1"));
+}
