@@ -53,6 +53,7 @@ Registry default_registry() {
   registry.searches["bisection"] = [] { return std::make_shared<const Bisection>(); };
   registry.tasks["top1"] = [] { return make_top_k(1); };
   registry.tasks["top5"] = [] { return make_top_k(5); };
+  registry.engines["libtorch"] = make_libtorch_engine;
   registry.engines["openvino"] = make_openvino_engine;
   registry.latencies["roofline"] = make_roofline;
   registry.latencies["table"] = [](const std::string& path, std::int64_t batch) {

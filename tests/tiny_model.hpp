@@ -28,6 +28,7 @@ inline at::Tensor random(std::vector<std::int64_t> shape, std::uint32_t seed) {
 class Builder {
  public:
   using Id = halftone::ValueId;
+  using Ints = std::vector<halftone::BatchInt>;
 
   Id input(const std::string& name, std::vector<std::int64_t> sample_shape) {
     const Id id = value(halftone::ValueKind::Input, name, batched(sample_shape));
@@ -75,31 +76,30 @@ class Builder {
     return std::move(model_);
   }
 
- private:
-  using Ints = std::vector<halftone::BatchInt>;
+  /// Any operator.
+  Id node(std::string op, std::string overload, halftone::Shape shape, std::vector<halftone::Argument> arguments) {
+    const Id id = value(halftone::ValueKind::Computed, "", std::move(shape));
+    model_.graph.nodes.push_back({std::move(op), std::move(overload), std::move(arguments), {{false, {id}}}});
+    return id;
+  }
 
   static halftone::ValueRef ref(Id id) { return {id}; }
   static halftone::BatchInt number(std::int64_t n) { return {n, 0}; }
+  [[nodiscard]] halftone::Shape shape_of(Id id) const {
+    return model_.graph.values[static_cast<std::size_t>(id)].shape;
+  }
+
+ private:
   static halftone::Shape batched(const std::vector<std::int64_t>& sample_shape) {
     halftone::Shape shape{{0, 1}};
     for (const auto size : sample_shape) shape.push_back({size, 0});
     return shape;
   }
 
-  [[nodiscard]] halftone::Shape shape_of(Id id) const {
-    return model_.graph.values[static_cast<std::size_t>(id)].shape;
-  }
-
   Id value(halftone::ValueKind kind, std::string name, halftone::Shape shape) {
     model_.graph.values.push_back({kind, std::move(name), std::move(shape), halftone::DType::Float32});
     model_.tensors.emplace_back();
     return static_cast<Id>(model_.graph.values.size() - 1);
-  }
-
-  Id node(std::string op, std::string overload, halftone::Shape shape, std::vector<halftone::Argument> arguments) {
-    const Id id = value(halftone::ValueKind::Computed, "", std::move(shape));
-    model_.graph.nodes.push_back({std::move(op), std::move(overload), std::move(arguments), {{false, {id}}}});
-    return id;
   }
 
   halftone::Model model_;

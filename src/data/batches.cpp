@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "data/openmp_threads.hpp"
+
 namespace halftone::internal {
 
 namespace {
@@ -87,22 +89,6 @@ class Schedule {
   std::int64_t failed_index_ = 0;
 };
 
-/// One OpenMP thread for the calling thread, and the count that it had before afterwards.
-class OneOpenMpThread {
- public:
-  OneOpenMpThread() : before_(at::get_num_threads()) {
-    if (before_ != 1) at::set_num_threads(1);
-  }
-  ~OneOpenMpThread() {
-    if (before_ != 1) at::set_num_threads(before_);
-  }
-  OneOpenMpThread(const OneOpenMpThread&) = delete;
-  OneOpenMpThread& operator=(const OneOpenMpThread&) = delete;
-
- private:
-  int before_;
-};
-
 /// Threads that are stopped and joined however the loop is left.
 class Crew {
  public:
@@ -156,7 +142,7 @@ std::size_t BatchLoop::workers() const {
 
 bool for_each_batch(const BatchLoop& loop, const Monitor& monitor, const BatchFn& work) {
   const at::NoGradGuard no_gradient;
-  const OneOpenMpThread one_thread;
+  const OpenMpThreads one_thread(1);
   Schedule schedule(loop);
   consult(loop, monitor, schedule);  // before any thread starts: a stop asked for earlier does no work
   {

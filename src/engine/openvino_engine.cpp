@@ -174,9 +174,10 @@ class OpenVinoEngine final : public Engine {
     if (type == FloatType::Float32) return;
     const auto known = core_.get_property("CPU", ov::device::capabilities);
     if (std::find(known.begin(), known.end(), ov::device::capability::BF16) == known.end())
-      throw Error(Errc::Unsupported,
-                  "OpenVINO has no bfloat16 kernels for this CPU (it needs avx512_bf16 or amx_bf16): ask for float32 "
-                  "(--float f32), or work with a modelled latency");
+      throw Error(
+          Errc::Unsupported,
+          "OpenVINO has no bfloat16 kernels for this CPU (it needs avx512_bf16 or amx_bf16): work with a modelled "
+          "latency (--latency roofline:DEVICE), or in C++ ask for FloatType::Float32");
   }
 
  private:

@@ -92,6 +92,11 @@ class Engine {
                                                                     const CompileOptions& options) const = 0;
 };
 
+/// LibTorch on the CPU: oneDNN's integer kernels for sites of at most 8 bits (widths below 8 use some of the 8-bit
+/// integers), its float kernels with packed weights for the rest. A site that no integer kernel takes (transposed
+/// convolutions, one narrow and one 16-bit operand) is emulated in float32 and says so in `profile`.
+std::shared_ptr<const Engine> make_libtorch_engine();
+
 /// OpenVINO on the CPU. Throws `Unsupported` where Halftone was built without it, or where it cannot be loaded.
 std::shared_ptr<const Engine> make_openvino_engine();
 

@@ -1,0 +1,105 @@
+#include "engine/libtorch/target.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace halftone::internal {
+namespace {
+
+template <class Items>
+auto to_list(const Items& items) {
+  c10::List<typename Items::value_type> list;
+  for (const auto& item : items) list.push_back(item);
+  return list;
+}
+
+/// Fills argument `index` of a call.
+class ArgumentFiller {
+ public:
+  ArgumentFiller(OperatorCall& call, std::size_t index, const Target& target,
+                 const std::vector<std::pair<ValueId, ValueId>>& renamed)
+      : call_(call), index_(index), target_(target), renamed_(renamed) {}
+
+  void operator()(None) const {
+    const bool tensor = call_.argument(index_).type()->kind() == c10::TypeKind::TensorType;
+    call_.set(index_, tensor ? c10::IValue(at::Tensor()) : c10::IValue());
+  }
+  void operator()(ValueRef ref) const {
+    if (is_data(ref.id))
+      call_.set(index_, target_.tensor(ref.id));
+    else
+      call_.read(index_, name(ref.id));
+  }
+  void operator()(const std::vector<std::optional<ValueId>>& ids) const {
+    std::vector<OperatorCall::Item> items;
+    for (const auto id : ids)
+      items.push_back(!id            ? OperatorCall::Item{}
+                      : is_data(*id) ? OperatorCall::Item{{}, target_.tensor(*id)}
+                                     : OperatorCall::Item{name(*id)});
+    call_.read_list(index_, std::move(items));
+  }
+  void operator()(BatchInt number) const { call_.set(index_, number.at(target_.batch)); }
+  void operator()(const std::vector<BatchInt>& numbers) const { call_.set(index_, to_list(target_.sizes(numbers))); }
+  void operator()(double number) const { call_.set(index_, number); }
+  void operator()(const std::vector<double>& numbers) const { call_.set(index_, to_list(numbers)); }
+  void operator()(bool flag) const { call_.set(index_, flag); }
+  void operator()(const std::vector<bool>& flags) const { call_.set(index_, to_list(flags)); }
+  void operator()(const std::string& string) const { call_.set(index_, string); }
+  void operator()(ModelDevice) const { call_.set(index_, at::Device(at::kCPU)); }
+
+ private:
+  [[nodiscard]] bool is_data(ValueId id) const {
+    const ValueKind kind = target_.value(id).kind;
+    return kind == ValueKind::Parameter || kind == ValueKind::Constant;
+  }
+  [[nodiscard]] ValueId name(ValueId id) const {
+    for (const auto& [from, to] : renamed_)
+      if (from == id) return to;
+    return id;
+  }
+
+  OperatorCall& call_;
+  std::size_t index_;
+  const Target& target_;
+  const std::vector<std::pair<ValueId, ValueId>>& renamed_;
+};
+
+/// The operator to call for `node`. Tensors lie in memory in another order here than where the network was captured,
+/// so that a view may have to copy; where no operator writes in place, a copy is as good.
+std::string operator_of(const Graph& graph, const Node& node) {
+  const auto writes = [](const Node& other) { return !other.written.empty(); };
+  const bool view = node.op == "aten::view" && node.overload.empty();
+  return view && std::none_of(graph.nodes.begin(), graph.nodes.end(), writes) ? "aten::reshape" : node.op;
+}
+
+}  // namespace
+
+at::Tensor Target::tensor(ValueId id) const {
+  const at::Tensor data = model.tensors[static_cast<std::size_t>(id)].detach().to(at::kCPU);
+  return data.is_floating_point() ? data.to(type) : data;
+}
+
+std::vector<std::int64_t> Target::sizes(const Shape& shape) const {
+  std::vector<std::int64_t> sizes;
+  for (const BatchInt& size : shape) sizes.push_back(size.at(batch));
+  return sizes;
+}
+
+OperatorCall call_of(const Target& target, const Node& node, const std::vector<std::pair<ValueId, ValueId>>& renamed) {
+  OperatorCall call(operator_of(target.model.graph, node), node.overload, node.arguments.size());
+  for (std::size_t i = 0; i < node.arguments.size(); ++i)
+    std::visit(ArgumentFiller(call, i, target, renamed), node.arguments[i]);
+  std::vector<Output> outputs = node.outputs;
+  for (Output& output : outputs)
+    for (ValueId& id : output.ids)
+      for (const auto& [from, to] : renamed)
+        if (from == id) {
+          id = to;
+          break;
+        }
+  call.write(std::move(outputs));
+  return call;
+}
+
+}  // namespace halftone::internal
