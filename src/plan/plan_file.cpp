@@ -108,12 +108,12 @@ void require_range(const PlanFile::Entry& entry, const char* field, int bits, co
 void check_entry(const PlanFile::Entry& entry, const Site& site) {
   if (entry.kind != to_string(site.kind))
     refuse(message("site \"", entry.name, "\" is of kind ", entry.kind, ", in the model it is ", to_string(site.kind)));
+  if (site.has_weight())
+    require_range(entry, "weight_range", entry.precision.weight_bits, entry.ranges.weight);
+  else if (!entry.ranges.weight.empty())
+    refuse(message("site \"", entry.name, "\" has a weight_range, but no weight"));
   require_range(entry, "input_range", entry.precision.activation_bits, entry.ranges.input);
-  if (!site.has_weight()) {
-    if (!entry.ranges.weight.empty()) refuse(message("site \"", entry.name, "\" has a weight_range, but no weight"));
-    return;
-  }
-  require_range(entry, "weight_range", entry.precision.weight_bits, entry.ranges.weight);
+  if (!site.has_weight()) return;
   const auto channels =
       static_cast<std::size_t>(site.weight_shape.at(static_cast<std::size_t>(site.weight_channel_axis)));
   for (const auto& [bits, range] : entry.ranges.weight)

@@ -381,6 +381,7 @@ TEST_CASE("models and doctor speak JSON") {
   CHECK_THAT(call({"models"}).out, Contains("cifar_resnet56"));
   const json found = json::parse(call({"doctor", "--json"}).out);
   CHECK(found["versions"]["halftone"] == HALFTONE_VERSION);
-  for (const char* name : {"cpu", "threads", "memory_gib", "kernels", "notes"}) CHECK(found.contains(name));
+  for (const char* name : {"cpu", "threads", "memory_gib", "kernels", "engines", "default_engine"})
+    CHECK(found.contains(name));
   CHECK_THAT(call({"doctor"}).out, Contains("LibTorch"));
 }
