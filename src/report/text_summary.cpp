@@ -112,8 +112,8 @@ std::string score_section(const RunResult& run) {
 
 /// "-33.3 %", or that no difference was seen.
 std::string measured_change(const Timing& timing, const Timing& baseline) {
-  if (!compare(timing, baseline).differs()) return "no difference";
-  return change(baseline.minimum, timing.minimum);
+  const Ratio ratio = compare(timing, baseline);
+  return ratio.differs() ? change(1, ratio.value) : "no difference";
 }
 
 std::string measured_section(const RunResult& run) {
@@ -140,7 +140,9 @@ std::string measured_section(const RunResult& run) {
   add("plan", run.result.predicted_latency, times.plan);
   std::string text = message("Latency measured in ", times.engine, ", batch ", times.batch, ", ", times.threads,
                              times.threads == 1 ? " thread" : " threads", "; load of the machine ",
-                             fixed(times.load, 1), predicts ? "; " + run.latency_origin : "", ':');
+                             fixed(times.load, 1),
+                             times.precise ? "" : " (something disturbed it: not all medians are known to 1 %)",
+                             predicts ? "; " + run.latency_origin : "", ':');
   return '\n' + wrapped(text) + '\n' + table.text();
 }
 
