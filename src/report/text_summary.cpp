@@ -138,11 +138,11 @@ std::string measured_section(const RunResult& run) {
     if (const auto found = times.uniform.find(to_string(precision)); precision != k16 && found != times.uniform.end())
       add(message("all at ", in_words(precision)), predicted(to_string(precision)), found->second);
   add("plan", run.result.predicted_latency, times.plan);
-  std::string text = message("Latency measured in ", times.engine, ", batch ", times.batch, ", ", times.threads,
-                             times.threads == 1 ? " thread" : " threads", "; load of the machine ",
-                             fixed(times.load, 1),
-                             times.precise ? "" : " (something disturbed it: not all medians are known to 1 %)",
-                             predicts ? "; " + run.latency_origin : "", ':');
+  std::string text =
+      message("Latency measured in ", times.engine, ", batch ", times.batch, ", ", times.threads,
+              times.threads == 1 ? " thread" : " threads", "; load of the machine ", fixed(times.load, 1),
+              times.precise ? "" : " (something disturbed it: not all medians are known to 1 %)",
+              predicts ? "; " + run.latency_origin : "", ':');
   return '\n' + wrapped(text) + '\n' + table.text();
 }
 
