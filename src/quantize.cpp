@@ -251,8 +251,7 @@ class Run {
   }
 
   void choose_fastest(const internal::Finalists& finalists, const Plan& baseline) {
-    const Plan predicted = result_.plan;
-    const double predicted_time = finalists.timing(predicted).minimum;
+    const double predicted_time = finalists.timing(result_.plan).minimum;
     std::vector<std::pair<double, const Variant*>> faster;
     for (const Variant& variant : finalists.variants())
       if (const double time = finalists.timing(variant.plan).minimum; time < predicted_time && is_allowed(variant.plan))

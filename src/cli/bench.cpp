@@ -21,7 +21,7 @@ struct Arguments {
   ModelOptions model;
   CommonOptions common;
   SubjectOptions subject;
-  std::string engine = "openvino";
+  std::string engine;
   std::int64_t batch = 1;
   double error = 1;  ///< %
   double seconds = 20;
@@ -171,6 +171,7 @@ int run_bench(const Context& context, const Arguments& arguments) {
 
 void add_bench(CLI::App& app, const Context& context, Action& action) {
   auto arguments = std::make_shared<Arguments>();
+  arguments->engine = default_engine(context.registry);
   CLI::App& command = *app.add_subcommand("bench", "measure how fast a network runs: 32 bits, 16, 8, and the plan");
   add_model(command, arguments->model);
   add_subject(command, arguments->subject);

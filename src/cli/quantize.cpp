@@ -129,7 +129,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
                 message("model \"", arguments.model.spec,
                         "\" has random weights, so there is no "
                         "accuracy to keep: give ARCH:weights.safetensors (random weights are for "
-                        "`halftone scan`)"));
+                        "`halftone scan`, `bench` and `export`)"));
   return request;
 }
 

@@ -55,21 +55,10 @@ at::Tensor Cifar10::read_labels(const MappedFile& file) {
 }
 
 Batch Cifar10::get(std::span<const std::int64_t> indices) const {
-  const auto count = static_cast<std::int64_t>(indices.size());
-  at::Tensor images = at::empty({count, internal::kChannels, kSide, kSide}, at::kFloat);
-  at::Tensor labels = at::empty({count}, at::kLong);
-  auto* pixel_out = images.mutable_data_ptr<float>();
-  auto* label_out = labels.mutable_data_ptr<std::int64_t>();
-  for (const std::int64_t index : indices) {
-    if (index < 0 || index >= size())
-      throw Error(Errc::InvalidArgument,
-                  message("data \"", name(), "\" has no sample ", index, ": it holds ", size(), " samples"));
-    const std::byte* in = file_.bytes().data() + static_cast<std::size_t>(index) * kRecordBytes;
-    *label_out++ = std::to_integer<std::int64_t>(*in++);
-    for (const auto& values : table_)
-      for (std::size_t i = 0; i < kPlaneBytes; ++i) *pixel_out++ = values[std::to_integer<std::size_t>(*in++)];
-  }
-  return {{std::move(images)}, std::move(labels)};
+  return internal::normalized_batch(*this, indices, kSide, table_, [this](std::size_t index) {
+    const auto* record = reinterpret_cast<const std::uint8_t*>(file_.bytes().data()) + index * kRecordBytes;
+    return internal::LabelledImage{.planes = record + 1, .label = *record};
+  });
 }
 
 }  // namespace

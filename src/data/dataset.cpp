@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "data/sample_index.hpp"
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 
@@ -37,9 +38,7 @@ class Subset final : public Dataset {
     std::vector<std::int64_t> chosen;
     chosen.reserve(indices.size());
     for (const std::int64_t index : indices) {
-      if (index < 0 || index >= size())
-        throw Error(Errc::InvalidArgument,
-                    message("data \"", name_, "\" has no sample ", index, ": it holds ", size(), " samples"));
+      internal::require_sample(*this, index);
       chosen.push_back(indices_[static_cast<std::size_t>(index)]);
     }
     return parent_->get(chosen);

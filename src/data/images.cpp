@@ -92,22 +92,11 @@ at::Tensor Images::crop(std::size_t index) const {
 }
 
 Batch Images::get(std::span<const std::int64_t> indices) const {
-  const auto count = static_cast<std::int64_t>(indices.size());
-  at::Tensor images = at::empty({count, internal::kChannels, crop_, crop_}, at::kFloat);
-  at::Tensor labels = at::empty({count}, at::kLong);
-  auto* pixel_out = images.mutable_data_ptr<float>();
-  auto* label_out = labels.mutable_data_ptr<std::int64_t>();
-  for (const std::int64_t index : indices) {
-    if (index < 0 || index >= size())
-      throw Error(Errc::InvalidArgument,
-                  message("data \"", name(), "\" has no sample ", index, ": it holds ", size(), " samples"));
-    *label_out++ = files_[static_cast<std::size_t>(index)].label;
-    const at::Tensor pixels = crop(static_cast<std::size_t>(index));
-    const auto* in = pixels.const_data_ptr<std::uint8_t>();
-    for (const auto& values : table_)
-      for (std::int64_t i = 0; i < crop_ * crop_; ++i) *pixel_out++ = values[*in++];
-  }
-  return {{std::move(images)}, std::move(labels)};
+  return internal::normalized_batch(*this, indices, crop_, table_, [this](std::size_t index) {
+    at::Tensor pixels = crop(index);
+    const auto* planes = pixels.const_data_ptr<std::uint8_t>();
+    return internal::LabelledImage{planes, files_[index].label, std::move(pixels)};
+  });
 }
 
 }  // namespace

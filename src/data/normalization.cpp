@@ -1,8 +1,11 @@
 #include "data/normalization.hpp"
 
-#include <cmath>
+#include <ATen/ATen.h>
 
-#include "halftone/core/error.hpp"
+#include <cmath>
+#include <utility>
+
+#include "data/sample_index.hpp"
 
 namespace halftone::internal {
 
@@ -21,6 +24,24 @@ NormalizationTable normalization_table(const ImageNormalization& normalization) 
     for (std::size_t x = 0; x < 256; ++x) table[c][x] = (static_cast<float>(x) / 255.0F - center) / spread;
   }
   return table;
+}
+
+Batch normalized_batch(const Dataset& data, std::span<const std::int64_t> indices, std::int64_t side,
+                       const NormalizationTable& table, const std::function<LabelledImage(std::size_t)>& image) {
+  const auto count = static_cast<std::int64_t>(indices.size());
+  at::Tensor images = at::empty({count, kChannels, side, side}, at::kFloat);
+  at::Tensor labels = at::empty({count}, at::kLong);
+  auto* pixel_out = images.mutable_data_ptr<float>();
+  auto* label_out = labels.mutable_data_ptr<std::int64_t>();
+  for (const std::int64_t index : indices) {
+    require_sample(data, index);
+    const LabelledImage source = image(static_cast<std::size_t>(index));
+    *label_out++ = source.label;
+    const std::uint8_t* in = source.planes;
+    for (const auto& values : table)
+      for (std::int64_t i = 0; i < side * side; ++i) *pixel_out++ = values[*in++];
+  }
+  return {{std::move(images)}, std::move(labels)};
 }
 
 }  // namespace halftone::internal

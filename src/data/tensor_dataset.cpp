@@ -9,6 +9,7 @@
 
 #include "core/scalar_type.hpp"
 #include "data/entry_tensor.hpp"
+#include "data/sample_index.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/data/dataset.hpp"
 #include "halftone/data/safetensors.hpp"
@@ -25,10 +26,7 @@ class TensorDataset final : public Dataset {
 
   std::int64_t size() const override { return inputs_.front().size(0); }
   Batch get(std::span<const std::int64_t> indices) const override {
-    for (const std::int64_t index : indices)
-      if (index < 0 || index >= size())
-        throw Error(Errc::InvalidArgument,
-                    message("data \"", name_, "\" has no sample ", index, ": it holds ", size(), " samples"));
+    for (const std::int64_t index : indices) internal::require_sample(*this, index);
     const at::Tensor rows = at::tensor(c10::IntArrayRef(indices.data(), indices.size()), at::kLong);
     Batch batch;
     for (const auto& input : inputs_) batch.inputs.push_back(input.index_select(0, rows.to(input.device())));

@@ -88,9 +88,7 @@ std::unique_ptr<CompiledNetwork> Engine::compile(const Model& model, const Plan&
   require_valid("compile options", validate(options));
   require_ranges(model, calibration, plan);
   require(options.float_type);
-  if (std::any_of(plan.precisions.begin(), plan.precisions.end(),
-                  [](Precision p) { return p.weight_bits < 16 && p.activation_bits < 16; }))
-    internal::require_int8_dot_products();
+  if (std::any_of(plan.precisions.begin(), plan.precisions.end(), in_integers)) internal::require_int8_dot_products();
   return do_compile(model, plan, calibration, options);
 }
 

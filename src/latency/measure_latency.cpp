@@ -115,8 +115,8 @@ class Timer {
 };
 
 /// What an earlier run measured; nothing where there is none.
-std::optional<LatencyMeasurements> read_cache(const fs::path& path, const std::string& fingerprint,
-                                              std::span<const Site> sites) {
+std::optional<MeasuredLatency> read_cache(const fs::path& path, const std::string& fingerprint,
+                                          std::span<const Site> sites) {
   constexpr std::size_t kMostBytes = 16u << 20;
   std::error_code ignored;
   if (path.empty() || !fs::exists(path, ignored)) return std::nullopt;
@@ -124,11 +124,10 @@ std::optional<LatencyMeasurements> read_cache(const fs::path& path, const std::s
   LatencyMeasurements measured = parse_latency_measurements(read_text(path, kMostBytes), place);
   if (measured.fingerprint != fingerprint) throw Error(Errc::BadFile, place + " is of something else: remove it");
   try {
-    (void)MeasuredLatency(measured, sites);
+    return MeasuredLatency(std::move(measured), sites);
   } catch (const Error& error) {
     throw Error(Errc::BadFile, message(place, ": ", error.what(), ": remove it"));
   }
-  return measured;
 }
 
 }  // namespace
@@ -149,10 +148,10 @@ std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model
   const Precision integer = representative(precisions);
   const std::string key = fingerprint(engine, model, integer, options);
   const fs::path path = options.cache.empty() ? fs::path() : options.cache / (key + ".json");
+  std::optional<MeasuredLatency> latency = read_cache(path, key, model.sites);
+  const bool is_new = !latency;
   LatencyMeasurements measured;
-  if (auto known = read_cache(path, key, model.sites)) measured = std::move(*known);
-
-  const bool is_new = measured.samples.empty();
+  if (latency) measured = latency->measurements();
   std::vector<Plan> plans{Plan::uniform(sites, k16)};
   if (is_new) {
     plans.push_back(Plan::uniform(sites, integer));
@@ -164,7 +163,7 @@ std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model
   for (const Precision p : precisions)
     if (p != k16 && p != integer && !measured.uniform.contains(p)) others.push_back(p);
   for (const Precision p : others) plans.push_back(Plan::uniform(sites, p));
-  if (plans.size() == 1) return MeasuredLatency(std::move(measured), model.sites);
+  if (plans.size() == 1) return latency;
 
   if (!path.empty()) require_writable(options.cache);
   Timer timer(engine, model, calibration, options, monitor);
@@ -183,8 +182,7 @@ std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model
   constexpr int kMostRounds = 4;
   constexpr double kGoodError = 0.02;
   std::vector<double> times(plans.size(), std::numeric_limits<double>::infinity());
-  std::optional<MeasuredLatency> latency;
-  for (int round = 0; round < kMostRounds && (!latency || latency->error() > kGoodError); ++round) {
+  for (int round = 0; round < kMostRounds && (round == 0 || latency->error() > kGoodError); ++round) {
     if (!timer.time(plans, times)) return std::nullopt;
     if (is_new) measured.samples.clear();
     for (std::size_t i = 0; i < samples; ++i) measured.samples.push_back({plans[i], times[i]});

@@ -152,8 +152,7 @@ void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
     const auto length = bisect(stage, std::exchange(first, false), run);
     if (!length) return;
     for (std::size_t k = *length; k < order.size(); ++k) settled[order[k]] = true;
-    Plan lowered = lower_prefix(stage, *length);
-    plan = std::move(lowered);
+    plan = lower_prefix(stage, *length);
   }
 }
 
