@@ -28,7 +28,7 @@ std::vector<Variant> random_variants(std::size_t sites) {
     Plan plan = Plan::uniform(sites, k16);
     const double share = (k + 0.5) / kPlans;
     for (std::size_t i = 0; i < sites; ++i)
-      if (generator() < share * 4294967296.0) plan[i] = k8;
+      if (static_cast<double>(generator()) < share * 4294967296.0) plan[i] = k8;
     variants.push_back({message("random ", k + 1), plan});
   }
   return variants;

@@ -88,6 +88,7 @@ TEST_CASE("networks compute what the simulation does") {
   SECTION("rank 3, signed") { check(Fixture(tiny::token_net()), plans(3)); }
   SECTION("relu6, depthwise") { check(Fixture(tiny::depthwise_net()), plans(3)); }
   SECTION("max pooling") { check(Fixture(tiny::pooled_net()), plans(3)); }
+  SECTION("max pooling of large planes") { check(Fixture(tiny::pooled_net_of(12)), plans(3)); }
   SECTION("one linear") { check(Fixture(tiny::linear_net(tiny::random({5, 7}, 3))), plans(1)); }
   SECTION("one width narrow, one wide") { check(Fixture(tiny::residual_net()), {Plan::uniform(5, {4, 16})}); }
 }

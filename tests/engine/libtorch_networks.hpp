@@ -44,13 +44,14 @@ inline Builder::Id max_pool(Builder& build, Builder::Id x) {
                     {Builder::ref(x), twos, twos, Builder::Ints(2), Builder::Ints(2, {1}), false});
 }
 
-/// "stem" -> relu -> max pool -> "body" -> relu, flattened -> "head".
-inline halftone::Model pooled_net() {
+/// "stem" -> relu -> max pool -> "body" -> relu, flattened -> "head"; of images `side` wide.
+inline halftone::Model pooled_net_of(std::int64_t side) {
   Builder build;
-  auto x = build.relu(convolution(build, build.input("input", {2, 8, 8}), "stem", 8, 3, 1, 10));
+  auto x = build.relu(convolution(build, build.input("input", {2, side, side}), "stem", 8, 3, 1, 10));
   x = build.relu(convolution(build, max_pool(build, x), "body", 4, 3, 1, 20));
   return build.finish(linear(build, build.flatten(x), "head", 5, 30));
 }
+inline halftone::Model pooled_net() { return pooled_net_of(8); }
 
 /// "expand" -> relu6 -> "depthwise" -> relu6 -> "project".
 inline halftone::Model depthwise_net() {

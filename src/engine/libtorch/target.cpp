@@ -65,9 +65,13 @@ class ArgumentFiller {
   const std::vector<std::pair<ValueId, ValueId>>& renamed_;
 };
 
+constexpr const char* kBytePooling = "quantized::max_pool2d";
+
 /// The operator to call for `node`. Tensors lie in memory in another order here than where the network was captured,
-/// so that a view may have to copy; where no operator writes in place, a copy is as good.
-std::string operator_of(const Graph& graph, const Node& node) {
+/// so that a view may have to copy; where no operator writes in place, a copy is as good. The usual max pooling refuses
+/// bytes, channels last, of more than 127 pixels.
+std::string operator_of(const Graph& graph, const Node& node, bool of_bytes) {
+  if (of_bytes && node.op == "aten::max_pool2d") return kBytePooling;
   const auto writes = [](const Node& other) { return !other.written.empty(); };
   const bool view = node.op == "aten::view" && node.overload.empty();
   return view && std::none_of(graph.nodes.begin(), graph.nodes.end(), writes) ? "aten::reshape" : node.op;
@@ -87,9 +91,14 @@ std::vector<std::int64_t> Target::sizes(const Shape& shape) const {
 }
 
 OperatorCall call_of(const Target& target, const Node& node, const std::vector<std::pair<ValueId, ValueId>>& renamed) {
-  OperatorCall call(operator_of(target.model.graph, node), node.overload, node.arguments.size());
-  for (std::size_t i = 0; i < node.arguments.size(); ++i)
-    std::visit(ArgumentFiller(call, i, target, renamed), node.arguments[i]);
+  const std::string op = operator_of(target.model.graph, node, !renamed.empty());
+  std::vector<Argument> arguments = node.arguments;
+  if (op == kBytePooling)  // takes no single number for height and width
+    for (Argument& argument : arguments)
+      if (auto* sizes = std::get_if<std::vector<BatchInt>>(&argument); sizes != nullptr && sizes->size() == 1)
+        sizes->push_back(sizes->front());
+  OperatorCall call(op, node.overload, arguments.size());
+  for (std::size_t i = 0; i < arguments.size(); ++i) std::visit(ArgumentFiller(call, i, target, renamed), arguments[i]);
   std::vector<Output> outputs = node.outputs;
   for (Output& output : outputs)
     for (ValueId& id : output.ids)
