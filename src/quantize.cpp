@@ -21,8 +21,6 @@ namespace halftone {
 
 namespace {
 
-DataPart describe(const Dataset& data) { return {data.name(), data.digest(), data.size()}; }
-
 /// Runs the stages one after the other into one result.
 class Run {
  public:
@@ -37,15 +35,18 @@ class Run {
       parts_.latency = std::make_shared<const RooflineLatency>(roofline_devices().front());
     deployed_ = options_.scoring == Scoring::Deployed || (options_.scoring == Scoring::Automatic && parts_.engine);
     options_.precisions = ordered_precisions(options_.precisions);
+    if (parts_.engine) float_type_ = options_.float_type.value_or(preferred_float(*parts_.engine));
+    if (measures_latency_) require_measurable(*parts_.engine, options_.precisions, latency_options());
     if (options_.threads == 0) options_.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-    describe_run();
   }
 
   RunResult run() {
+    describe_run();
     const Plan baseline = Plan::uniform(model_.sites.size(), k16);
     if (!measures_latency_) predict_latencies(baseline);
     finish_with(baseline, RunStatus::Stopped, {});
     try {
+      timed("read", [&] { read_data(); });
       timed("calibrate", [&] { calibrate_ranges(); });
       if (measures_latency_)
         timed("latency", [&] { measure_sites(baseline); });
@@ -65,7 +66,7 @@ class Run {
     }
     if (evaluator_) result_.forward_passes += evaluator_->forward_passes();
     for (std::size_t site = 0; parts_.latency && site < result_.plan.size(); ++site)
-      result_.site_saving.push_back(parts_.latency->gain(model_.sites, baseline, site, result_.plan[site]));
+      result_.site_saving.push_back(-parts_.latency->gain(model_.sites, result_.plan, site, k16));
     return std::move(result_);
   }
 
@@ -84,9 +85,10 @@ class Run {
     result_.range_input = to_string(options_.input_range.method);
     result_.range_weight = to_string(options_.weight_range.method);
     result_.scored_in = deployed_ ? engine_name() : "simulation";
-    result_.calibration_data = describe(data_.calibration);
-    result_.validation_data = describe(data_.validation);
-    if (data_.report != nullptr) result_.report_data = describe(*data_.report);
+    if (parts_.engine) result_.engine = {engine_name(), options_.latency_threads, to_string(float_type_)};
+    result_.calibration_data = {data_.calibration.name(), {}, data_.calibration.size()};
+    result_.validation_data = {data_.validation.name(), {}, data_.validation.size()};
+    if (data_.report != nullptr) result_.report_data = {data_.report->name(), {}, data_.report->size()};
     result_.environment = {{"halftone", HALFTONE_VERSION},
                            {"libtorch", TORCH_VERSION},
                            {"compiler", __VERSION__},
@@ -128,10 +130,23 @@ class Run {
     result_.latency_model = parts_.latency->name();
     result_.latency_origin = parts_.latency->origin();
     result_.latency_unit = parts_.latency->unit();
+    result_.latency_measured = measures_latency_;
     result_.latency_batch = parts_.latency->batch();
     result_.baseline.predicted_latency = latency(baseline);
     for (const Precision precision : options_.precisions)
       result_.uniform_latency[to_string(precision)] = latency(Plan::uniform(model_.sites.size(), precision));
+  }
+
+  /// Reads every sample once: what is broken shows before any work.
+  void read_data() {
+    const auto read = [&](const Dataset& data) {
+      auto digest = data.digest(options_.threads, monitor_);
+      if (!digest) throw Stopped();
+      return std::move(*digest);
+    };
+    result_.calibration_data.digest = read(data_.calibration);
+    result_.validation_data.digest = read(data_.validation);
+    if (data_.report != nullptr) result_.report_data->digest = read(*data_.report);
   }
 
   void calibrate_ranges() {
@@ -145,13 +160,17 @@ class Run {
     ++result_.forward_passes;
   }
 
+  [[nodiscard]] MeasureLatencyOptions latency_options() const {
+    return {.batch = options_.latency_batch,
+            .threads = options_.latency_threads,
+            .float_type = float_type_,
+            .cache = options_.latency_cache,
+            .seed = options_.seed};
+  }
+
   void measure_sites(const Plan& baseline) {
-    auto measured = measure_latency(*parts_.engine, model_, result_.calibration, options_.precisions,
-                                    {.batch = options_.latency_batch,
-                                     .threads = options_.latency_threads,
-                                     .cache = options_.latency_cache,
-                                     .seed = options_.seed},
-                                    monitor_);
+    auto measured =
+        measure_latency(*parts_.engine, model_, result_.calibration, options_.precisions, latency_options(), monitor_);
     if (!measured) throw Stopped();
     parts_.latency = std::make_shared<const MeasuredLatency>(std::move(*measured));
     predict_latencies(baseline);
@@ -159,9 +178,9 @@ class Run {
 
   /// An engine that cannot run the network says so now, not after the search.
   void compile_once() const {
-    (void)parts_.engine->compile(model_, Plan::uniform(model_.sites.size(), options_.precisions.back()),
-                                 result_.calibration,
-                                 {.batch = options_.latency_batch, .threads = options_.latency_threads});
+    (void)parts_.engine->compile(
+        model_, Plan::uniform(model_.sites.size(), options_.precisions.back()), result_.calibration,
+        {.batch = options_.latency_batch, .threads = options_.latency_threads, .float_type = float_type_});
   }
 
   [[nodiscard]] EvaluatorOptions evaluator_options() const {
@@ -169,7 +188,7 @@ class Run {
   }
 
   [[nodiscard]] std::unique_ptr<PlanRunner> make_runner(bool deployed) const {
-    return deployed ? deploy(model_, result_.calibration, parts_.engine, evaluator_options())
+    return deployed ? deploy(model_, result_.calibration, parts_.engine, evaluator_options(), float_type_)
                     : simulate(model_, result_.calibration);
   }
 
@@ -232,21 +251,21 @@ class Run {
   /// Times the finalists end to end. Where latency is measured, the fastest of those that pass is the result: whatever
   /// the prediction was, no plan is returned that is slower than the baseline, or than a uniform plan that passes.
   void measure_finalists(const Plan& baseline) {
-    internal::Finalists finalists(result_, *parts_.latency);
+    internal::Finalists finalists(result_, *parts_.latency, float_type_);
     if (!finalists.measure(*parts_.engine, model_, result_.calibration,
                            {.batch = options_.latency_batch, .threads = options_.latency_threads}, monitor_))
       throw Stopped();
     if (measures_latency_ && result_.status == RunStatus::Met) choose_fastest(finalists, baseline);
     const Measurement& measured = finalists.measurement();
-    EngineTimes times{.engine = engine_name(),
-                      .batch = options_.latency_batch,
-                      .threads = options_.latency_threads,
+    EngineTimes times{.batch = options_.latency_batch,
                       .load = std::max(measured.load_before, measured.load_after),
                       .precise = measured.precise,
                       .baseline = finalists.timing(baseline),
                       .plan = finalists.timing(result_.plan)};
     for (const Precision precision : options_.precisions)
       times.uniform[to_string(precision)] = finalists.timing(Plan::uniform(model_.sites.size(), precision));
+    if (const Ratio ratio = compare(times.plan, times.baseline); ratio.differs() && ratio.value > 1)
+      result_.notes.push_back("The plan is slower than all sites at 16 bits: nothing faster was found.");
     result_.measured = std::move(times);
   }
 
@@ -310,6 +329,7 @@ class Run {
   const Monitor& monitor_;
   bool measures_latency_ = false;
   bool deployed_ = false;
+  FloatType float_type_ = FloatType::BFloat16;  ///< of what the engine does not run in integers
   std::unique_ptr<PlanEvaluator> evaluator_;
   RunResult result_;
 };

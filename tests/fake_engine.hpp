@@ -1,8 +1,11 @@
 #pragma once
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -25,25 +28,35 @@ class FakeEngine final : public Engine {
 
   [[nodiscard]] std::string name() const override { return "fake"; }
   [[nodiscard]] std::string version() const override { return version_; }
-  void require(FloatType) const override {}
+  void require(FloatType type) const override {
+    if (type == FloatType::BFloat16 && !has_bfloat16) throw Error(Errc::Unsupported, "fake: there is no bfloat16");
+  }
 
   mutable std::atomic<int> compiled = 0;
   int most = std::numeric_limits<int>::max();  ///< compilations before it refuses
+  bool has_bfloat16 = true;
+  /// How long a network takes under a plan, in units of 10 us.
+  std::function<int(const Plan&)> units = [](const Plan& plan) {
+    const auto integers = std::count_if(plan.precisions.begin(), plan.precisions.end(), in_integers);
+    return static_cast<int>(2 * std::ssize(plan.precisions) - integers);
+  };
+  std::function<bool(const Plan&)> spoils{};  ///< whether a network gives zeros under a plan
 
  private:
   class Network final : public CompiledNetwork {
    public:
-    Network(const Model& model, Plan plan, Calibration calibration, const CompileOptions& options)
+    Network(const FakeEngine& engine, const Model& model, Plan plan, Calibration calibration,
+            const CompileOptions& options)
         : CompiledNetwork(model, options.batch),
+          engine_(engine),
           model_(model),
           plan_(std::move(plan)),
           calibration_(std::move(calibration)),
           is_float_(options.float_type == FloatType::Float32) {}
 
     void repeat() override {
-      constexpr std::chrono::microseconds kSite(10);
-      const auto integers = std::count_if(plan_.precisions.begin(), plan_.precisions.end(), in_integers);
-      const auto end = std::chrono::steady_clock::now() + kSite * (2 * std::ssize(plan_.precisions) - integers);
+      constexpr std::chrono::microseconds kUnit(10);
+      const auto end = std::chrono::steady_clock::now() + kUnit * engine_.units(plan_);
       while (std::chrono::steady_clock::now() < end) {
       }
     }
@@ -53,9 +66,13 @@ class FakeEngine final : public Engine {
     [[nodiscard]] std::vector<at::Tensor> do_run(std::span<const at::Tensor> inputs) override {
       if (is_float_) return Interpreter(model_).run(inputs);
       QuantizedVisitor visitor(model_, calibration_, plan_);
-      return Interpreter(model_).run(inputs, &visitor);
+      auto outputs = Interpreter(model_).run(inputs, &visitor);
+      if (engine_.spoils && engine_.spoils(plan_))
+        for (at::Tensor& output : outputs) output = at::zeros_like(output);
+      return outputs;
     }
 
+    const FakeEngine& engine_;
     const Model& model_;
     Plan plan_;
     Calibration calibration_;
@@ -66,7 +83,7 @@ class FakeEngine final : public Engine {
                                                             const Calibration& calibration,
                                                             const CompileOptions& options) const override {
     if (compiled++ >= most) throw Error(Errc::Unsupported, "fake: operator aten::relu is not known");
-    return std::make_unique<Network>(model, plan, calibration, options);
+    return std::make_unique<Network>(*this, model, plan, calibration, options);
   }
 
   std::string version_;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,9 @@ struct QuantizeOptions {
   std::int64_t latency_batch = 1;         ///< samples that a measured latency is of
   int latency_threads = 1;                ///< that a measured network uses
   std::filesystem::path latency_cache{};  ///< folder of earlier measurements; none where empty
+  /// In which an engine runs what does not compute in integers; where none is given, bfloat16 if this machine has it,
+  /// else float32.
+  std::optional<FloatType> float_type{};
 };
 
 std::vector<std::string> validate(const QuantizeOptions& options);
@@ -62,7 +66,7 @@ std::vector<std::string> validate(const QuantizeOptions& options);
 /// searches, times the finalists end to end, and scores the plan once more on the report part. The plan returned was
 /// itself evaluated and passed, or is the baseline; only where the status is `Missed` it did not pass. With measured
 /// latency, unless stopped before, it is also the fastest of the finalists as measured: never slower than all sites at
-/// one of the precisions, 16 bits included, where that passes. `model` must be prepared. A stop request, at any stage,
+/// one of `precisions`, where that passes. `model` must be prepared. A stop request, at any stage,
 /// returns the best plan so far: all-16, with no samples scored, where the baseline was not reached. Cost in forward
 /// passes: one over the calibration data, two over the validation data, one more per evaluated plan; with an engine one
 /// more, and where a faster finalist has to be scored.

@@ -7,7 +7,6 @@
 #include "cli/command.hpp"
 #include "cli/subject.hpp"
 #include "halftone/core/error.hpp"
-#include "halftone/core/options.hpp"
 #include "halftone/engine/benchmark.hpp"
 #include "report/text.hpp"
 #include "report/text_summary.hpp"
@@ -22,7 +21,9 @@ struct Arguments {
   CommonOptions common;
   SubjectOptions subject;
   std::string engine;
+  std::string float_type = "auto";
   std::int64_t batch = 1;
+  std::int64_t engine_threads = 1;
   double error = 1;  ///< %
   double seconds = 20;
 };
@@ -31,60 +32,75 @@ struct Request {
   ModelRequest model;
   SubjectRequest subject;
   std::shared_ptr<const Engine> engine;
+  FloatType float_type;
   BenchmarkOptions options;
 };
 
+void require_between(const char* option, double value, double least, double most) {
+  if (!(value >= least && value <= most))
+    throw Error(Errc::InvalidArgument, message(option, " is ", value, ": ", least, " to ", most, " is needed"));
+}
+
 Request check(const Registry& registry, const Arguments& arguments) {
+  require_between("--error", arguments.error, 0.01, 100);
+  require_between("--seconds", arguments.seconds, 0.01, 1e6);
   constexpr std::int64_t kCalibrationBatch = 16;
-  // One thread measures the network; more also measure what else runs on the machine.
-  const int threads = arguments.common.threads == 0 ? 1 : thread_count(arguments.common);
-  Request request{.model = check(arguments.model),
-                  .subject = check(arguments.subject, kCalibrationBatch, threads),
-                  .engine = registry.engine(arguments.engine),
-                  .options = {.batch = arguments.batch,
-                              .threads = threads,
-                              .measure = {.relative_error = arguments.error / 100, .max_seconds = arguments.seconds}}};
-  require_valid("measuring", validate(request.options.measure));
-  return request;
+  const auto engine = registry.engine(arguments.engine);
+  return {.model = check(arguments.model),
+          .subject = check(arguments.subject, kCalibrationBatch, thread_count(arguments.common)),
+          .engine = engine,
+          .float_type = parse_float(arguments.float_type).value_or(preferred_float(*engine)),
+          .options = {.batch = arguments.batch,
+                      .threads = static_cast<int>(arguments.engine_threads),
+                      .measure = {.relative_error = arguments.error / 100, .max_seconds = arguments.seconds}}};
 }
 
 /// What was timed: the reference networks, and the plan where one was given.
 struct Bench {
   std::vector<Variant> variants;
-  Measurement measurement;
+  std::size_t baseline = 0;  ///< the variant that ratios are of
+  Measurement measurement{};
   bool random_ranges = false;
+  bool stopped = false;
 };
-
-constexpr std::size_t kBaseline = 1;  ///< the variant that ratios are of
 
 std::vector<Variant> variants(const Request& request, const Plan& plan) {
   const std::size_t sites = plan.size();
-  std::vector<Variant> list{{"32-bit float", Plan::uniform(sites, k16), FloatType::Float32},
-                            {"16-bit (bf16)", Plan::uniform(sites, k16)},
-                            {"all at 8 bits", Plan::uniform(sites, k8)}};
-  if (request.subject.file || (request.subject.uniform && *request.subject.uniform != k16 && plan != list[2].plan))
-    list.push_back({request.subject.file ? "plan" : composition(plan), plan});
+  std::vector<Variant> list{{"32-bit float", Plan::uniform(sites, k16), FloatType::Float32}};
+  if (request.float_type == FloatType::BFloat16) list.push_back({"16-bit (bf16)", Plan::uniform(sites, k16)});
+  list.push_back({"all at 8 bits", Plan::uniform(sites, k8), request.float_type});
+  if (request.subject.file || (request.subject.uniform && *request.subject.uniform != k16 && plan != list.back().plan))
+    list.push_back({request.subject.file ? "plan" : composition(plan), plan, request.float_type});
   return list;
+}
+
+/// Makes up the 8-bit ranges that a plan made without them, or no plan at all, leaves open: time does not depend on
+/// them. Whether there were any.
+bool fill_ranges(const Model& model, Calibration& calibration) {
+  bool lacks = false;
+  for (std::size_t i = 0; i < model.sites.size(); ++i)
+    lacks = lacks || !calibration.sites[i].input.contains(8) ||
+            (model.sites[i].has_weight() && !calibration.sites[i].weight.contains(8));
+  if (!lacks) return false;
+  const Precision eight[] = {k8};
+  const Calibration random = random_calibration(model, eight);
+  for (std::size_t i = 0; i < model.sites.size(); ++i) {
+    calibration.sites[i].input.insert(random.sites[i].input.begin(), random.sites[i].input.end());
+    calibration.sites[i].weight.insert(random.sites[i].weight.begin(), random.sites[i].weight.end());
+  }
+  return true;
 }
 
 std::optional<Bench> run(const Request& request, const LoadedModel& loaded, const Monitor& monitor) {
   auto subject = make_subject(request.subject, loaded, monitor, {k8});
   if (!subject) return std::nullopt;
-  Bench bench{.variants = variants(request, subject->plan), .measurement = {}};
-  // A plan made without 8 bits, or no plan at all: time does not depend on ranges.
-  const auto lacks_8 = [](const SiteRanges& site) { return !site.input.contains(8); };
-  auto& sites = subject->calibration.sites;
-  if (std::any_of(sites.begin(), sites.end(), lacks_8)) {
-    const Precision eight[] = {k8};
-    const Calibration random = random_calibration(loaded.model, eight);
-    bench.random_ranges = true;
-    for (std::size_t i = 0; i < sites.size(); ++i) {
-      sites[i].input.insert(random.sites[i].input.begin(), random.sites[i].input.end());
-      sites[i].weight.insert(random.sites[i].weight.begin(), random.sites[i].weight.end());
-    }
-  }
+  Bench bench{.variants = variants(request, subject->plan),
+              .baseline = request.float_type == FloatType::BFloat16 ? 1U : 0U,
+              .random_ranges = subject->random_ranges};
+  if (fill_ranges(loaded.model, subject->calibration)) bench.random_ranges = true;
   bench.measurement =
       benchmark(*request.engine, loaded.model, subject->calibration, bench.variants, request.options, monitor);
+  bench.stopped = monitor.stopped();
   return bench;
 }
 
@@ -102,12 +118,13 @@ void print_text(const Context& context, const Arguments& arguments, const Reques
               << "\n\n";
   using Align = TextTable::Align;
   TextTable table({Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
-  table.add({"", "minimum", "median", "+-", "spread", "of the 16-bit time (95 % interval)"});
+  table.add({"", "minimum", "median", "+-", "spread",
+             message("of the ", bench.baseline == 0 ? "32" : "16", "-bit time (95 % interval)")});
   for (std::size_t i = 0; i < bench.variants.size(); ++i) {
     const Timing& timing = measured.timings[i];
     table.add({bench.variants[i].name, with_unit(timing.minimum, "ms"), with_unit(timing.median, "ms"),
                percent(timing.relative_error(), 1), percent(timing.spread, 1),
-               i == kBaseline ? "" : ratio_text(compare(timing, measured.timings[kBaseline]))});
+               i == bench.baseline ? "" : ratio_text(compare(timing, measured.timings[bench.baseline]))});
   }
   context.out << table.text() << '\n'
               << wrapped(message("Measured in ", fixed(measured.seconds, 1), " s, the networks in turn, ",
@@ -115,7 +132,9 @@ void print_text(const Context& context, const Arguments& arguments, const Reques
                                  fixed(measured.load_before, 1), " before and ", fixed(measured.load_after, 1),
                                  " after."))
               << '\n';
-  if (!measured.precise)
+  if (bench.stopped)
+    context.out << "! Stopped on request: measured for less long than was asked for.\n";
+  else if (!measured.precise)
     context.out << wrapped(message("! Not all medians are known to ", significant(arguments.error),
                                    " %: something else uses the machine, or give it more time (--seconds)."),
                            2)
@@ -129,7 +148,7 @@ nlohmann::json to_json(const Arguments& arguments, const Request& request, const
   nlohmann::json networks = nlohmann::json::array();
   for (std::size_t i = 0; i < bench.variants.size(); ++i) {
     const Timing& timing = measured.timings[i];
-    const Ratio ratio = compare(timing, measured.timings[kBaseline]);
+    const Ratio ratio = compare(timing, measured.timings[bench.baseline]);
     networks.push_back(
         {{"name", bench.variants[i].name},
          {"float_type", to_string(bench.variants[i].float_type)},
@@ -138,14 +157,21 @@ nlohmann::json to_json(const Arguments& arguments, const Request& request, const
          {"interval_ms", {timing.low, timing.high}},
          {"spread", timing.spread},
          {"passes", timing.passes},
-         {"ratio_to_16_bit",
+         {"ratio_to_baseline",
           {{"value", ratio.value}, {"interval", {ratio.low, ratio.high}}, {"differs", ratio.differs()}}}});
   }
-  return {{"model", arguments.model.spec},        {"engine", request.engine->name()},
-          {"version", request.engine->version()}, {"batch", request.options.batch},
-          {"threads", request.options.threads},   {"load", {measured.load_before, measured.load_after}},
-          {"seconds", measured.seconds},          {"precise", measured.precise},
-          {"random_ranges", bench.random_ranges}, {"networks", std::move(networks)}};
+  return {{"model", arguments.model.spec},
+          {"engine", request.engine->name()},
+          {"version", request.engine->version()},
+          {"batch", request.options.batch},
+          {"threads", request.options.threads},
+          {"load", {measured.load_before, measured.load_after}},
+          {"seconds", measured.seconds},
+          {"precise", measured.precise},
+          {"random_ranges", bench.random_ranges},
+          {"stopped", bench.stopped},
+          {"baseline", bench.variants[bench.baseline].name},
+          {"networks", std::move(networks)}};
 }
 
 int run_bench(const Context& context, const Arguments& arguments) {
@@ -164,7 +190,7 @@ int run_bench(const Context& context, const Arguments& arguments) {
     print_json(context.out, to_json(arguments, request, *bench));
   else
     print_text(context, arguments, request, *bench);
-  return 0;
+  return bench->stopped ? 1 : 0;
 }
 
 }  // namespace
@@ -176,7 +202,9 @@ void add_bench(CLI::App& app, const Context& context, Action& action) {
   add_model(command, arguments->model);
   add_subject(command, arguments->subject);
   add_engine(command, context.registry, arguments->engine, "where it runs: ")->capture_default_str();
+  add_float(command, arguments->float_type);
   add_count(command, "--batch", arguments->batch, 1, "samples a pass");
+  add_count(command, "--engine-threads", arguments->engine_threads, 1, "threads of the network that is measured");
   command.add_option("--error", arguments->error, "how well each median is to be known, in %")
       ->capture_default_str()
       ->type_name("PERCENT");
@@ -185,8 +213,7 @@ void add_bench(CLI::App& app, const Context& context, Action& action) {
       ->type_name("S");
   add_common(command, arguments->common);
   command.footer(
-      "--threads 0 is one thread here. The networks run in turn, so that what disturbs the machine\n"
-      "disturbs them alike.\n\n"
+      "The networks run in turn, so that what disturbs the machine disturbs them alike.\n\n"
       "Examples:\n"
       "  halftone bench cifar_resnet20:weights.safetensors --plan result/plan.json\n"
       "  halftone bench cifar_resnet56:random --batch 8");

@@ -144,7 +144,26 @@ CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string
 
 std::string default_engine(const Registry& registry) {
   if (registry.engines.contains("openvino") && has_openvino()) return "openvino";
-  return registry.engines.contains("libtorch") ? "libtorch" : "";
+  if (registry.engines.contains("libtorch")) return "libtorch";
+  for (const auto& [name, unused] : registry.engines)
+    if (name != "openvino") return name;
+  return "";
+}
+
+void add_float(CLI::App& command, std::string& text) {
+  command
+      .add_option(
+          "--float", text,
+          "what the engine does not run in integers: bf16, f32, or auto, which\nis bf16 where this machine has it")
+      ->capture_default_str()
+      ->type_name("TYPE");
+}
+
+std::optional<FloatType> parse_float(const std::string& text) {
+  for (const FloatType type : {FloatType::BFloat16, FloatType::Float32})
+    if (text == to_string(type)) return type;
+  if (text == "auto") return std::nullopt;
+  throw Error(Errc::InvalidArgument, message("--float is \"", text, "\": bf16, f32 or auto is needed"));
 }
 
 std::string default_cache() {
@@ -154,7 +173,7 @@ std::string default_cache() {
   };
   if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) return cache + "/halftone";
   const std::string home = variable("HOME");
-  return home.empty() ? "none" : home + "/.cache/halftone";
+  return home.empty() ? "" : home + "/.cache/halftone";
 }
 
 RangeOptions range_options(const std::string& method) { return {.method = parse_range_method(method)}; }

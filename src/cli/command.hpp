@@ -6,6 +6,7 @@
 #include <functional>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -86,10 +87,15 @@ RangeOptions range_options(const std::string& method);
 /// --engine; `purpose` comes before the names of the engines.
 CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string& name, const std::string& purpose);
 
-/// The engine that is taken where none is named: the fastest that is here; empty where there is none.
+/// --float
+void add_float(CLI::App& command, std::string& text);
+/// Nothing for "auto".
+std::optional<FloatType> parse_float(const std::string& text);
+
+/// The engine that is taken where none is named: OpenVINO, LibTorch, or the first there is; empty where there is none.
 std::string default_engine(const Registry& registry);
 
-/// Where measured latencies are kept for later: "~/.cache/halftone" or what XDG_CACHE_HOME says; "none" without a home.
+/// Where measured latencies are kept for later: "~/.cache/halftone" or what XDG_CACHE_HOME says; empty without a home.
 std::string default_cache();
 
 /// While it lives, the first Ctrl-C (or SIGTERM) asks the work under way to stop, a second one ends the program as

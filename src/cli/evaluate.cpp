@@ -22,6 +22,7 @@ struct Arguments {
   SubjectOptions subject;
   std::string data;
   std::string engine;
+  std::string float_type = "auto";
   std::string task = "top1";
   std::int64_t eval_batch = 16;
 };
@@ -33,15 +34,27 @@ struct Request {
   EvaluatorOptions evaluator;
   std::shared_ptr<const Task> task;
   std::shared_ptr<const Engine> engine;  ///< null: simulated only
+  FloatType float_type = FloatType::BFloat16;
 };
 
 Request check(const Registry& registry, const Arguments& arguments) {
   const int threads = thread_count(arguments.common);
-  return {.model = check(arguments.model),
-          .subject = check(arguments.subject, arguments.eval_batch, threads),
-          .evaluator = {.gate = {}, .batch_size = arguments.eval_batch, .threads = threads},
-          .task = registry.task(arguments.task),
-          .engine = arguments.engine.empty() ? nullptr : registry.engine(arguments.engine)};
+  Request request{.model = check(arguments.model),
+                  .subject = check(arguments.subject, arguments.eval_batch, threads),
+                  .evaluator = {.gate = {}, .batch_size = arguments.eval_batch, .threads = threads},
+                  .task = registry.task(arguments.task),
+                  .engine = arguments.engine.empty() ? nullptr : registry.engine(arguments.engine)};
+  require_calibration_used(request.subject);
+  if (request.subject.data == kRandomData)
+    throw Error(
+        Errc::InvalidArgument,
+        "--calibrate random gives ranges for timing (`halftone bench`): a score needs ranges from samples, give "
+        "--calibrate DATA");
+  const auto type = parse_float(arguments.float_type);
+  if (type && !request.engine)
+    throw Error(Errc::InvalidArgument, "--float says what an engine computes in, and there is none: give --engine");
+  if (request.engine) request.float_type = type.value_or(preferred_float(*request.engine));
+  return request;
 }
 
 struct Scored {
@@ -70,14 +83,17 @@ struct Results {
 
 std::optional<Results> score(const Request& request, const Subject& subject, const LoadedModel& loaded,
                              const Dataset& data, const Monitor& monitor) {
+  std::optional<Scored> in_engine;
+  if (request.engine) {  // first: it is faster, and may not know the network
+    PlanEvaluator deployed(
+        deploy(loaded.model, subject.calibration, request.engine, request.evaluator, request.float_type), data,
+        *request.task, request.evaluator, monitor);
+    in_engine = score(deployed, request, subject.plan);
+    if (!in_engine) return std::nullopt;
+  }
   SimulatedEvaluator simulated(loaded.model, subject.calibration, data, *request.task, request.evaluator, monitor);
   const auto scored = score(simulated, request, subject.plan);
   if (!scored) return std::nullopt;
-  if (!request.engine) return Results{*scored, std::nullopt};
-  DeployedEvaluator deployed(loaded.model, subject.calibration, request.engine, data, *request.task, request.evaluator,
-                             monitor);
-  const auto in_engine = score(deployed, request, subject.plan);
-  if (!in_engine) return std::nullopt;
   return Results{*scored, in_engine};
 }
 
@@ -97,7 +113,7 @@ void print_text(const Context& context, const Request& request, const Arguments&
   table(results.simulated);
   if (!results.deployed) return;
   context.out << "\nDeployed in " << request.engine->name() << ' ' << request.engine->version()
-              << ", all but integers in bf16; the float network in f32\n";
+              << ", all but integers in " << to_string(request.float_type) << "; the float network in f32\n";
   table(*results.deployed);
 }
 
@@ -122,7 +138,9 @@ nlohmann::json to_json(const Request& request, const Arguments& arguments, const
                  {"data", {{"name", data.name()}, {"digest", data.digest()}, {"samples", data.size()}}}});
   if (results.deployed) {
     object["deployed"] = to_json(*results.deployed);
-    object["deployed"].update({{"engine", request.engine->name()}, {"version", request.engine->version()}});
+    object["deployed"].update({{"engine", request.engine->name()},
+                               {"version", request.engine->version()},
+                               {"float_type", to_string(request.float_type)}});
   }
   return object;
 }
@@ -159,6 +177,7 @@ void add_evaluate(CLI::App& app, const Context& context, Action& action) {
   command.add_option("--data", arguments->data, "samples to score")->required()->type_name("DATA");
   add_subject(command, arguments->subject);
   add_engine(command, context.registry, arguments->engine, "score the network as deployed too, in ");
+  add_float(command, arguments->float_type);
   command.add_option("--task", arguments->task, "what is scored: " + names(context.registry.tasks))
       ->capture_default_str()
       ->type_name("NAME");

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <filesystem>
 #include <ostream>
 
 #include "cli/command.hpp"
@@ -33,9 +34,15 @@ int run_export(const Context& context, const Arguments& arguments) {
   constexpr std::int64_t kCalibrationBatch = 16;
   const ModelRequest model = check(arguments.model);
   const SubjectRequest request = check(arguments.subject, kCalibrationBatch, thread_count(arguments.common));
+  require_calibration_used(request);
   OnnxOptions options{.batch = std::nullopt, .sub_byte = parse_sub_byte(arguments.sub_byte)};
   if (arguments.batch > 0) options.batch = arguments.batch;
   const LoadedModel loaded = load(model, request, context.registry, arguments.common.seed);
+  const std::filesystem::path folder = std::filesystem::absolute(arguments.out).parent_path();
+  if (!std::filesystem::is_directory(folder))
+    throw Error(Errc::Io,
+                message("--out is \"", arguments.out, "\": there is no folder ", folder, ": create it first"));
+  require_writable(folder);
   std::optional<Subject> subject;
   {
     Watch watch(context.err, arguments.common.quiet);
@@ -52,11 +59,14 @@ int run_export(const Context& context, const Arguments& arguments) {
                              {"bytes", onnx.size()},
                              {"batch", options.batch ? nlohmann::json(*options.batch) : nlohmann::json()},
                              {"network", describe(request, subject->plan)},
+                             {"random_ranges", subject->random_ranges},
                              {"model_digest", digest(loaded.model)}});
     return 0;
   }
   context.out << "Written: " << arguments.out << ", " << arguments.model.spec << " with "
               << describe(request, subject->plan) << ", " << onnx.size() << " bytes\n";
+  if (subject->random_ranges)
+    context.out << "! Its ranges come from random inputs: right for time, not for accuracy.\n";
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <optional>
@@ -35,10 +36,11 @@ struct Arguments {
   std::string latency;
   std::string engine;
   std::string evaluate;
-  std::string cache = default_cache();
+  std::string float_type = "auto";
+  std::string cache;  ///< empty: the default
   std::string precisions;
   std::int64_t batch = 1;
-  std::int64_t engine_threads = 1;
+  std::int64_t engine_threads = 0;  ///< 0: not given, one
   std::int64_t eval_batch = 16;
   std::string out;
 };
@@ -77,6 +79,32 @@ std::string precisions(const Arguments& arguments, const Engine* engine) {
   return measured ? "8,16" : "4,8,16";
 }
 
+/// Options that say something of measuring, where nothing is measured.
+void refuse_unused(const Arguments& arguments, const Engine* engine) {
+  const bool measures = engine != nullptr && (arguments.latency.empty() || arguments.latency == "measured");
+  const auto refuse = [](const char* option, const char* need) {
+    throw Error(Errc::InvalidArgument, message(option, " is given, and ", need));
+  };
+  if (!measures && !arguments.cache.empty() && arguments.cache != "none")
+    refuse("--cache", "no latency is measured: leave it out, or give --latency measured");
+  if (engine == nullptr && arguments.engine_threads > 0)
+    refuse("--engine-threads", "there is no engine: give --engine");
+  if (engine == nullptr && arguments.float_type != "auto") refuse("--float", "there is no engine: give --engine");
+}
+
+/// The folder of earlier latencies; none where the default one cannot be written.
+fs::path choose_cache(const std::string& given) {
+  if (given == "none") return {};
+  if (!given.empty()) return given;
+  const std::string standard = default_cache();
+  try {
+    if (!standard.empty()) require_writable(standard);
+    return standard;
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 /// The arguments after every one was checked.
 struct Request {
   ModelRequest model;
@@ -105,6 +133,7 @@ std::optional<double> parse_share(const std::string& text) {
 
 Request check(const Registry& registry, const Arguments& arguments) {
   const auto engine = choose_engine(registry, arguments);
+  refuse_unused(arguments, engine.get());
   Request request{.model = check(arguments.model),
                   .options = {.keep = parse_keep(arguments.keep),
                               .precisions = parse_precisions(precisions(arguments, engine.get())),
@@ -115,8 +144,9 @@ Request check(const Registry& registry, const Arguments& arguments) {
                               .seed = arguments.common.seed,
                               .scoring = parse_scoring(arguments.evaluate),
                               .latency_batch = arguments.batch,
-                              .latency_threads = static_cast<int>(arguments.engine_threads),
-                              .latency_cache = arguments.cache == "none" ? "" : arguments.cache},
+                              .latency_threads = static_cast<int>(std::max<std::int64_t>(1, arguments.engine_threads)),
+                              .latency_cache = engine ? choose_cache(arguments.cache) : fs::path(),
+                              .float_type = parse_float(arguments.float_type)},
                   .parts = {.task = registry.task(arguments.task),
                             .metric = registry.metric(arguments.metric),
                             .search = registry.search(arguments.search),
@@ -198,6 +228,7 @@ std::map<std::string, std::string> given(const ModelOptions& model) {
   std::map<std::string, std::string> options;
   if (!model.mean.empty()) options["mean"] = model.mean;
   if (!model.std.empty()) options["std"] = model.std;
+  if (model.additions) options["additions"] = "true";
   for (const auto& shape : model.inputs) options["input"] += (options["input"].empty() ? "" : " ") + shape;
   return options;
 }
@@ -264,9 +295,16 @@ void add_goal(CLI::App& command, const Registry& registry, Arguments& arguments)
                   "how plans are scored: deployed (in the engine, the default\nwhere there is one) or simulated")
       ->type_name("HOW");
   add_count(command, "--batch", arguments.batch, 1, "samples that one latency is of");
-  add_count(command, "--engine-threads", arguments.engine_threads, 1,
-            "threads of the network whose latency is measured");
-  add("--cache", arguments.cache, "DIR", "folder of latencies measured earlier; none keeps none");
+  command
+      .add_option("--engine-threads", arguments.engine_threads, "threads of a network that is measured; 1 by default")
+      ->check(CLI::Range(1, 1 << 20).description(""))
+      ->type_name("N");
+  add_float(command, arguments.float_type);
+  command
+      .add_option(
+          "--cache", arguments.cache,
+          "folder of latencies measured earlier, or none;\n~/.cache/halftone by default, where it can be written")
+      ->type_name("DIR");
   add("--metric", arguments.metric, "NAME", "sensitivity that orders the sites: " + names(registry.metrics));
   add("--search", arguments.search, "NAME", "strategy: " + names(registry.searches));
 }

@@ -11,10 +11,11 @@
 
 namespace halftone::cli {
 
-/// In place of DATA: inputs drawn at random, right for time, not for accuracy.
-constexpr const char* kRandom = "random";
+namespace {
 
 bool needs_ranges(Precision p) { return p.weight_bits < 16 || p.activation_bits < 16; }
+
+}  // namespace
 
 void add_subject(CLI::App& command, SubjectOptions& options) {
   command.add_option("--plan", options.plan, "plan.json of `halftone quantize`")->type_name("FILE");
@@ -51,6 +52,13 @@ SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int
   return request;
 }
 
+void require_calibration_used(const SubjectRequest& request) {
+  if (request.data.empty() || request.file || (request.uniform && needs_ranges(*request.uniform))) return;
+  throw Error(Errc::InvalidArgument,
+              "--calibrate is given, and the network has no integers that need ranges: give --uniform 8 or --plan too, "
+              "or leave --calibrate out");
+}
+
 LoadedModel load(ModelRequest model, const SubjectRequest& request, const Registry& registry, std::uint64_t seed) {
   const auto is_addition = [](const PlanFile::Entry& site) { return site.kind == to_string(SiteKind::Addition); };
   if (request.file) {
@@ -67,12 +75,14 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
                   .calibration = {std::vector<SiteRanges>(sites.size())}};
   if (request.file) {
     AppliedPlan applied = apply_plan_file(*request.file, sites, digest(loaded.model));
-    subject = {std::move(applied.plan), std::move(applied.calibration)};
+    subject.plan = std::move(applied.plan);
+    subject.calibration = std::move(applied.calibration);
   }
   more.insert(subject.plan.precisions.begin(), subject.plan.precisions.end());
   const std::vector<Precision> precisions(more.begin(), more.end());
   if (request.data.empty() || !std::any_of(precisions.begin(), precisions.end(), needs_ranges)) return subject;
-  if (request.data == kRandom) {
+  subject.random_ranges = request.data == kRandomData;
+  if (subject.random_ranges) {
     subject.calibration = random_calibration(loaded.model, precisions);
   } else {
     const auto data = open_dataset(request.data, loaded.data);

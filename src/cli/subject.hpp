@@ -33,12 +33,17 @@ SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int
 /// The model with the sites that the plan names.
 LoadedModel load(ModelRequest model, const SubjectRequest& request, const Registry& registry, std::uint64_t seed);
 
-bool needs_ranges(Precision precision);
-
 struct Subject {
   Plan plan;
   Calibration calibration;
+  bool random_ranges = false;  ///< any of them from random inputs
 };
+
+/// Throws where --calibrate was given and no operand of the network has a range.
+void require_calibration_used(const SubjectRequest& request);
+
+/// In place of DATA of --calibrate: inputs drawn at random, right for time, not for accuracy.
+inline constexpr const char* kRandomData = "random";
 
 /// Applies the plan and calibrates where that was asked for, for `more` precisions as well. Nothing when stopped.
 std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedModel& loaded, const Monitor& monitor,

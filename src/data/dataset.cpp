@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "data/batches.hpp"
 #include "data/sample_index.hpp"
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
@@ -17,15 +18,12 @@
 namespace halftone {
 namespace {
 
-/// Adds samples [n, …]; the parts of a set may be added one after another.
+/// Adds type, shape and values of samples [n, …].
 void add_samples(Digest& digest, const at::Tensor& samples) {
+  digest.add(c10::toString(samples.scalar_type())).add(samples.dim());
+  for (const std::int64_t size : samples.sizes()) digest.add(size);
   const at::Tensor bytes = samples.detach().cpu().contiguous();
   digest.add_bytes({static_cast<const std::byte*>(bytes.const_data_ptr()), bytes.nbytes()});
-}
-
-void add_type(Digest& digest, const at::Tensor& samples) {
-  digest.add(c10::toString(samples.scalar_type())).add(samples.dim());
-  for (const std::int64_t size : samples.sizes().slice(1)) digest.add(size);
 }
 
 class Subset final : public Dataset {
@@ -116,19 +114,21 @@ Batch Dataset::range(std::int64_t begin, std::int64_t end) const {
   return get(indices);
 }
 
-std::string Dataset::digest() const {
-  constexpr std::int64_t batch_size = 64;
-  std::vector<Digest> digests;  // of every input, and last of the targets
-  for (std::int64_t begin = 0; begin < size(); begin += batch_size) {
-    Batch batch = range(begin, std::min(size(), begin + batch_size));
-    if (batch.targets.defined()) batch.inputs.push_back(batch.targets);
-    for (std::size_t i = digests.size(); i < batch.inputs.size(); ++i)
-      add_type(digests.emplace_back(), batch.inputs[i]);
-    for (std::size_t i = 0; i < batch.inputs.size(); ++i) add_samples(digests[i], batch.inputs[i]);
-  }
+std::optional<std::string> Dataset::digest(int threads, const Monitor& monitor) const {
+  const internal::BatchLoop loop{
+      .samples = size(), .batch_size = 64, .threads = threads, .stage = "read", .detail = "samples"};
+  std::vector<std::string> digests(static_cast<std::size_t>(loop.batches()));
+  const bool completed = internal::for_each_batch(loop, monitor, [&](const internal::BatchRange& batch, std::size_t) {
+    const Batch samples = range(batch.begin, batch.end);
+    Digest digest;
+    for (const at::Tensor& input : samples.inputs) add_samples(digest, input);
+    if (samples.targets.defined()) add_samples(digest.add("target"), samples.targets);
+    digests[static_cast<std::size_t>(batch.index)] = digest.hex();
+  });
+  if (!completed) return std::nullopt;
   Digest all;
-  all.add(size()).add(targets().defined() ? "labelled" : "unlabelled");
-  for (const Digest& digest : digests) all.add(digest.hex());
+  all.add(size());
+  for (const std::string& digest : digests) all.add(digest);
   return all.hex();
 }
 

@@ -40,7 +40,10 @@ class Reader {
 
   std::vector<LabelledFile> read() {
     const std::string text = read_text(table_);
-    auto lines = split(text, '\n');
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+    std::string_view content = text;
+    if (content.starts_with(kByteOrderMark)) content.remove_prefix(kByteOrderMark.size());
+    auto lines = split(content, '\n');
     if (lines.back().empty()) lines.pop_back();
     for (auto& line : lines)
       if (line.ends_with('\r')) line.remove_suffix(1);

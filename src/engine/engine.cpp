@@ -92,4 +92,14 @@ std::unique_ptr<CompiledNetwork> Engine::compile(const Model& model, const Plan&
   return do_compile(model, plan, calibration, options);
 }
 
+FloatType preferred_float(const Engine& engine) {
+  try {
+    engine.require(FloatType::BFloat16);
+    return FloatType::BFloat16;
+  } catch (const Error& error) {
+    if (error.code() != Errc::Unsupported) throw;
+    return FloatType::Float32;
+  }
+}
+
 }  // namespace halftone

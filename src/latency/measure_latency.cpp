@@ -12,6 +12,7 @@
 #include "halftone/core/file.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/engine/benchmark.hpp"
+#include "halftone/version.hpp"
 
 namespace halftone {
 namespace {
@@ -33,8 +34,11 @@ Precision representative(std::span<const Precision> precisions) {
 std::string fingerprint(const Engine& engine, const Model& model, Precision integer,
                         const MeasureLatencyOptions& options) {
   Digest digest;
-  digest.add(engine.name()).add(engine.version()).add(internal::cpu_name()).add(options.batch).add(options.threads);
+  // How a network is lowered and fused decides its time, and changes between versions.
+  digest.add(HALFTONE_VERSION).add(engine.name()).add(engine.version()).add(internal::cpu_name());
+  digest.add(options.batch).add(options.threads).add(options.plans).add(to_string(options.float_type));
   digest.add(to_string(integer)).add(to_string(model.graph));
+  for (const Site& site : model.sites) digest.add(site.name).add(to_string(site.kind));
   for (const Value& value : model.graph.values) {
     digest.add(static_cast<std::int64_t>(value.dtype));
     for (const auto& size : value.shape) digest.add(size.at(options.batch));
@@ -78,7 +82,8 @@ class Timer {
     for (std::size_t begin = 0; begin < plans.size(); begin += group) {
       const std::size_t end = std::min(begin + group, plans.size());
       std::vector<Variant> variants;
-      for (std::size_t i = begin; i < end; ++i) variants.push_back({message("plan ", i), plans[i]});
+      for (std::size_t i = begin; i < end; ++i)
+        variants.push_back({message("plan ", i), plans[i], options_.float_type});
       monitor_.report({"latency", static_cast<std::int64_t>(begin), std::ssize(plans), message("round ", round_)});
       const Measurement measured = measure_group(variants);
       if (monitor_.stopped()) return false;
@@ -114,7 +119,11 @@ class Timer {
   int round_ = 1;
 };
 
-/// What an earlier run measured; nothing where there is none.
+/// Left-out errors: one that another round can hardly improve, and one that is not worth keeping.
+constexpr double kGoodError = 0.02;
+constexpr double kPoorError = 0.1;
+
+/// What an earlier run measured; nothing where there is none, or a poor one, which a busy machine leaves behind.
 std::optional<MeasuredLatency> read_cache(const fs::path& path, const std::string& fingerprint,
                                           std::span<const Site> sites) {
   constexpr std::size_t kMostBytes = 16u << 20;
@@ -124,7 +133,8 @@ std::optional<MeasuredLatency> read_cache(const fs::path& path, const std::strin
   LatencyMeasurements measured = parse_latency_measurements(read_text(path, kMostBytes), place);
   if (measured.fingerprint != fingerprint) throw Error(Errc::BadFile, place + " is of something else: remove it");
   try {
-    return MeasuredLatency(std::move(measured), sites);
+    MeasuredLatency latency(std::move(measured), sites);
+    return latency.error() > kPoorError ? std::nullopt : std::optional(std::move(latency));
   } catch (const Error& error) {
     throw Error(Errc::BadFile, message(place, ": ", error.what(), ": remove it"));
   }
@@ -140,10 +150,18 @@ std::vector<std::string> validate(const MeasureLatencyOptions& options) {
   return violations;
 }
 
+void require_measurable(const Engine& engine, std::span<const Precision> precisions,
+                        const MeasureLatencyOptions& options) {
+  require_valid("latency measuring", validate(options));
+  (void)representative(precisions);
+  if (!options.cache.empty()) require_writable(options.cache);
+  engine.require(options.float_type);
+}
+
 std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model& model, const Calibration& calibration,
                                                std::span<const Precision> precisions,
                                                const MeasureLatencyOptions& options, const Monitor& monitor) {
-  require_valid("latency measuring", validate(options));
+  require_measurable(engine, precisions, options);
   const std::size_t sites = model.sites.size();
   const Precision integer = representative(precisions);
   const std::string key = fingerprint(engine, model, integer, options);
@@ -165,7 +183,6 @@ std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model
   for (const Precision p : others) plans.push_back(Plan::uniform(sites, p));
   if (plans.size() == 1) return latency;
 
-  if (!path.empty()) require_writable(options.cache);
   Timer timer(engine, model, calibration, options, monitor);
   if (is_new) {
     measured = {.fingerprint = key,
@@ -180,9 +197,8 @@ std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model
   // On a quiet machine one round will do. What disturbs it for a while makes some networks look slow: then measured
   // again, as the fastest pass is what counts.
   constexpr int kMostRounds = 4;
-  constexpr double kGoodError = 0.02;
   std::vector<double> times(plans.size(), std::numeric_limits<double>::infinity());
-  for (int round = 0; round < kMostRounds && (round == 0 || latency->error() > kGoodError); ++round) {
+  for (int round = 0; round == 0 || (is_new && round < kMostRounds && latency->error() > kGoodError); ++round) {
     if (!timer.time(plans, times)) return std::nullopt;
     if (is_new) measured.samples.clear();
     for (std::size_t i = 0; i < samples; ++i) measured.samples.push_back({plans[i], times[i]});

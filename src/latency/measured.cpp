@@ -18,14 +18,14 @@ bool is_depthwise(const Site& site) {
   return site.has_weight() && site.groups > 1 && site.groups == site.weight_shape[0];
 }
 
-/// `amount(item)` of every item, of which there is one at least, as a multiple of their mean; ones where that is zero.
+/// `amount(item)` of every item as a multiple of their mean; ones where that is zero.
 template <class Items, class Amount>
 std::vector<double> relative(const Items& items, const Amount& amount) {
   double sum = 0;
   for (const auto& item : items) sum += static_cast<double>(amount(item));
-  const double mean = sum / static_cast<double>(std::size(items));
+  const auto count = static_cast<double>(std::size(items));
   std::vector<double> multiples;
-  for (const auto& item : items) multiples.push_back(mean > 0 ? static_cast<double>(amount(item)) / mean : 1);
+  for (const auto& item : items) multiples.push_back(sum > 0 ? static_cast<double>(amount(item)) * count / sum : 1);
   return multiples;
 }
 

@@ -6,7 +6,8 @@
 
 namespace halftone::internal {
 
-Finalists::Finalists(const RunResult& run, const LatencyModel& latency) {
+Finalists::Finalists(const RunResult& run, const LatencyModel& latency, FloatType float_type)
+    : float_type_(float_type) {
   constexpr std::size_t kMore = 2;
   add("all at 16 bits", Plan::uniform(run.plan.size(), k16));
   for (const Precision precision : run.precisions)
@@ -23,7 +24,7 @@ Finalists::Finalists(const RunResult& run, const LatencyModel& latency) {
 
 void Finalists::add(std::string name, const Plan& plan) {
   const auto same = [&](const Variant& variant) { return variant.plan == plan; };
-  if (std::none_of(variants_.begin(), variants_.end(), same)) variants_.push_back({std::move(name), plan});
+  if (std::none_of(variants_.begin(), variants_.end(), same)) variants_.push_back({std::move(name), plan, float_type_});
 }
 
 bool Finalists::measure(const Engine& engine, const Model& model, const Calibration& calibration,

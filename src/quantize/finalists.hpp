@@ -13,7 +13,7 @@ class Finalists {
  public:
   /// The baseline, every uniform plan in `precisions` and `plan`; and of the plans that passed in `steps` the next
   /// fastest by `latency`, up to two.
-  Finalists(const RunResult& run, const LatencyModel& latency);
+  Finalists(const RunResult& run, const LatencyModel& latency, FloatType float_type);
 
   /// Nothing when stopped.
   bool measure(const Engine& engine, const Model& model, const Calibration& calibration,
@@ -27,6 +27,7 @@ class Finalists {
  private:
   void add(std::string name, const Plan& plan);
 
+  FloatType float_type_;
   std::vector<Variant> variants_;
   Measurement measurement_;
 };

@@ -16,8 +16,10 @@ using nlohmann::json;
 
 constexpr int kVersion = 1;
 
-/// `timing` null: not measured.
+/// `timing` null: not measured. What was measured stands beside what it can be compared with only: milliseconds, of as
+/// many samples; all of it is in "measured".
 json latency_json(const RunResult& run, double predicted, const Timing* timing) {
+  const bool comparable = timing != nullptr && run.latency_unit == "ms" && run.latency_batch == run.measured->batch;
   json object = {{"predicted", predicted},
                  {"unit", run.latency_unit},
                  {"model", run.latency_model},
@@ -28,12 +30,12 @@ json latency_json(const RunResult& run, double predicted, const Timing* timing) 
                  {"spread", nullptr},
                  {"engine", nullptr},
                  {"threads", nullptr}};
-  if (timing != nullptr)
+  if (comparable)
     object.update({{"measured", timing->minimum},
                    {"median", timing->median},
                    {"spread", timing->spread},
-                   {"engine", run.measured->engine},
-                   {"threads", run.measured->threads}});
+                   {"engine", run.engine->name},
+                   {"threads", run.engine->threads}});
   return object;
 }
 
@@ -57,10 +59,15 @@ json measured_json(const RunResult& run) {
   const EngineTimes& times = *run.measured;
   json uniform = json::object();
   for (const auto& [precision, timing] : times.uniform) uniform[precision] = timing_json(timing);
-  return {{"engine", times.engine},          {"batch", times.batch},
-          {"threads", times.threads},        {"load", times.load},
-          {"precise", times.precise},        {"baseline", timing_json(times.baseline)},
-          {"plan", timing_json(times.plan)}, {"uniform", std::move(uniform)}};
+  return {{"engine", run.engine->name},
+          {"batch", times.batch},
+          {"threads", run.engine->threads},
+          {"float_type", run.engine->float_type},
+          {"load", times.load},
+          {"precise", times.precise},
+          {"baseline", timing_json(times.baseline)},
+          {"plan", timing_json(times.plan)},
+          {"uniform", std::move(uniform)}};
 }
 
 json other_score_json(const RunResult& run) {
@@ -114,7 +121,14 @@ json options_json(const RunResult& run) {
                   {"range_weight", run.range_weight},
                   {"eval_batch", run.batch_size},
                   {"threads", run.threads},
-                  {"seed", run.seed}};
+                  {"seed", run.seed},
+                  {"evaluate", run.scored_in == "simulation" ? "simulated" : "deployed"},
+                  {"engine", nullptr},
+                  {"engine_threads", nullptr},
+                  {"float", nullptr}};
+  if (run.engine)
+    options.update(
+        {{"engine", run.engine->name}, {"engine_threads", run.engine->threads}, {"float", run.engine->float_type}});
   for (const auto& [name, value] : run.model_options) options[name] = value;
   return options;
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "halftone/core/error.hpp"
 #include "halftone/report/run_result.hpp"
@@ -33,7 +34,7 @@ class SiteTable {
   explicit SiteTable(const RunResult& run) : run_(run), scored_(scored_precisions(run)) {
     for (const Site& site : run.sites) macs_ += static_cast<double>(site.macs);
     if (run.site_saving.size() == run.sites.size() && run.baseline.predicted_latency > 0)
-      most_saved_ = *std::max_element(run.site_saving.begin(), run.site_saving.end());
+      for (const double saving : run.site_saving) most_saved_ = std::max(most_saved_, std::abs(saving));
   }
 
   [[nodiscard]] std::string text() const {
@@ -47,14 +48,14 @@ class SiteTable {
   }
 
  private:
-  [[nodiscard]] bool shows_savings() const { return most_saved_ > 0; }
+  [[nodiscard]] bool shows_savings() const { return most_saved_ != 0; }
 
   [[nodiscard]] std::string legend() const {
     std::string text = "Sites in network order. MACs: share of the network's multiply-accumulates.";
     if (!scored_.empty()) text += message(" at …: sensitivity there by ", run_.metric, ", lower is safer.");
     if (shows_savings())
-      text += message(" saves: share of the all-16 latency, ",
-                      run_.latency_model.starts_with("measured") ? "predicted." : "modelled.");
+      text += message(" saves: what the site alone at 16 bits would cost the plan, as a share of the all-16 latency, ",
+                      run_.latency_measured ? "predicted." : "modelled.");
     return wrapped(text) + '\n';
   }
 
@@ -75,7 +76,7 @@ class SiteTable {
     }
     if (shows_savings()) {
       row.push_back(percent(run_.site_saving[i] / run_.baseline.predicted_latency, 1));
-      row.push_back(bar(run_.site_saving[i] / most_saved_, scored_.size() < 3 ? 12 : 6));
+      row.push_back(bar(std::max(0.0, run_.site_saving[i]) / most_saved_, scored_.size() < 3 ? 12 : 6));
     }
     return row;
   }
@@ -83,7 +84,7 @@ class SiteTable {
   const RunResult& run_;
   std::vector<Precision> scored_;
   double macs_ = 0;
-  double most_saved_ = 0;
+  double most_saved_ = 0;  ///< or lost
 };
 
 std::string search_section(const RunResult& run) {

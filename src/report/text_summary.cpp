@@ -120,7 +120,7 @@ std::string measured_section(const RunResult& run) {
   const EngineTimes& times = *run.measured;
   double most = std::max(times.baseline.minimum, times.plan.minimum);
   for (const auto& [precision, timing] : times.uniform) most = std::max(most, timing.minimum);
-  const bool predicts = run.latency_model.starts_with("measured");
+  const bool predicts = run.latency_measured;
   TextTable table({Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
   table.add({"", predicts ? "predicted" : "", "minimum", "median", "of 16 bits", ""});
   const auto add = [&](const std::string& name, double predicted, const Timing& timing) {
@@ -139,8 +139,9 @@ std::string measured_section(const RunResult& run) {
       add(message("all at ", in_words(precision)), predicted(to_string(precision)), found->second);
   add("plan", run.result.predicted_latency, times.plan);
   std::string text =
-      message("Latency measured in ", times.engine, ", batch ", times.batch, ", ", times.threads,
-              times.threads == 1 ? " thread" : " threads", "; load of the machine ", fixed(times.load, 1),
+      message("Latency measured in ", run.engine->name, ", batch ", times.batch, ", ", run.engine->threads,
+              run.engine->threads == 1 ? " thread" : " threads", ", all but integers in ", run.engine->float_type,
+              "; load of the machine ", fixed(times.load, 1),
               times.precise ? "" : " (something disturbed it: not all medians are known to 1 %)",
               predicts ? "; " + run.latency_origin : "", ':');
   return '\n' + wrapped(text) + '\n' + table.text();
@@ -166,7 +167,7 @@ std::string modelled_section(const RunResult& run) {
 }
 
 std::string latency_section(const RunResult& run) {
-  const bool shows_model = !run.measured || !run.latency_model.starts_with("measured");
+  const bool shows_model = !run.measured || !run.latency_measured;
   return (shows_model ? modelled_section(run) : "") + (run.measured ? measured_section(run) : "");
 }
 

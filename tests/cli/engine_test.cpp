@@ -19,7 +19,7 @@ bool openvino_is_here() {
   return has_openvino();
 }
 
-const Words kQuick{"--seconds", "0.5", "--error", "1000", "--quiet"};
+const Words kQuick{"--seconds", "0.5", "--error", "100", "--quiet"};
 
 }  // namespace
 
@@ -68,9 +68,17 @@ TEST_CASE("what is wrong with an export or a benchmark is said, and nothing is w
       {"engine",
        {"bench", kModel, "--engine", "magic"},
        "there is no engine \"magic\": choose from libtorch, openvino"},
+      {"float type",
+       {"bench", kModel, "--engine", "libtorch", "--float", "f16"},
+       "--float is \"f16\": bf16, f32 or auto"},
+      {"float type without an engine", evaluates + Words{"--float", "f32"}, "give --engine"},
+      {"random ranges", evaluates + Words{"--uniform", "8", "--calibrate", "random"},
+       "a score needs ranges from samples"},
+      {"needless ranges", evaluates + Words{"--calibrate", calibration("[0:5]")}, "--calibrate is given, and"},
+      {"needless ranges in a file", exports + Words{"--calibrate", calibration("[0:5]")}, "give --uniform 8 or --plan"},
       {"engine to evaluate", evaluates + Words{"--engine", "magic"}, "there is no engine \"magic\": choose from"},
-      {"seconds", {"bench", kModel, "--seconds", "0"}, has_openvino() ? "max_seconds is 0" : "without OpenVINO"},
-      {"error", {"bench", kModel, "--error", "-1"}, has_openvino() ? "relative_error is -0.01" : "without OpenVINO"},
+      {"seconds", {"bench", kModel, "--seconds", "0"}, "--seconds is 0: 0.01 to 1e+06 is needed"},
+      {"error", {"bench", kModel, "--error", "-1"}, "--error is -1: 0.01 to 100 is needed"},
   };
   for (const auto& [what, arguments, expected] : cases) {
     CAPTURE(what);
@@ -100,7 +108,7 @@ TEST_CASE("bench times float, 16 bits and 8 bits, and what was asked for besides
   REQUIRE(report["networks"].size() == 4);
   CHECK(report["networks"][3]["name"] == "all 20 sites at 4 bits");
   for (const auto& network : report["networks"]) {
-    const auto& ratio = network["ratio_to_16_bit"];
+    const auto& ratio = network["ratio_to_baseline"];
     CHECK(network["minimum_ms"] > 0);
     CHECK(network["interval_ms"][0] <= network["median_ms"]);
     CHECK(network["median_ms"] <= network["interval_ms"][1]);
@@ -109,8 +117,36 @@ TEST_CASE("bench times float, 16 bits and 8 bits, and what was asked for besides
     CHECK(ratio["differs"] == (ratio["interval"][0] > 1 || ratio["interval"][1] < 1));
   }
   CHECK(report["networks"][0]["float_type"] == "f32");
-  CHECK(report["networks"][1]["ratio_to_16_bit"]["value"] == 1);
-  CHECK(report["networks"][1]["ratio_to_16_bit"]["differs"] == false);
+  CHECK(report["networks"][1]["ratio_to_baseline"]["value"] == 1);
+  CHECK(report["networks"][1]["ratio_to_baseline"]["differs"] == false);
+  CHECK(report["baseline"] == "16-bit (bf16)");
+  CHECK(report["stopped"] == false);
+
+  const json random = json::parse(
+      call(Words{"bench", "cifar_resnet20:random", "--calibrate", "random", "--float", "f32", "--json"} + kQuick).out);
+  CHECK(random["random_ranges"] == true);
+  CHECK(random["baseline"] == "32-bit float");
+  REQUIRE(random["networks"].size() == 2);
+  CHECK(random["networks"][1]["float_type"] == "f32");
+}
+
+TEST_CASE("bench takes a plan whose weights have no 8-bit ranges") {
+  if (!openvino_is_here()) return;
+  const TempDir dir;
+  REQUIRE(call({"quantize", kModel, "--calibrate", calibration("[0:10]"), "--validate", validation("[0:30]"), "--keep",
+                "50%", "--precisions", "16,w4a8", "--latency", "size", "--out", dir / "out"})
+              .code == 0);
+  const auto bench = call(Words{"bench", kModel, "--plan", dir / "out/plan.json", "--json"} + kQuick);
+  REQUIRE(bench.code == 0);
+  CHECK(json::parse(bench.out)["random_ranges"] == true);
+}
+
+TEST_CASE("an export with made-up ranges says so") {
+  const TempDir dir;
+  const std::string out = (dir / "network.onnx").string();
+  const Words words{"export", "cifar_resnet20:random", "--uniform", "8", "--calibrate", "random", "--out", out};
+  CHECK_THAT(call(words).out, Contains("! Its ranges come from random inputs"));
+  CHECK(json::parse(call(words + Words{"--json"}).out)["random_ranges"] == true);
 }
 
 TEST_CASE("evaluate shows the network as simulated and as deployed") {

@@ -37,6 +37,12 @@ Words with_cache(Words words, const std::string& cache) {
   return words;
 }
 
+Words without_cache(Words words) {
+  const auto option = std::find(words.begin(), words.end(), "--cache");
+  words.erase(option, option + 2);
+  return words;
+}
+
 /// An engine that must not be used.
 struct Trap final : Engine {
   [[nodiscard]] std::string name() const override { return "trap"; }
@@ -150,5 +156,10 @@ TEST_CASE("latencies measured are kept in the cache, or nowhere where that was a
   ::setenv("XDG_CACHE_HOME", (dir / "home").c_str(), /*overwrite=*/1);
   measure("none");
   CHECK_FALSE(fs::exists(dir / "home"));
+  CHECK_FALSE(fs::exists("none"));
+  CHECK(call(without_cache(quantize(dir, {})), registry).code == 0);
+  CHECK(std::distance(fs::directory_iterator(dir / "home/halftone"), fs::directory_iterator()) == 1);
+  ::setenv("XDG_CACHE_HOME", (dir.write("file", "x") / "below").c_str(), /*overwrite=*/1);
+  CHECK(call(without_cache(quantize(dir, {})), registry).code == 0);  // the default one cannot be written: none is kept
   ::unsetenv("XDG_CACHE_HOME");
 }

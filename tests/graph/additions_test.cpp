@@ -57,6 +57,13 @@ TEST_CASE("sums with a constant, a bias or of other shapes are no residual addit
   CHECK(find_sites(model.graph, {.additions = true}).size() == 1);
 }
 
+TEST_CASE("operands of additions are joined to the last weight before each, and what reads the sum likewise") {
+  const Model model = with_additions();  // stem, left, right, right/add.0, right/add.1, tail, head
+  std::vector<std::pair<std::size_t, std::size_t>> joined;
+  for (const SiteEdge& edge : find_edges(model.graph, model.sites)) joined.emplace_back(edge.from, edge.to);
+  CHECK(joined == std::vector<std::pair<std::size_t, std::size_t>>{{0, 1}, {1, 2}, {1, 3}, {2, 4}, {2, 5}, {5, 6}});
+}
+
 TEST_CASE("an operand at 8 bits is quantized before it is added, one at 16 is cast to bfloat16") {
   const Model model = with_additions();
   const auto data = tiny::images(20);

@@ -95,7 +95,36 @@ TEST_CASE("another batch, number of threads or engine version is measured anew")
   other.threads = 2;
   CHECK(measures(FakeEngine(), other));
   CHECK(measures(FakeEngine("1.1"), f.options));
+  other = f.options;
+  ++other.plans;
+  CHECK(measures(FakeEngine(), other));
+  other = f.options;
+  other.float_type = FloatType::Float32;
+  CHECK(measures(FakeEngine(), other));
   CHECK_FALSE(measures(FakeEngine(), f.options));
+}
+
+TEST_CASE("a network with operands of additions as sites is measured apart") {
+  if (!integers_run_here()) return;
+  Fixture f;
+  REQUIRE(f.measure());
+  f.model.sites = find_sites(f.model.graph, {.additions = true});
+  f.calibration = random_calibration(f.model, kPrecisions);
+  REQUIRE(f.measure());
+  CHECK(f.entries() == 2);
+}
+
+TEST_CASE("a fit that is poor is not taken from the cache") {
+  if (!integers_run_here()) return;
+  Fixture f;
+  f.options.plans = 8;
+  REQUIRE(f.measure());
+  nlohmann::json entry = nlohmann::json::parse(read_text(f.entry()));
+  for (std::size_t i = 0; i < entry["samples"].size(); ++i) entry["samples"][i]["ms"] = i % 2 == 0 ? 1 : 3;
+  write_atomically(f.entry(), entry.dump());
+  f.engine.compiled = 0;
+  REQUIRE(f.measure());
+  CHECK(f.engine.compiled > 0);
 }
 
 TEST_CASE("a further precision is measured beside what is known, once") {

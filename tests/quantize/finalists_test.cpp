@@ -32,7 +32,7 @@ struct Fixture {
 
   [[nodiscard]] Texts finalists() const {
     Texts plans;
-    const internal::Finalists finalists(run, latency);
+    const internal::Finalists finalists(run, latency, FloatType::BFloat16);
     for (const Variant& variant : finalists.variants()) plans.push_back(to_string(variant.plan));
     return plans;
   }
@@ -52,7 +52,7 @@ TEST_CASE("finalists are the uniform plans, the result, and the two next fastest
   f.scored(f.lowered(2), true);
   f.scored(f.lowered(3), true);
   CHECK(f.finalists() == Texts{"16 16 16 16 16", "8 8 8 8 8", "8 8 8 8 16", "8 8 8 16 16", "8 8 16 16 16"});
-  const internal::Finalists finalists(f.run, f.latency);
+  const internal::Finalists finalists(f.run, f.latency, FloatType::BFloat16);
   CHECK(finalists.variants()[0].name == "all at 16 bits");
   CHECK(finalists.variants()[1].name == "all at 8 bits");
   CHECK(finalists.variants()[2].name == "plan");
@@ -76,7 +76,7 @@ TEST_CASE("the baseline is a finalist even where 16 bits are not allowed") {
 TEST_CASE("finalists are timed side by side, each under its plan") {
   if (!integers_run_here()) return;
   Fixture f;
-  internal::Finalists finalists(f.run, f.latency);
+  internal::Finalists finalists(f.run, f.latency, FloatType::BFloat16);
   const Calibration calibration = random_calibration(f.model, std::vector{k8});
   const BenchmarkOptions options{.measure = {.block_seconds = 1e-4, .min_rounds = 2}};
   REQUIRE(finalists.measure(FakeEngine(), f.model, calibration, options, {}));

@@ -18,7 +18,106 @@ std::vector<std::string> stages(const RunResult& run) {
   return names;
 }
 
+/// An engine whose times change between the measuring of latency and the end of the search.
+struct Change : QuantizeFixture {
+  bool late = false;
+
+  /// `count` gives the time of a plan, `late` or not, in units of 10 us.
+  explicit Change(std::function<int(const Plan&, bool late)> units) {
+    engine->units = [this, units = std::move(units)](const Plan& plan) { return units(plan, late); };
+  }
+  RunResult run() {
+    return QuantizeFixture::run(
+        {.on_progress = [this](const Progress& p) { late = late || p.stage == "evaluate"; }, .should_stop = {}});
+  }
+};
+
+int integers(const Plan& plan) {
+  return static_cast<int>(std::count_if(plan.precisions.begin(), plan.precisions.end(), in_integers));
+}
+
+/// The first site seems to lose in integers, until it does not.
+int first_loses_early(const Plan& plan, bool late) {
+  return 20 - 2 * integers(plan) + (in_integers(plan[0]) && !late ? 8 : 0);
+}
+
 }  // namespace
+
+TEST_CASE("a uniform plan that turns out faster than what the search found is the result, where it passes") {
+  if (!fakes::integers_run_here()) return;
+  Change f(first_loses_early);
+  const RunResult run = f.run();
+  CHECK(run.status == RunStatus::Met);
+  CHECK(run.plan == Plan::uniform(5, k8));
+  REQUIRE(run.notes.size() == 1);
+  CHECK_THAT(run.notes[0], Contains("all at 8 bits") && Contains("it is the result"));
+  REQUIRE(run.steps.size() >= 2);
+  CHECK_THAT(run.steps.back().decision, Contains("all at 8 bits, measured faster than the plan found, keeps enough"));
+  CHECK(integers(run.steps.front().plan) == 4);
+  CHECK(run.measured->plan.minimum == run.measured->uniform.at("8").minimum);
+  check_result(run);
+}
+
+TEST_CASE("a uniform plan that turns out faster and loses too much is not the result") {
+  if (!fakes::integers_run_here()) return;
+  Change f(first_loses_early);
+  f.engine->spoils = [](const Plan& plan) { return plan == Plan::uniform(5, k8); };
+  const RunResult run = f.run();
+  CHECK(run.status == RunStatus::Met);
+  CHECK(integers(run.plan) == 4);
+  CHECK(run.plan[0] == k16);
+  CHECK(run.notes.empty());
+  CHECK_THAT(run.steps.back().decision, Contains("loses too much"));
+  check_result(run);
+}
+
+TEST_CASE("where nothing turns out faster than 16 bits, these are the result") {
+  if (!fakes::integers_run_here()) return;
+  Change f([](const Plan& plan, bool late) { return late ? 10 + integers(plan) : 20 - 2 * integers(plan); });
+  const RunResult run = f.run();
+  CHECK(run.status == RunStatus::Met);
+  CHECK(run.plan == Plan::uniform(5, k16));
+  REQUIRE(run.notes.size() == 1);
+  CHECK_THAT(run.notes[0], Contains("all at 16 bits"));
+  check_result(run);
+}
+
+TEST_CASE("where 16 bits are not allowed, a plan slower than they are says so") {
+  if (!fakes::integers_run_here()) return;
+  Change f([](const Plan& plan, bool) { return 10 + integers(plan); });
+  f.options.precisions = {k8, k4};
+  f.options.keep = 0.1;
+  const RunResult run = f.run();
+  REQUIRE(run.notes.size() == 1);
+  CHECK_THAT(run.notes[0], Contains("slower than all sites at 16 bits"));
+}
+
+TEST_CASE("a machine without bfloat16 is served in float32, and says so") {
+  if (!fakes::integers_run_here()) return;
+  QuantizeFixture f;
+  f.engine->has_bfloat16 = false;
+  const RunResult run = f.run();
+  CHECK(run.status == RunStatus::Met);
+  CHECK(run.engine->float_type == "f32");
+  CHECK_THAT(text_summary(run), Contains("all but integers in f32"));
+  f.options.float_type = FloatType::BFloat16;
+  const Failure refused = failure([&] { (void)f.run(); });
+  CHECK(refused.code == Errc::Unsupported);
+  CHECK(f.engine->compiled > 0);
+}
+
+TEST_CASE("what cannot be measured is refused before any sample is read") {
+  QuantizeFixture f;
+  f.options.precisions = {k16, Precision{4, 16}};
+  int reports = 0;
+  const Monitor monitor{.on_progress = [&](const Progress&) { ++reports; }, .should_stop = {}};
+  CHECK_THAT(failure([&] { (void)f.run(monitor); }).text, Contains("add 8"));
+  const TempDir dir;
+  f.options.precisions = {k16, k8};
+  f.options.latency_cache = dir.write("file", "x") / "cache";
+  CHECK(failure([&] { (void)f.run(monitor); }).code == Errc::Io);
+  CHECK(reports == 0);
+}
 
 TEST_CASE("with an engine latency is measured, plans are scored in it, and the result is timed") {
   if (!fakes::integers_run_here()) return;
@@ -26,8 +125,8 @@ TEST_CASE("with an engine latency is measured, plans are scored in it, and the r
   f.with_report = true;
   const RunResult run = f.run();
   CHECK(run.status == RunStatus::Met);
-  CHECK(stages(run) == std::vector<std::string>{"calibrate", "latency", "baseline", "sense", "search", "measure",
-                                                "compare", "report"});
+  CHECK(stages(run) == std::vector<std::string>{"read", "calibrate", "latency", "baseline", "sense", "search",
+                                                "measure", "compare", "report"});
   CHECK(run.scored_in == "fake 1.0");
   CHECK(run.latency_model == "measured:fake");
   CHECK(run.latency_unit == "ms");
@@ -41,7 +140,9 @@ TEST_CASE("with an engine latency is measured, plans are scored in it, and the r
   CHECK(run.other_scored_in == "simulation");
   CHECK(run.other_score->score == run.result.evaluation.score);  // this engine simulates
   REQUIRE(run.measured);
-  CHECK(run.measured->engine == "fake 1.0");
+  REQUIRE(run.engine);
+  CHECK(run.engine->name == "fake 1.0");
+  CHECK(run.engine->float_type == "bf16");
   CHECK(run.measured->baseline.passes > 0);
   CHECK(run.measured->plan.passes > 0);
   CHECK(run.measured->uniform.size() == 2);
@@ -71,7 +172,8 @@ TEST_CASE("a latency model takes the place of measuring, and the result is timed
   REQUIRE(run.measured);
   CHECK(run.measured->uniform.size() == 3);
   CHECK(run.notes.empty());
-  CHECK(stages(run) == std::vector<std::string>{"calibrate", "baseline", "sense", "search", "measure", "compare"});
+  CHECK(stages(run) ==
+        std::vector<std::string>{"read", "calibrate", "baseline", "sense", "search", "measure", "compare"});
   check_result(run);
 }
 

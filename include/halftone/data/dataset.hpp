@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "halftone/core/monitor.hpp"
 #include "halftone/data/split.hpp"
 
 namespace halftone {
@@ -30,8 +32,10 @@ class Dataset {
   [[nodiscard]] virtual at::Tensor targets() const = 0;
   /// Where the samples come from, as the user wrote it, e.g. "cifar10:validation.bin[0:2000]".
   [[nodiscard]] virtual std::string name() const = 0;
-  /// Fingerprint of inputs and targets, independent of where and how they are stored. This one reads every sample.
-  [[nodiscard]] virtual std::string digest() const;
+  /// Fingerprint of inputs and targets, independent of where and how they are stored. Reads every sample.
+  [[nodiscard]] std::string digest() const { return *digest(1); }
+  /// The same; nothing when stopped.
+  [[nodiscard]] std::optional<std::string> digest(int threads, const Monitor& monitor = {}) const;
 
   /// Samples begin to end-1.
   [[nodiscard]] Batch range(std::int64_t begin, std::int64_t end) const;

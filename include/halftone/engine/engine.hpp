@@ -100,6 +100,9 @@ std::shared_ptr<const Engine> make_libtorch_engine();
 /// OpenVINO on the CPU. Throws `Unsupported` where Halftone was built without it, or where it cannot be loaded.
 std::shared_ptr<const Engine> make_openvino_engine();
 
+/// bfloat16 where `engine` runs it fast on this machine, else float32.
+FloatType preferred_float(const Engine& engine);
+
 /// Whether Halftone was built with OpenVINO.
 bool has_openvino();
 

@@ -14,6 +14,7 @@ namespace halftone {
 struct MeasureLatencyOptions {
   std::int64_t batch = 1;
   int threads = 1;
+  FloatType float_type = FloatType::BFloat16;  ///< of what does not compute in integers
   int plans = 0;                  ///< random plans that are measured; 0: half as many as there are sites, and 8
   std::filesystem::path cache{};  ///< folder of earlier measurements, read and added to; none where empty
   std::uint64_t seed = 0;
@@ -21,12 +22,17 @@ struct MeasureLatencyOptions {
 
 std::vector<std::string> validate(const MeasureLatencyOptions& options);
 
+/// What `measure_latency` would refuse before it measures anything: throws `Io` for a cache that cannot be written,
+/// `InvalidArgument` where none of `precisions` is in integers, `Unsupported` as `Engine::require`.
+void require_measurable(const Engine& engine, std::span<const Precision> precisions,
+                        const MeasureLatencyOptions& options = {});
+
 /// Measures `model` in `engine` under all-16, all-integer and random plans and fits a `MeasuredLatency` for the
-/// `precisions`; takes earlier measurements of the same fingerprint from the cache. `calibration` holds the ranges of
-/// the precisions; times hardly depend on them. Cost: one compilation and some 15 turns a plan, the plans of a
-/// group side by side; up to four times that on a machine that is busy with other things. Nothing when stopped. Throws
-/// `BadFile` for a cache entry that is damaged, `Io` for a cache that cannot be written (before anything is measured),
-/// `InvalidArgument` where none of `precisions` is in integers, as `Engine::compile` otherwise.
+/// `precisions`; takes earlier measurements of the same fingerprint from the cache, unless they fit poorly.
+/// `calibration` holds the ranges of the precisions; times hardly depend on them. Cost: one compilation and some 15
+/// turns a plan, the plans of a group side by side; up to four times that on a machine that is busy with other things.
+/// Nothing when stopped. Throws `BadFile` for a cache entry that is damaged, as `require_measurable`, and as
+/// `Engine::compile`.
 std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model& model, const Calibration& calibration,
                                                std::span<const Precision> precisions,
                                                const MeasureLatencyOptions& options = {}, const Monitor& monitor = {});

@@ -23,8 +23,8 @@ struct SiteEdge {
   bool operator==(const SiteEdge&) const = default;
 };
 
-/// The edges of a prepared graph: to each site from the last one that its input depends on, and from the first to each
-/// further reader of one value.
+/// The edges of a prepared graph: to each site from the last one with a weight that its input depends on, and from the
+/// first to each further reader of one value.
 std::vector<SiteEdge> find_edges(const Graph& graph, std::span<const Site> sites);
 
 /// A network under a plan, timed.
@@ -37,7 +37,7 @@ struct LatencySample {
 
 /// What was measured of one network on one machine.
 struct LatencyMeasurements {
-  std::string fingerprint;  ///< of machine, engine, threads, batch and shapes
+  std::string fingerprint;  ///< of machine, engine, threads, batch, graph and sites
   std::string engine;       ///< "openvino 2026.4.1"
   std::string machine;      ///< CPU
   std::int64_t batch = 1;

@@ -41,11 +41,16 @@ struct PlanFigures {
   std::optional<Evaluation> report{};  ///< on the report part, scored once
 };
 
+/// The engine that a run used.
+struct EngineUsed {
+  std::string name;        ///< with its version
+  int threads = 1;         ///< of a network that is timed
+  std::string float_type;  ///< of what it does not run in integers: "bf16" or "f32"
+};
+
 /// Networks timed end to end in an engine, side by side.
 struct EngineTimes {
-  std::string engine;  ///< with its version
   std::int64_t batch = 1;
-  int threads = 1;
   double load = 0;                        ///< of the machine meanwhile
   bool precise = false;                   ///< whether every median is known as well as was asked
   Timing baseline;                        ///< all sites at 16 bits
@@ -56,7 +61,7 @@ struct EngineTimes {
 /// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
 struct RunResult {
   RunStatus status = RunStatus::Missed;
-  std::map<std::string, std::string> model_options;  ///< as given with it: "input", "mean", "std"
+  std::map<std::string, std::string> model_options;  ///< as given: "input", "mean", "std", "additions"
   std::string model;                                 ///< as given
   std::string model_digest;
   std::vector<Site> sites;
@@ -77,8 +82,9 @@ struct RunResult {
   std::string latency_model;   ///< e.g. "roofline:a100"
   std::string latency_origin;  ///< where its figures come from, and that they are modelled where they are
   std::string latency_unit;
+  bool latency_measured = false;    ///< whether it is predicted from measurements of this network
   std::int64_t latency_batch = 0;   ///< samples that one latency is of; 0 where unknown
-  std::vector<double> site_saving;  ///< predicted, by each site alone at its precision; empty where unknown
+  std::vector<double> site_saving;  ///< predicted: what the plan would lose by each site alone at 16 bits; may be empty
 
   Evaluation float_score;                         ///< the network as trained, on the validation part
   PlanFigures baseline;                           ///< all sites at 16 bits
@@ -88,6 +94,7 @@ struct RunResult {
   std::string scored_in;                    ///< where scores come from: "simulation", or an engine with its version
   std::optional<Evaluation> other_score{};  ///< of the plan: simulated where it was scored in an engine, and vice versa
   std::string other_scored_in;
+  std::optional<EngineUsed> engine{};
   std::optional<EngineTimes> measured{};  ///< where there is an engine
   std::vector<std::string> notes;         ///< what to know about how the plan was chosen, in sentences
 
