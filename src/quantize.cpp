@@ -295,7 +295,7 @@ class Run {
   }
 
   Evaluation score_finalist(const Variant& variant) {
-    if (const Evaluation* known = internal::find_evaluation(result_, variant.plan)) return *known;
+    if (const SearchStep* known = find_step(result_.steps, variant.plan)) return known->evaluation;
     const auto evaluation = evaluator_->evaluate(variant.plan);
     if (!evaluation) throw Stopped();
     result_.steps.push_back({variant.plan, *evaluation,

@@ -1,5 +1,6 @@
 """Writes safetensors files: 8 little-endian bytes of header length, a JSON header, then the tensors' bytes."""
 import json
+import os
 import struct
 
 
@@ -12,7 +13,9 @@ def write_safetensors(path, tensors, metadata):
         position += len(data)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
+    unfinished = f"{path}.part"
+    with open(unfinished, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for _, _, data in tensors.values():
             file.write(data)
+    os.replace(unfinished, path)

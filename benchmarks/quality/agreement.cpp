@@ -138,7 +138,7 @@ bool compare(const Engine& engine, const std::string& spec, const std::string& c
 int main(int argc, char** argv) {
   at::set_num_threads(1);
   std::vector<std::string> words(argv + 1, argv + argc);
-  std::string engine = "openvino";
+  std::string engine = has_openvino() ? "openvino" : "libtorch";
   std::int64_t samples = 16;
   while (words.size() >= 2 && words[0].starts_with("--")) {
     if (words[0] == "--engine")
@@ -147,9 +147,14 @@ int main(int argc, char** argv) {
       samples = std::stoll(words[1]);
     words.erase(words.begin(), words.begin() + 2);
   }
-  bool good = true;
-  const auto chosen = default_registry().engine(engine);
-  for (std::size_t i = 0; i + 2 < words.size(); i += 3)
-    good = compare(*chosen, words[i], words[i + 1], words[i + 2], samples) && good;
-  return good ? 0 : 1;
+  try {
+    bool good = true;
+    const auto chosen = default_registry().engine(engine);
+    for (std::size_t i = 0; i + 2 < words.size(); i += 3)
+      good = compare(*chosen, words[i], words[i + 1], words[i + 2], samples) && good;
+    return good ? 0 : 1;
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 2;
+  }
 }

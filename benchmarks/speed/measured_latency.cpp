@@ -81,7 +81,7 @@ int main(int argc, char** argv) {
   at::set_num_threads(1);
   std::vector<std::string> models;
   std::int64_t batch = 1;
-  std::string engine = "openvino";
+  std::string engine = has_openvino() ? "openvino" : "libtorch";
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--batch" && i + 1 < argc)
@@ -92,5 +92,10 @@ int main(int argc, char** argv) {
       models.push_back(argument);
   }
   if (models.empty()) models = {"cifar_resnet20:random"};
-  for (const auto& model : models) run(model, *default_registry().engine(engine), batch);
+  try {
+    for (const auto& model : models) run(model, *default_registry().engine(engine), batch);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 2;
+  }
 }

@@ -23,8 +23,8 @@ struct Arguments {
   std::string engine;
   std::string float_type = "auto";
   std::int64_t batch = 1;
-  std::int64_t engine_threads = 1;
-  double error = 1;  ///< %
+  std::int64_t threads = 1;  ///< of the network
+  double error = 1;          ///< %
   double seconds = 20;
 };
 
@@ -51,7 +51,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
           .engine = engine,
           .float_type = parse_float(arguments.float_type).value_or(preferred_float(*engine)),
           .options = {.batch = arguments.batch,
-                      .threads = static_cast<int>(arguments.engine_threads),
+                      .threads = static_cast<int>(arguments.threads),
                       .measure = {.relative_error = arguments.error / 100, .max_seconds = arguments.seconds}}};
 }
 
@@ -204,14 +204,14 @@ void add_bench(CLI::App& app, const Context& context, Action& action) {
   add_engine(command, context.registry, arguments->engine, "where it runs: ")->capture_default_str();
   add_float(command, arguments->float_type);
   add_count(command, "--batch", arguments->batch, 1, "samples a pass");
-  add_count(command, "--engine-threads", arguments->engine_threads, 1, "threads of the network that is measured");
+  add_count(command, "--threads", arguments->threads, 1, "threads of the network that is measured");
   command.add_option("--error", arguments->error, "how well each median is to be known, in %")
       ->capture_default_str()
       ->type_name("PERCENT");
   command.add_option("--seconds", arguments->seconds, "and the longest time to spend on it")
       ->capture_default_str()
       ->type_name("S");
-  add_common(command, arguments->common);
+  add_common_but_threads(command, arguments->common);
   command.footer(
       "The networks run in turn, so that what disturbs the machine disturbs them alike.\n\n"
       "Examples:\n"

@@ -66,6 +66,10 @@ void add_count(CLI::App& command, const std::string& name, std::int64_t& count, 
 
 void add_common(CLI::App& command, CommonOptions& options) {
   add_count(command, "--threads", options.threads, 0, "0: one per core");
+  add_common_but_threads(command, options);
+}
+
+void add_common_but_threads(CLI::App& command, CommonOptions& options) {
   // CLI11 reads -1 as a very large number.
   const CLI::Validator not_negative(
       [](std::string& text) { return text.starts_with('-') ? "at least 0 is needed" : ""; }, "");
@@ -94,8 +98,8 @@ void add_model(CLI::App& command, ModelOptions& options) {
       ->type_name("SHAPE");
   command.add_option("--mean", options.mean, "of image channels, e.g. 0.49,0.48,0.45; where ARCH sets none")
       ->type_name("NUMBERS");
-  command.add_flag("--additions", options.additions, "residual additions are sites too, an operand each");
   command.add_option("--std", options.std, "standard deviation of image channels")->type_name("NUMBERS");
+  command.add_flag("--additions", options.additions, "residual additions are sites too, an operand each");
 }
 
 ModelRequest check(const ModelOptions& options) {

@@ -53,6 +53,7 @@ struct CommonOptions {
   std::int64_t threads = 0;  ///< 0: one per core
 };
 void add_common(CLI::App& command, CommonOptions& options);
+void add_common_but_threads(CLI::App& command, CommonOptions& options);
 int thread_count(const CommonOptions& options);
 
 /// MODEL --input --mean --std --additions

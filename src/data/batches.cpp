@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "data/openmp_threads.hpp"
+#include "core/openmp_threads.hpp"
 
 namespace halftone::internal {
 

@@ -3,7 +3,7 @@
 
 #include <mutex>
 
-#include "data/openmp_threads.hpp"
+#include "core/openmp_threads.hpp"
 #include "engine/libtorch/program.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/engine/engine.hpp"

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/openmp_threads.hpp"
 #include "core/scalar_type.hpp"
 #include "graph/recorder.hpp"
 #include "halftone/graph/interpreter.hpp"
@@ -303,6 +304,7 @@ void check_inputs(const std::vector<at::Tensor>& inputs) {
 Model capture(const ForwardFn& forward, const std::vector<NamedTensor>& parameters,
               const std::vector<at::Tensor>& inputs, const CaptureOptions& options) {
   check_inputs(inputs);
+  const internal::OpenMpThreads one_thread(1);  // on a busy machine several wait for each other, many times as long
   const RequireGrad require_grad(parameters);
   const at::AutoGradMode grad_mode(true);
   // Always copies: a network that works in place must not write to the caller's tensors.

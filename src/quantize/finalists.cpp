@@ -39,10 +39,4 @@ const Timing& Finalists::timing(const Plan& plan) const {
   throw Error(Errc::Internal, message("plan \"", to_string(plan), "\" was not measured"));
 }
 
-const Evaluation* find_evaluation(const RunResult& run, const Plan& plan) {
-  const auto found =
-      std::find_if(run.steps.begin(), run.steps.end(), [&](const SearchStep& step) { return step.plan == plan; });
-  return found == run.steps.end() ? nullptr : &found->evaluation;
-}
-
 }  // namespace halftone::internal

@@ -32,7 +32,4 @@ class Finalists {
   Measurement measurement_;
 };
 
-/// How `plan` was scored in the search; nothing where it was not.
-const Evaluation* find_evaluation(const RunResult& run, const Plan& plan);
-
 }  // namespace halftone::internal

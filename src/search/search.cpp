@@ -35,6 +35,12 @@ void check_finite(const Evaluation& evaluation, const Plan& plan) {
 
 const char* to_string(SearchStatus status) { return status == SearchStatus::Finished ? "finished" : "stopped"; }
 
+const SearchStep* find_step(std::span<const SearchStep> steps, const Plan& plan) {
+  const auto found =
+      std::find_if(steps.begin(), steps.end(), [&](const SearchStep& step) { return step.plan == plan; });
+  return found == steps.end() ? nullptr : &*found;
+}
+
 SearchRun::SearchRun(const SearchProblem& problem, Evaluator& evaluator) : problem_(problem), evaluator_(evaluator) {
   result_.best = Plan::uniform(problem.sites.size(), problem.precisions.front());
   result_.best_latency = problem.latency.estimate(problem.sites, result_.best);
@@ -44,10 +50,7 @@ std::optional<bool> SearchRun::score(const Plan& plan) {
   fresh_ = false;
   if (result_.status == SearchStatus::Stopped) return std::nullopt;
   if (plan == Plan::uniform(problem_.sites.size(), problem_.precisions.front())) return true;
-  // A few dozen evaluations, each of seconds: looking through the steps costs nothing.
-  const auto known = std::find_if(result_.steps.begin(), result_.steps.end(),
-                                  [&](const SearchStep& step) { return step.plan == plan; });
-  if (known != result_.steps.end()) return known->evaluation.passed;
+  if (const SearchStep* known = find_step(result_.steps, plan)) return known->evaluation.passed;
 
   const double latency = problem_.latency.estimate(problem_.sites, plan);
   const std::optional<Evaluation> evaluation = evaluator_.evaluate(plan);

@@ -111,11 +111,66 @@ def kws_dscnn(x):
     return linear(x.mean((2, 3)), "fc", 12)
 
 
+def resnet50(x):
+    def unit(x, conv, bn, out, kernel, stride=1):
+        weight = tensor(conv + ".weight", out, x.size(1), kernel, kernel)
+        return norm(F.conv2d(x, weight, None, stride, kernel // 2), bn, 1e-5)
+
+    x = F.max_pool2d(F.relu(unit(x, "conv1", "bn1", 64, 7, 2)), 3, 2, 1)
+    for layer, (blocks, width) in enumerate([(3, 64), (4, 128), (6, 256), (3, 512)], 1):
+        for i in range(blocks):
+            name = f"layer{layer}.{i}."
+            stride = 2 if layer > 1 and i == 0 else 1
+            y = F.relu(unit(x, name + "conv1", name + "bn1", width, 1))
+            y = F.relu(unit(y, name + "conv2", name + "bn2", width, 3, stride))
+            y = unit(y, name + "conv3", name + "bn3", 4 * width, 1)
+            if i == 0:
+                x = unit(x, name + "downsample.0", name + "downsample.1", 4 * width, 1, stride)
+            x = F.relu(x + y)
+    return linear(x.mean((2, 3)), "fc", 1000)
+
+
+def bert_base(ids):
+    def embedding(name, count):
+        return tensor(f"bert.embeddings.{name}_embeddings.weight", count, 768)
+
+    def layer_norm(x, name):
+        x = x - x.mean(-1, keepdim=True)
+        x = x / (x.square().mean(-1, keepdim=True) + 1e-12).sqrt()
+        return x * tensor(name + ".LayerNorm.weight", 768) + tensor(name + ".LayerNorm.bias", 768)
+
+    def dense(x, name, out):
+        return x @ tensor(name + ".weight", out, x.size(-1)).T + tensor(name + ".bias", out)
+
+    def heads(x):
+        return x.view(*x.shape[:2], 12, 64).permute(0, 2, 1, 3)
+
+    x = embedding("word", 30522)[ids] + embedding("position", 512)[:ids.size(1)] + embedding("token_type", 2)[0]
+    x = layer_norm(x, "bert.embeddings")
+    for i in range(12):
+        name = f"bert.encoder.layer.{i}."
+        query, key, value = (heads(dense(x, f"{name}attention.self.{part}", 768)) for part in ("query", "key", "value"))
+        shares = (query @ key.mT / 8).exp()
+        shares = shares / shares.sum(-1, keepdim=True)
+        mixed = (shares @ value).permute(0, 2, 1, 3).reshape(x.shape)
+        x = layer_norm(x + dense(mixed, name + "attention.output.dense", 768), name + "attention.output")
+        inner = dense(x, name + "intermediate.dense", 3072)
+        inner = inner * (1 + torch.erf(inner / 2**0.5)) / 2
+        x = layer_norm(x + dense(inner, name + "output.dense", 768), name + "output")
+    return dense(torch.tanh(dense(x[:, 0], "bert.pooler.dense", 768)), "classifier", 2)
+
+
+def token_ids(*shape):
+    return (torch.arange(torch.Size(shape).numel()) * 7919 % 30522).view(shape)
+
+
 with torch.no_grad():
     for name, network, shape in [("mobilenet_v1_0.75", mobilenet_v1, (2, 3, 224, 224)),
                                  ("mobilenet_v2", mobilenet_v2, (2, 3, 224, 224)),
                                  ("efficientnet_lite0", efficientnet_lite0, (2, 3, 224, 224)),
-                                 ("kws_dscnn", kws_dscnn, (2, 1, 49, 10))]:
-        logits = network(tensor("input", *shape))
+                                 ("resnet50", resnet50, (2, 3, 224, 224)),
+                                 ("kws_dscnn", kws_dscnn, (2, 1, 49, 10)),
+                                 ("bert_base_8", bert_base, (2, 8))]:
+        logits = network(token_ids(*shape) if len(shape) == 2 else tensor("input", *shape))
         values = ", ".join(f"{value:.5f}" for value in logits[:, :4].flatten().tolist())
         print(f'{{"{name}", {logits.mean():.5f}, {logits.std():.5f}, {{{values}}}}},')

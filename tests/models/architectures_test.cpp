@@ -112,6 +112,11 @@ TEST_CASE("networks with given weights compute what a second implementation comp
        0.13124,
        3.22038,
        {0.80352F, 2.31967F, -4.82560F, 2.36993F, 0.83399F, 2.45113F, -5.04500F, 2.18099F}},
+      {"resnet50",
+       137.89407,
+       8789.59082,
+       {1247.65454F, 2364.80542F, -11523.90723F, -3336.25F, 1177.79712F, 2301.83374F, -11400.17676F, -3472.85693F}},
+      {"bert_base_8", -0.30976, 0.33604, {-0.77959F, -0.31271F, -0.12931F, -0.01744F}},
       {"kws_dscnn",
        -0.38673,
        0.95809,
@@ -123,14 +128,37 @@ TEST_CASE("networks with given weights compute what a second implementation comp
     const Architecture architecture = find(name);
     const auto file = dir.write(name, golden_file(architecture.load("", 0)));
     const LoadedModel loaded = load_model(message(name, ':', file.string()));
-    const at::Tensor logits =
-        Interpreter(loaded.model).run(std::vector{golden("input", batched(2, architecture.input_shape))}).at(0);
+    const auto shape = batched(2, architecture.input_shape);
+    const at::Tensor input =
+        architecture.vocabulary > 0
+            ? at::arange(c10::multiply_integers(shape)).mul(7919).remainder(architecture.vocabulary).view(shape)
+            : golden("input", shape);
+    const at::Tensor logits = Interpreter(loaded.model).run(std::vector{input}).at(0);
     REQUIRE(logits.sizes() == at::IntArrayRef({2, architecture.classes}));
     CHECK(logits.mean().item<double>() == Approx(mean).margin(1e-3 * std));
     CHECK(logits.std().item<double>() == Approx(std).epsilon(1e-3));
     const at::Tensor difference = logits.slice(1, 0, 4).flatten() - at::tensor(expected);
     CHECK(difference.abs().max().item<double>() < 1e-3 * std);
   }
+}
+
+TEST_CASE("images are normalised as each network was trained") {
+  const auto normalization = [](const char* name) {
+    const auto found = find(name).normalization.value();
+    return std::vector{found.mean, found.std};
+  };
+  using Expected = std::vector<std::vector<double>>;
+  const Expected imagenet{{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
+  CHECK(normalization("cifar_resnet20") == imagenet);
+  CHECK(normalization("mobilenet_v2") == imagenet);
+  CHECK(normalization("resnet50") == imagenet);
+  CHECK(normalization("mobilenet_v1_0.75") == Expected{{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}});
+  const auto lite = normalization("efficientnet_lite0");
+  for (int channel = 0; channel < 3; ++channel) {  // (x - 127) / 128
+    CHECK(lite[0][static_cast<std::size_t>(channel)] == Approx(127.0 / 255));
+    CHECK(lite[1][static_cast<std::size_t>(channel)] == Approx(128.0 / 255));
+  }
+  CHECK_FALSE(find("kws_dscnn").normalization);
 }
 
 TEST_CASE("networks have the parameters, sites and outputs that are known of them, also with random weights") {

@@ -92,6 +92,6 @@ TEST_CASE("a plan's evaluation is found where it was scored") {
   Fixture f;
   f.scored(f.lowered(1), true);
   f.scored(f.lowered(2), false);
-  CHECK(internal::find_evaluation(f.run, f.lowered(2)) == &f.run.steps[1].evaluation);
-  CHECK(internal::find_evaluation(f.run, f.lowered(3)) == nullptr);
+  CHECK(find_step(f.run.steps, f.lowered(2)) == &f.run.steps[1]);
+  CHECK(find_step(f.run.steps, f.lowered(3)) == nullptr);
 }

@@ -88,8 +88,8 @@ TEST_CASE("where 16 bits are not allowed, a plan slower than they are says so") 
   f.options.precisions = {k8, k4};
   f.options.keep = 0.1;
   const RunResult run = f.run();
-  REQUIRE(run.notes.size() == 1);
-  CHECK_THAT(run.notes[0], Contains("slower than all sites at 16 bits"));
+  REQUIRE_FALSE(run.notes.empty());  // which of 8 and 4 bits is faster is chance
+  CHECK_THAT(run.notes.back(), Contains("slower than all sites at 16 bits"));
 }
 
 TEST_CASE("a machine without bfloat16 is served in float32, and says so") {

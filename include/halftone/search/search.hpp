@@ -34,6 +34,9 @@ struct SearchStep {
   std::string decision;  ///< e.g. "all 20 sites at 8 bits pass; next: 4 bits"
 };
 
+/// Where `plan` was scored; null where it was not.
+const SearchStep* find_step(std::span<const SearchStep> steps, const Plan& plan);
+
 /// The best plan is the baseline, or a plan that was itself evaluated and passed.
 struct SearchResult {
   SearchStatus status = SearchStatus::Finished;
