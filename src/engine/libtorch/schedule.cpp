@@ -15,12 +15,6 @@ const Value& value_of(const Graph& graph, ValueId id) { return graph.values[stat
 
 bool is_floating(const Graph& graph, ValueId id) { return info(value_of(graph, id).dtype).floating; }
 
-bool is_zero(const Argument& argument) {
-  if (const auto* real = std::get_if<double>(&argument)) return *real == 0;
-  const auto* integer = std::get_if<BatchInt>(&argument);
-  return std::holds_alternative<None>(argument) || (integer != nullptr && *integer == BatchInt{});
-}
-
 /// Whether `node` does to integers under `params` what it does to the numbers that they stand for.
 bool keeps_integers(const Node& node, const QuantParams& params) {
   constexpr std::array<std::string_view, 14> kMovers{
