@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <ostream>
 #include <set>
 
@@ -44,7 +45,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
                   .options = {.batch = arguments.batch,
                               .threads = threads,
                               .measure = {.relative_error = arguments.error / 100, .max_seconds = arguments.seconds}}};
-  require_valid("measuring", validate(request.options.measure));
+  require_valid("measuring", validate(request.options));
   return request;
 }
 
@@ -85,10 +86,12 @@ std::optional<Bench> run(const Request& request, const LoadedModel& loaded, cons
   }
   bench.measurement =
       benchmark(*request.engine, loaded.model, subject->calibration, bench.variants, request.options, monitor);
+  if (bench.measurement.timings.empty()) return std::nullopt;
   return bench;
 }
 
 std::string ratio_text(const Ratio& ratio) {
+  if (!ratio.is_known()) return message("x ", fixed(ratio.value, 3), " (too few turns for an interval)");
   const std::string interval = message(fixed(ratio.low, 3), " to ", fixed(ratio.high, 3));
   return ratio.differs() ? message("x ", fixed(ratio.value, 3), " (", interval, ')')
                          : message("no difference seen (", interval, ')');
@@ -106,7 +109,8 @@ void print_text(const Context& context, const Arguments& arguments, const Reques
   for (std::size_t i = 0; i < bench.variants.size(); ++i) {
     const Timing& timing = measured.timings[i];
     table.add({bench.variants[i].name, with_unit(timing.minimum, "ms"), with_unit(timing.median, "ms"),
-               percent(timing.relative_error(), 1), percent(timing.spread, 1),
+               std::isfinite(timing.relative_error()) ? percent(timing.relative_error(), 1) : "?",
+               percent(timing.spread, 1),
                i == kBaseline ? "" : ratio_text(compare(timing, measured.timings[kBaseline]))});
   }
   context.out << table.text() << '\n'
