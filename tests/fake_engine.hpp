@@ -89,7 +89,7 @@ class FakeEngine final : public Engine {
   std::string version_;
 };
 
-/// Whether `Engine::compile` takes networks in integers on this machine; says so where not.
+/// Whether the engines for CPUs take networks in integers on this machine; says so where not.
 inline bool integers_run_here() {
   try {
     internal::require_int8_dot_products();

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <ostream>
 #include <set>
 
@@ -100,11 +101,13 @@ std::optional<Bench> run(const Request& request, const LoadedModel& loaded, cons
   if (fill_ranges(loaded.model, subject->calibration)) bench.random_ranges = true;
   bench.measurement =
       benchmark(*request.engine, loaded.model, subject->calibration, bench.variants, request.options, monitor);
+  if (bench.measurement.timings.empty()) return std::nullopt;
   bench.stopped = monitor.stopped();
   return bench;
 }
 
 std::string ratio_text(const Ratio& ratio) {
+  if (!ratio.is_known()) return message("x ", fixed(ratio.value, 3), " (too few turns for an interval)");
   const std::string interval = message(fixed(ratio.low, 3), " to ", fixed(ratio.high, 3));
   return ratio.differs() ? message("x ", fixed(ratio.value, 3), " (", interval, ')')
                          : message("no difference seen (", interval, ')');
@@ -123,7 +126,8 @@ void print_text(const Context& context, const Arguments& arguments, const Reques
   for (std::size_t i = 0; i < bench.variants.size(); ++i) {
     const Timing& timing = measured.timings[i];
     table.add({bench.variants[i].name, with_unit(timing.minimum, "ms"), with_unit(timing.median, "ms"),
-               percent(timing.relative_error(), 1), percent(timing.spread, 1),
+               std::isfinite(timing.relative_error()) ? percent(timing.relative_error(), 1) : "?",
+               percent(timing.spread, 1),
                i == bench.baseline ? "" : ratio_text(compare(timing, measured.timings[bench.baseline]))});
   }
   context.out << table.text() << '\n'

@@ -114,6 +114,7 @@ nlohmann::json engine_json(const std::string& name, const Registry& registry) {
     const auto engine = registry.engine(name);
     found["version"] = engine->version();
     engine->require(FloatType::BFloat16);
+    engine->require_integers();
     found["works"] = true;
   } catch (const Error& error) {
     found["problem"] = error.what();

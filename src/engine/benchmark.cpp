@@ -5,6 +5,7 @@
 
 #include "core/scalar_type.hpp"
 #include "halftone/calibrate/calibrate.hpp"
+#include "halftone/core/options.hpp"
 
 namespace halftone {
 
@@ -13,8 +14,7 @@ std::vector<at::Tensor> random_inputs(const Model& model, std::int64_t batch, st
   std::vector<at::Tensor> inputs;
   for (const ValueId id : model.graph.inputs) {
     const Value& value = model.graph.values[static_cast<std::size_t>(id)];
-    std::vector<std::int64_t> shape;
-    for (const auto& size : value.shape) shape.push_back(size.at(batch));
+    const auto shape = sizes_at(value.shape, batch);
     const auto type = internal::to_scalar_type(value.dtype);
     inputs.push_back(info(value.dtype).floating ? at::randn(shape, generator).to(type)
                                                 : at::zeros(shape, at::TensorOptions().dtype(type)));
@@ -31,12 +31,21 @@ Calibration random_calibration(const Model& model, std::span<const Precision> pr
   return calibrate(model, *data, precisions, options);
 }
 
+std::vector<std::string> validate(const BenchmarkOptions& options) {
+  std::vector<std::string> violations = validate(CompileOptions{.batch = options.batch, .threads = options.threads});
+  const auto measuring = validate(options.measure);
+  violations.insert(violations.end(), measuring.begin(), measuring.end());
+  return violations;
+}
+
 Measurement benchmark(const Engine& engine, const Model& model, const Calibration& calibration,
                       std::span<const Variant> variants, const BenchmarkOptions& options, const Monitor& monitor) {
+  require_valid("benchmark options", validate(options));
   const std::vector<at::Tensor> inputs = random_inputs(model, options.batch);
   std::vector<std::unique_ptr<CompiledNetwork>> networks;
   std::vector<Pass> passes;
   for (const Variant& variant : variants) {
+    if (monitor.stopped()) return {};
     monitor.report({"compile", std::ssize(networks), std::ssize(variants), variant.name});
     networks.push_back(
         engine.compile(model, variant.plan, calibration,

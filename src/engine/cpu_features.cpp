@@ -9,7 +9,7 @@
 namespace halftone::internal {
 
 void require_int8_dot_products() {
-  constexpr std::array kAny{"avx512_vnni", "avx_vnni", "amx_int8", "neon", "sve"};
+  constexpr std::array kAny{"avx512_vnni", "avx_vnni", "amx_int8"};
   auto known = at::cpu::get_cpu_capabilities();
   for (const char* name : kAny)
     if (const auto found = known.find(name); found != known.end() && found->second.isBool() && found->second.toBool())

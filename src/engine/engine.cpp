@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "core/scalar_type.hpp"
-#include "engine/cpu_features.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
@@ -15,19 +15,25 @@ namespace {
 
 bool starts_with_batch(const Shape& shape) { return !shape.empty() && shape[0] == BatchInt{0, 1}; }
 
-/// The first `samples` of an output; there is one dimension for the samples, or none.
-at::Tensor first_samples(const at::Tensor& output, const Shape& shape, std::int64_t samples) {
-  std::int64_t axis = -1;
+/// The dimension of `output` that is the batch; nothing where there is none, or more to it than one value a sample.
+std::optional<std::int64_t> batch_axis(const Shape& shape) {
+  std::optional<std::int64_t> axis;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i].slope == 0) continue;
-    if (axis >= 0 || shape[i] != BatchInt{0, 1})
-      throw Error(Errc::InvalidArgument,
-                  message("got ", samples,
-                          " samples, fewer than the network is compiled for, and an output holds "
-                          "several values of each along one dimension: fill the batch"));
+    if (axis || shape[i] != BatchInt{0, 1}) return std::nullopt;
     axis = static_cast<std::int64_t>(i);
   }
-  return axis < 0 ? output : output.slice(axis, 0, samples).clone(at::MemoryFormat::Contiguous);
+  return axis;
+}
+
+/// The first `samples` of output `index`, as `value` describes it.
+at::Tensor first_samples(const at::Tensor& output, const Value& value, std::size_t index, std::int64_t samples) {
+  if (const auto axis = batch_axis(value.shape))
+    return output.slice(*axis, 0, samples).clone(at::MemoryFormat::Contiguous);
+  if (value.kind != ValueKind::Computed) return output;
+  throw Error(Errc::InvalidArgument,
+              message("got ", samples, " samples, fewer than the network is compiled for, and output ", index,
+                      " does not hold one value of each along one dimension: fill the batch"));
 }
 
 }  // namespace
@@ -48,8 +54,7 @@ CompiledNetwork::CompiledNetwork(const Model& model, std::int64_t batch) : batch
     const Value& value = model.graph.values[static_cast<std::size_t>(id)];
     inputs_.push_back({value.name, value.shape, value.dtype});
   }
-  for (const ValueId id : model.graph.outputs)
-    output_shapes_.push_back(model.graph.values[static_cast<std::size_t>(id)].shape);
+  for (const ValueId id : model.graph.outputs) outputs_.push_back(model.graph.values[static_cast<std::size_t>(id)]);
 }
 
 std::vector<at::Tensor> CompiledNetwork::run(std::span<const at::Tensor> inputs) {
@@ -64,8 +69,7 @@ std::vector<at::Tensor> CompiledNetwork::run(std::span<const at::Tensor> inputs)
   std::vector<at::Tensor> full;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Input& input = inputs_[i];
-    std::vector<std::int64_t> wanted;
-    for (const auto& size : input.shape) wanted.push_back(size.at(samples));
+    const auto wanted = sizes_at(input.shape, samples);
     if (!inputs[i].is_cpu() || inputs[i].sizes() != at::IntArrayRef(wanted) ||
         inputs[i].scalar_type() != internal::to_scalar_type(input.dtype))
       throw Error(Errc::InvalidArgument,
@@ -79,7 +83,7 @@ std::vector<at::Tensor> CompiledNetwork::run(std::span<const at::Tensor> inputs)
   }
   std::vector<at::Tensor> outputs = do_run(full);
   if (samples < batch_)
-    for (std::size_t i = 0; i < outputs.size(); ++i) outputs[i] = first_samples(outputs[i], output_shapes_[i], samples);
+    for (std::size_t i = 0; i < outputs.size(); ++i) outputs[i] = first_samples(outputs[i], outputs_[i], i, samples);
   return outputs;
 }
 
@@ -87,8 +91,9 @@ std::unique_ptr<CompiledNetwork> Engine::compile(const Model& model, const Plan&
                                                  const CompileOptions& options) const {
   require_valid("compile options", validate(options));
   require_ranges(model, calibration, plan);
+  require_batch(model.graph, options.batch);
   require(options.float_type);
-  if (std::any_of(plan.precisions.begin(), plan.precisions.end(), in_integers)) internal::require_int8_dot_products();
+  if (std::any_of(plan.precisions.begin(), plan.precisions.end(), in_integers)) require_integers();
   return do_compile(model, plan, calibration, options);
 }
 

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "core/openmp_threads.hpp"
+#include "engine/cpu_features.hpp"
 #include "engine/libtorch/program.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/engine/engine.hpp"
@@ -101,6 +102,7 @@ class LibtorchEngine final : public Engine {
           "LibTorch has no bfloat16 kernels for this CPU (it needs at least avx512): work with a modelled latency "
           "(--latency roofline:DEVICE), or in C++ ask for FloatType::Float32");
   }
+  void require_integers() const override { require_int8_dot_products(); }
 
  private:
   [[nodiscard]] std::unique_ptr<CompiledNetwork> do_compile(const Model& model, const Plan& plan,

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
@@ -70,6 +71,7 @@ struct Runner {
 namespace internal {
 
 MedianInterval median_interval(std::vector<double> numbers) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (numbers.empty()) throw Error(Errc::InvalidArgument, "the median of no numbers was asked for");
   std::sort(numbers.begin(), numbers.end());
   // The k-th smallest and k-th largest enclose the true median but for twice the chance of fewer than k below it:
@@ -84,8 +86,8 @@ MedianInterval median_interval(std::vector<double> numbers) {
     log_term += std::log(static_cast<double>(n - k)) - std::log(static_cast<double>(k + 1));
     ++k;
   }
-  const std::size_t first = k == 0 ? 0 : k - 1;
-  return {quantile(numbers, 0.5), numbers[first], numbers[n - 1 - first]};
+  if (k == 0) return {quantile(numbers, 0.5), -kInfinity, kInfinity};
+  return {quantile(numbers, 0.5), numbers[k - 1], numbers[n - k]};
 }
 
 }  // namespace internal
@@ -93,7 +95,9 @@ MedianInterval median_interval(std::vector<double> numbers) {
 std::vector<std::string> validate(const MeasureOptions& options) {
   std::vector<std::string> violations;
   const auto positive = [&](const char* field, double value) {
-    if (!(value > 0)) violations.push_back(message(field, " is ", value, ": a positive number is needed"));
+    constexpr double kMost = 1e9;
+    if (!(value > 0 && value <= kMost))
+      violations.push_back(message(field, " is ", value, ": a positive number of at most ", kMost, " is needed"));
   };
   positive("relative_error", options.relative_error);
   positive("max_seconds", options.max_seconds);

@@ -7,6 +7,7 @@
 #include <openvino/openvino.hpp>
 #include <sstream>
 
+#include "engine/cpu_features.hpp"
 #include "export/lowering.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/engine/engine.hpp"
@@ -57,14 +58,16 @@ class OpenVinoNetwork final : public CompiledNetwork {
  public:
   OpenVinoNetwork(const Model& model, ov::CompiledModel compiled, const CompileOptions& options)
       : CompiledNetwork(model, options.batch), compiled_(std::move(compiled)) {
-    for (const Site& site : model.sites) name_layers(model.graph, site);
-    for (const ValueId id : model.graph.inputs)
-      ports_.push_back(port_of(model.graph.values[static_cast<std::size_t>(id)].name));
+    for (const Site& site : model.sites)
+      if (site.has_weight()) name_layers(model.graph, site);
+    for (const auto& name : internal::onnx_input_names(model.graph)) ports_.push_back(port_of(name));
+    if (std::count(ports_.begin(), ports_.end(), std::nullopt) + std::ssize(compiled_.inputs()) != std::ssize(ports_))
+      throw Error(Errc::Internal, "OpenVINO has inputs that the network has not");
     for (int i = 0; i < options.parallel; ++i) requests_.push_back(compiled_.create_infer_request());
     for (std::size_t i = 0; i < requests_.size(); ++i) free_.push_back(i);
   }
 
-  void repeat() override { requests_[free_.back()].infer(); }  // the one that `run` used last
+  void repeat() override { infer(requests_[free_.back()]); }  // the one that `run` used last
 
   [[nodiscard]] std::vector<EngineNode> profile() override {
     std::vector<EngineNode> nodes;
@@ -84,6 +87,15 @@ class OpenVinoNetwork final : public CompiledNetwork {
   }
 
  private:
+  static void infer(ov::InferRequest& request) {
+    try {
+      request.infer();
+    } catch (const ov::Exception& error) {
+      throw Error(Errc::Unsupported,
+                  message("OpenVINO cannot run this network: ", error.what(), "\nAnother engine (\"libtorch\") may."));
+    }
+  }
+
   /// A request that no other thread uses meanwhile.
   class Claim {
    public:
@@ -117,7 +129,7 @@ class OpenVinoNetwork final : public CompiledNetwork {
       const ov::Tensor own = request.get_input_tensor(*ports_[i]);
       view_of(inputs[i], own.get_element_type()).copy_to(own);
     }
-    request.infer();
+    infer(request);
     std::vector<at::Tensor> outputs;
     for (std::size_t i = 0; i < compiled_.outputs().size(); ++i)
       outputs.push_back(copy_of(request.get_output_tensor(i)));
@@ -161,6 +173,16 @@ class OpenVinoNetwork final : public CompiledNetwork {
   std::condition_variable released_;
 };
 
+/// Whether OpenVINO would compute wrong numbers, as 2026.4.1 does on one thread where products without a bias follow
+/// each other in integers: it makes one kernel of them.
+bool fuses_wrongly(const Model& model, const Plan& plan) {
+  for (std::size_t i = 0; i < plan.size(); ++i)
+    if (model.sites[i].kind == SiteKind::Linear && in_integers(plan[i]) &&
+        std::holds_alternative<None>(model.graph.nodes[model.sites[i].node].arguments[2]))
+      return true;
+  return false;
+}
+
 class OpenVinoEngine final : public Engine {
  public:
   [[nodiscard]] std::string name() const override { return "openvino"; }
@@ -179,6 +201,7 @@ class OpenVinoEngine final : public Engine {
           "OpenVINO has no bfloat16 kernels for this CPU (it needs avx512_bf16 or amx_bf16): work with a modelled "
           "latency (--latency roofline:DEVICE), or in C++ ask for FloatType::Float32");
   }
+  void require_integers() const override { internal::require_int8_dot_products(); }
 
  private:
   [[nodiscard]] std::unique_ptr<CompiledNetwork> do_compile(const Model& model, const Plan& plan,
@@ -188,17 +211,19 @@ class OpenVinoEngine final : public Engine {
     try {
       const auto network = core_.read_model(onnx, ov::Tensor());
       const bool narrow = options.float_type == FloatType::BFloat16;
-      auto compiled =
-          core_.compile_model(network, "CPU",
-                              ov::hint::performance_mode(options.parallel > 1 ? ov::hint::PerformanceMode::THROUGHPUT
-                                                                              : ov::hint::PerformanceMode::LATENCY),
-                              ov::hint::inference_precision(narrow ? ov::element::bf16 : ov::element::f32),
-                              ov::inference_num_threads(options.threads * options.parallel),
-                              ov::num_streams(options.parallel), ov::hint::enable_cpu_pinning(false),
-                              ov::hint::dynamic_quantization_group_size(0), ov::enable_profiling(options.profile));
-      return std::make_unique<OpenVinoNetwork>(model, std::move(compiled), options);
+      ov::AnyMap properties{ov::hint::performance_mode(options.parallel > 1 ? ov::hint::PerformanceMode::THROUGHPUT
+                                                                            : ov::hint::PerformanceMode::LATENCY),
+                            ov::hint::inference_precision(narrow ? ov::element::bf16 : ov::element::f32),
+                            ov::inference_num_threads(options.threads * options.parallel),
+                            ov::num_streams(options.parallel),
+                            ov::hint::enable_cpu_pinning(false),
+                            ov::hint::dynamic_quantization_group_size(0),
+                            ov::enable_profiling(options.profile)};
+      if (fuses_wrongly(model, plan)) properties.emplace("SNIPPETS_MODE", "DISABLE");
+      return std::make_unique<OpenVinoNetwork>(model, core_.compile_model(network, "CPU", properties), options);
     } catch (const ov::Exception& error) {
-      throw Error(Errc::Unsupported, message("OpenVINO does not take this network: ", error.what()));
+      throw Error(Errc::Unsupported, message("OpenVINO does not take this network: ", error.what(),
+                                             "\nAnother engine (\"libtorch\") may."));
     }
   }
 

@@ -93,6 +93,9 @@ std::vector<std::string> validate(const EvaluatorOptions& options) {
   return violations;
 }
 
+/// By batch, then as the network gives them.
+using Outputs = std::vector<std::vector<at::Tensor>>;
+
 struct PlanEvaluator::State {
   std::unique_ptr<PlanRunner> runner;
   const Dataset& data;
@@ -100,8 +103,8 @@ struct PlanEvaluator::State {
   EvaluatorOptions options;
   Monitor monitor;
 
-  std::shared_ptr<std::vector<std::vector<at::Tensor>>> clean{};  ///< outputs of the float network by batch
-  std::vector<double> baseline_scores{};                          ///< by sample
+  std::shared_ptr<Outputs> clean{};       ///< of the float network
+  std::vector<double> baseline_scores{};  ///< by sample
   Evaluation float_score{};
   Evaluation baseline{};
   bool measured = false;
@@ -124,23 +127,23 @@ struct PlanEvaluator::State {
                                         : message(" with ", describe(*plan), ": check the ranges of these sites")));
   }
 
-  /// One pass over the data; `plan` null is the float network, whose outputs are kept. Nothing when stopped.
-  std::optional<Scores> pass(const NetworkFn& network, const Plan* plan, const std::string& detail) {
+  /// One pass over the data; `plan` null is the float network, which fills `kept`, and every other is compared with it.
+  /// Nothing when stopped.
+  std::optional<Scores> pass(const NetworkFn& network, const Plan* plan, Outputs& kept, const std::string& detail) {
     Scores scores{std::vector<double>(static_cast<std::size_t>(data.size())),
                   std::vector<double>(static_cast<std::size_t>(data.size()))};
     const internal::BatchLoop loop{data.size(), options.batch_size, options.threads, "evaluate", detail};
-    if (plan == nullptr)
-      clean = std::make_shared<std::vector<std::vector<at::Tensor>>>(static_cast<std::size_t>(loop.batches()));
+    if (plan == nullptr) kept.resize(static_cast<std::size_t>(loop.batches()));
     const bool completed = internal::for_each_batch(loop, monitor, [&](const BatchRange& batch, std::size_t) {
       const Batch samples = data.range(batch.begin, batch.end);
       auto outputs = network(samples.inputs);
       require_finite(outputs, batch, plan);
       store(scores.score, batch, task.score(outputs, samples.targets));
-      auto& kept = (*clean)[static_cast<std::size_t>(batch.index)];
+      auto& clean_outputs = kept[static_cast<std::size_t>(batch.index)];
       if (plan != nullptr)
-        store(scores.damage, batch, task.damage(outputs, kept));
+        store(scores.damage, batch, task.damage(outputs, clean_outputs));
       else
-        kept = std::move(outputs);
+        clean_outputs = std::move(outputs);
     });
     if (!completed) return std::nullopt;
     ++passes;
@@ -180,13 +183,15 @@ std::optional<Evaluation> PlanEvaluator::measure_baseline(const Plan& baseline) 
   auto start = Clock::now();
   NetworkFn network = state.runner->prepare(nullptr);
   state.check_task(network);
-  const auto clean = state.pass(network, nullptr, "float network");
+  auto outputs = std::make_shared<Outputs>();
+  const auto clean = state.pass(network, nullptr, *outputs, "float network");
   if (!clean) return std::nullopt;
   Evaluation float_score = summarize(*clean, "float", start);
   start = Clock::now();
   network = state.runner->prepare(&baseline);
-  const auto scores = state.pass(network, &baseline, "baseline: " + describe(baseline));
+  const auto scores = state.pass(network, &baseline, *outputs, "baseline: " + describe(baseline));
   if (!scores) return std::nullopt;
+  state.clean = std::move(outputs);
   state.baseline = summarize(*scores, plan_digest(baseline), start);
   state.baseline_scores = scores->score;
   state.measured = true;
@@ -212,7 +217,7 @@ std::optional<Evaluation> PlanEvaluator::evaluate(const Plan& plan) {
   state.require_measured("evaluate");
   const auto start = Clock::now();
   const NetworkFn network = state.runner->prepare(&plan);
-  const auto scores = state.pass(network, &plan, message("plan ", ++state.plans, ": ", describe(plan)));
+  const auto scores = state.pass(network, &plan, *state.clean, message("plan ", ++state.plans, ": ", describe(plan)));
   if (!scores) return std::nullopt;
   Evaluation evaluation = summarize(*scores, plan_digest(plan), start);
   state.judge(evaluation, *scores);

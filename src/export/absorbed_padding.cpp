@@ -6,12 +6,6 @@
 namespace halftone::internal {
 namespace {
 
-bool is_zero(const Argument& value) {
-  if (const auto* number = std::get_if<double>(&value)) return *number == 0;
-  const auto* integer = std::get_if<BatchInt>(&value);
-  return std::holds_alternative<None>(value) || (integer != nullptr && *integer == BatchInt{});
-}
-
 /// (before, after) of every spatial dimension; nothing where `node` is no zero padding of spatial dimensions alone.
 std::optional<std::vector<std::pair<std::int64_t, std::int64_t>>> spatial_padding(const Graph& graph,
                                                                                   const Node& node) {
@@ -42,6 +36,13 @@ bool absorbs(const Node& node, ValueId input) {
 
 }  // namespace
 
+std::vector<std::int64_t> both_sides(std::vector<std::int64_t> padding) {
+  const std::size_t dims = padding.size();
+  padding.resize(2 * dims);
+  std::copy_n(padding.begin(), dims, padding.begin() + static_cast<std::ptrdiff_t>(dims));
+  return padding;
+}
+
 AbsorbedPadding::AbsorbedPadding(const Graph& graph) {
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
@@ -65,7 +66,7 @@ AbsorbedPadding::AbsorbedPadding(const Graph& graph) {
 std::pair<ValueId, std::vector<std::int64_t>> AbsorbedPadding::before(ValueId input,
                                                                       std::vector<std::int64_t> padding) const {
   const std::size_t dims = padding.size();
-  padding.insert(padding.end(), padding.begin(), padding.begin() + static_cast<std::ptrdiff_t>(dims));
+  padding = both_sides(std::move(padding));
   const auto found = by_output_.find(input);
   if (found == by_output_.end()) return {input, padding};
   for (std::size_t i = 0; i < dims; ++i) {

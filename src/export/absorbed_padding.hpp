@@ -9,6 +9,9 @@
 
 namespace halftone::internal {
 
+/// [a, b] as (a, b, a, b): LibTorch pads both sides alike, ONNX lists all befores and then all afters.
+std::vector<std::int64_t> both_sides(std::vector<std::int64_t> padding);
+
 /// Zero padding that stands before a convolution becomes part of it: engines fuse what lies before a convolution into
 /// it only where nothing stands between.
 class AbsorbedPadding {

@@ -44,17 +44,22 @@ void scaled(Lowering& to) {
   to.finish(op, {a, b});
 }
 
-/// a / b rounded down, or towards zero; whole numbers by way of float64.
+/// a / b rounded down, or towards zero. LibTorch rounds down the exact quotient of two floats, and towards zero the
+/// nearest one: 1 / 0.1 gives 9 and 10.
 void divide_rounded(Lowering& to, bool down) {
   const DType dtype = to.output_dtype();
   const bool whole = !info(dtype).floating;
-  const DType inner = whole ? DType::Float64 : dtype;
-  OnnxName quotient = to.emit("Div", {to.operand(0, inner), to.operand(1, inner)});
+  const DType inner = whole || down ? DType::Float64 : dtype;
+  const auto operand = [&](std::size_t argument) {
+    const OnnxName x = to.operand(argument);
+    return inner == dtype ? x : to.cast(x, inner);
+  };
+  OnnxName quotient = to.emit("Div", {operand(0), operand(1)});
   if (down)
     quotient = to.emit("Floor", {quotient});
   else
     quotient = to.emit("Mul", {to.emit("Sign", {quotient}), to.emit("Floor", {to.emit("Abs", {quotient})})});
-  to.finish_as(whole ? to.cast(quotient, dtype) : quotient);
+  to.finish_as(inner != dtype ? to.cast(quotient, dtype) : quotient);
 }
 
 void divide(Lowering& to) {
@@ -74,6 +79,7 @@ void clip(Lowering& to, std::optional<double> low, std::optional<double> high) {
 }
 
 std::optional<double> limit(const Lowering& to, std::size_t index) {
+  if (to.node().overload == "Tensor") to.refuse("limits that are tensors have no ONNX form here: use maximum, minimum");
   return to.has(index) ? std::optional(to.number(index)) : std::nullopt;
 }
 
@@ -144,6 +150,7 @@ constexpr char kAbs[] = "Abs", kAdd[] = "Add", kCeil[] = "Ceil", kCos[] = "Cos",
 
 void softplus(Lowering& to) {
   if (to.number(1) != 1) to.refuse("a beta other than 1 has no ONNX form here");
+  if (to.number(2) != 20) to.refuse("a threshold other than 20 has no ONNX form here");
   to.finish(kSoftplus, {to.arg(0)});
 }
 

@@ -34,7 +34,7 @@ void log_softmax(Lowering& to) { to.finish("LogSoftmax", {to.operand(0)}, {{"axi
 /// A weight or bias; `missing` for each of `channels` where there is none.
 OnnxName affine(Lowering& to, std::size_t argument, std::int64_t channels, double missing) {
   if (to.has(argument)) return to.arg(argument);
-  return to.constant(at::full({channels}, missing, at::kFloat));
+  return to.constant(at::full({channels}, missing, to_scalar_type(to.output_dtype())));
 }
 
 void batch_norm(Lowering& to) {
@@ -48,7 +48,7 @@ void batch_norm(Lowering& to) {
 /// Over the last dimensions.
 void layer_norm(Lowering& to) {
   const auto shape = to.integers(1);
-  const OnnxName weight = to.has(2) ? to.arg(2) : to.constant(at::ones(shape, at::kFloat));
+  const OnnxName weight = to.has(2) ? to.arg(2) : to.constant(at::ones(shape, to_scalar_type(to.output_dtype())));
   std::vector<OnnxName> inputs{to.arg(0), weight};
   if (to.has(3)) inputs.push_back(to.arg(3));
   to.finish("LayerNormalization", std::move(inputs),
@@ -60,8 +60,9 @@ void group_norm(Lowering& to) {
   const Shape& shape = to.value(to.id(0)).shape;
   const std::int64_t groups = to.integer(1);
   const std::int64_t channels = to.size(shape[1]);
-  const OnnxName ones = to.constant(at::ones({groups}, at::kFloat));
-  const OnnxName zeros = to.constant(at::zeros({groups}, at::kFloat));
+  const at::ScalarType type = to_scalar_type(to.output_dtype());
+  const OnnxName ones = to.constant(at::ones({groups}, type));
+  const OnnxName zeros = to.constant(at::zeros({groups}, type));
   const OnnxName grouped = to.emit("Reshape", {to.arg(0), to.ints({0, groups, -1})});
   const OnnxName normal =
       to.emit("InstanceNormalization", {grouped, ones, zeros}, {{"epsilon", static_cast<float>(to.number(4))}});
@@ -81,14 +82,6 @@ void addmm(Lowering& to) {
   to.finish("Add", {to.emit("MatMul", {to.arg(1), to.arg(2)}), to.arg(0)});
 }
 
-/// The last two dimensions exchanged.
-OnnxName transposed(Lowering& to, const OnnxName& x, std::int64_t rank) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(rank));
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
-  std::swap(order[order.size() - 1], order[order.size() - 2]);
-  return to.emit("Transpose", {x}, {{"perm", order}});
-}
-
 OnnxName attention_mask(Lowering& to, DType dtype) {
   const bool causal = to.flag(5);
   if (!to.has(3) && !causal) return {};
@@ -104,6 +97,15 @@ OnnxName attention_mask(Lowering& to, DType dtype) {
   return to.emit("Where", {to.arg(3), to.scalar(0, dtype), to.scalar(-std::numeric_limits<double>::infinity(), dtype)});
 }
 
+/// Whether the mask may leave a row nothing to attend to.
+bool may_mask_rows(const Lowering& to) {
+  if (!to.has(3)) return false;
+  if (!to.value(to.id(3)).is_data()) return true;
+  const at::Tensor mask = to.tensor(to.id(3));
+  const at::Tensor hidden = mask.scalar_type() == at::kBool ? mask.logical_not() : mask.isneginf();
+  return hidden.all(-1).any().item<bool>();
+}
+
 /// softmax(q k^T scale + mask) v.
 void attention(Lowering& to) {
   if (to.number(4) != 0) to.refuse("dropout belongs to training");
@@ -112,11 +114,13 @@ void attention(Lowering& to) {
   const DType dtype = to.value(query).dtype;
   const Shape& shape = to.value(query).shape;
   const double scale = to.has(6) ? to.number(6) : 1 / std::sqrt(static_cast<double>(to.size(shape.back())));
-  const OnnxName keys = transposed(to, to.arg(1), to.rank(to.id(1)));
+  const OnnxName keys = to.emit("Transpose", {to.arg(1)}, {{"perm", last_two_exchanged(to.rank(to.id(1)))}});
   OnnxName scores = to.emit("MatMul", {to.arg(0), keys});
   scores = to.emit("Mul", {scores, to.scalar(scale, dtype)});
   if (const OnnxName mask = attention_mask(to, dtype); !mask.empty()) scores = to.emit("Add", {scores, mask});
-  const OnnxName shares = to.emit("Softmax", {scores}, {{"axis", std::int64_t{-1}}});
+  OnnxName shares = to.emit("Softmax", {scores}, {{"axis", std::int64_t{-1}}});
+  // Of a row that is masked from end to end LibTorch takes nothing, and the quotient is 0 / 0.
+  if (may_mask_rows(to)) shares = to.emit("Where", {to.emit("IsNaN", {shares}), to.scalar(0, dtype), shares});
   to.finish("MatMul", {shares, to.arg(2)});
 }
 

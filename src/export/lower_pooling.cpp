@@ -4,19 +4,12 @@
 #include <cmath>
 #include <limits>
 
+#include "export/absorbed_padding.hpp"
 #include "export/lowering.hpp"
 #include "halftone/core/error.hpp"
 
 namespace halftone::internal {
 namespace {
-
-/// [a, b] as (a, b, a, b): LibTorch pads both sides alike, ONNX lists all befores and then all afters.
-std::vector<std::int64_t> both_sides(std::vector<std::int64_t> padding) {
-  const auto dims = padding.size();
-  padding.resize(2 * dims);
-  std::copy_n(padding.begin(), dims, padding.begin() + static_cast<std::ptrdiff_t>(dims));
-  return padding;
-}
 
 /// One number for each spatial dimension; a single one stands for all, none for `missing`.
 std::vector<std::int64_t> spatial(const Lowering& to, std::size_t argument, std::size_t dims,

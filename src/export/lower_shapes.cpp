@@ -42,12 +42,7 @@ void transpose(Lowering& to) {
   transpose_by(to, std::move(order));
 }
 
-/// The last two dimensions exchanged.
-void transpose_matrices(Lowering& to) {
-  auto order = identity(to.rank(to.id(0)));
-  if (order.size() > 1) std::swap(order[order.size() - 1], order[order.size() - 2]);
-  transpose_by(to, std::move(order));
-}
+void transpose_matrices(Lowering& to) { transpose_by(to, last_two_exchanged(to.rank(to.id(0)))); }
 
 /// All dimensions the other way round; for matrices the transposition.
 void reverse_dims(Lowering& to) {

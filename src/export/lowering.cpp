@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/scalar_type.hpp"
@@ -16,6 +17,19 @@ std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
 }
 
 std::vector<std::int64_t> sizes_of(const at::Tensor& tensor) { return tensor.sizes().vec(); }
+
+/// `wanted`, or the first of wanted_2, wanted_3 … that is not among `taken`, where it then is.
+OnnxName take(std::set<OnnxName>& taken, const std::string& wanted) {
+  OnnxName name = wanted;
+  for (int i = 2; !taken.insert(name).second; ++i) name = message(wanted, '_', i);
+  return name;
+}
+
+std::set<OnnxName> output_names(const Graph& graph) {
+  std::set<OnnxName> names;
+  for (std::size_t i = 0; i < graph.outputs.size(); ++i) names.insert(onnx_output_name(graph, i));
+  return names;
+}
 
 }  // namespace
 
@@ -49,21 +63,29 @@ OnnxName onnx_output_name(const Graph& graph, std::size_t index) {
   return graph.outputs.size() == 1 ? "output" : message("output", index);
 }
 
-Lowering::Lowering(const Model& model, OnnxGraph& onnx, std::optional<std::int64_t> batch)
-    : model_(model), onnx_(onnx), batch_(batch) {
-  for (std::size_t i = 0; i < model.graph.outputs.size(); ++i) taken_.insert(onnx_output_name(model.graph, i));
+std::vector<OnnxName> onnx_input_names(const Graph& graph) {
+  std::set<OnnxName> taken = output_names(graph);
+  std::vector<OnnxName> names;
+  for (const ValueId id : graph.inputs) names.push_back(take(taken, graph.values[static_cast<std::size_t>(id)].name));
+  return names;
 }
+
+std::vector<std::int64_t> last_two_exchanged(std::int64_t rank) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(rank));
+  std::iota(order.begin(), order.end(), 0);
+  if (order.size() > 1) std::swap(order[order.size() - 1], order[order.size() - 2]);
+  return order;
+}
+
+Lowering::Lowering(const Model& model, OnnxGraph& onnx, std::optional<std::int64_t> batch)
+    : model_(model), onnx_(onnx), batch_(batch), taken_(output_names(model.graph)) {}
 
 void Lowering::begin(std::size_t node, const std::string& name) {
   index_ = node;
   name_ = fresh(name);
 }
 
-OnnxName Lowering::fresh(const std::string& wanted) {
-  OnnxName name = wanted;
-  for (int i = 2; !taken_.insert(name).second; ++i) name = message(wanted, '_', i);
-  return name;
-}
+OnnxName Lowering::fresh(const std::string& wanted) { return take(taken_, wanted); }
 
 void Lowering::refuse(const std::string& why) const {
   throw Error(Errc::Unsupported,
@@ -96,6 +118,8 @@ ValueId Lowering::output_id(std::size_t index) const {
 double Lowering::number(std::size_t index) const {
   if (const auto* number = std::get_if<double>(&argument(index))) return *number;
   if (const auto* flag = std::get_if<bool>(&argument(index))) return *flag ? 1 : 0;
+  if (std::holds_alternative<ValueRef>(argument(index)))
+    refuse(message("argument ", index, " is a tensor, and has an ONNX form here as a number alone"));
   return static_cast<double>(integer(index));
 }
 
@@ -156,7 +180,7 @@ std::vector<std::int64_t> Lowering::reshape_target(const Shape& from, const Shap
 OnnxName Lowering::in(ValueId id) {
   if (const auto known = names_.find(id); known != names_.end()) return known->second;
   const Value& found = value(id);
-  if (found.kind != ValueKind::Parameter && found.kind != ValueKind::Constant)
+  if (!found.is_data())
     throw Error(Errc::Internal, message("ONNX export: a value of ", describe_place(model_.graph, index_),
                                         " is read before it is made"));
   const at::Tensor data = tensor(id).detach().to(at::kCPU).contiguous();
@@ -243,10 +267,12 @@ std::vector<OnnxDim> Lowering::dims(const Shape& shape) const {
 }
 
 void Lowering::declare_inputs() {
-  for (const ValueId id : model_.graph.inputs) {
-    const OnnxName name = fresh(value(id).name);
-    names_[id] = name;
-    onnx_.add_input(name, to_onnx_type(value(id).dtype), dims(value(id).shape));
+  const auto names = onnx_input_names(model_.graph);
+  taken_.insert(names.begin(), names.end());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const ValueId id = model_.graph.inputs[i];
+    names_[id] = names[i];
+    onnx_.add_input(names[i], to_onnx_type(value(id).dtype), dims(value(id).shape));
   }
 }
 

@@ -38,7 +38,7 @@ class Lowering {
   [[nodiscard]] std::vector<std::int64_t> integers(std::size_t argument) const;
   [[nodiscard]] bool flag(std::size_t argument) const;
   [[nodiscard]] const std::string& text(std::size_t argument) const;
-  /// A dimension of value `id`, counted from the end where negative.
+  /// An argument that counts `rank` dimensions, from the end where negative.
   [[nodiscard]] std::int64_t axis(std::size_t argument, std::int64_t rank) const;
   [[noreturn]] void refuse(const std::string& why) const;
 
@@ -72,7 +72,7 @@ class Lowering {
   void finish(const std::string& op, std::vector<OnnxName> inputs, OnnxAttributes attributes = {});
   /// The graph node's output is `name`, which stands already: no node. Of a list of outputs, the one at `index`.
   void finish_as(const OnnxName& name, std::size_t index = 0);
-  /// Stores integers of `type`, one byte an element (4-bit types: two elements a byte).
+  /// Stores `bytes` as `OnnxGraph::add_initializer` takes them, under the name that is wanted or one like it.
   OnnxName initializer(const std::string& wanted, OnnxType type, const std::vector<std::int64_t>& shape,
                        std::span<const std::byte> bytes);
   /// Declares the graph's inputs or outputs.
@@ -99,6 +99,12 @@ OnnxType to_onnx_type(DType dtype);
 
 /// What output `index` of `graph` is called in ONNX.
 OnnxName onnx_output_name(const Graph& graph, std::size_t index);
+
+/// What the inputs of `graph` are called in ONNX: by their own names, with a number behind those that are taken.
+std::vector<OnnxName> onnx_input_names(const Graph& graph);
+
+/// The order of `rank` dimensions with the last two exchanged.
+std::vector<std::int64_t> last_two_exchanged(std::int64_t rank);
 
 /// Translations by ATen operator.
 using LowerFn = void (*)(Lowering&);

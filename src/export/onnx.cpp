@@ -70,6 +70,7 @@ class Exporter {
       std::span<const Site> sites;  // of this node
       for (; site < model_.sites.size() && model_.sites[site].node == i; ++site)
         sites = {&model_.sites[site] - sites.size(), sites.size() + 1};
+      for (const Site& each : sites) require_float32(each);
       const Site* const found = sites.empty() ? nullptr : &sites.front();
       to_.begin(i, found != nullptr && found->has_weight() ? found->name : node_name(node.op, i));
       if (!node.written.empty()) to_.refuse("it writes in place, and ONNX has no such operators");
@@ -84,6 +85,9 @@ class Exporter {
         other(node);
     }
     to_.declare_outputs();
+    if (onnx_.size() > std::numeric_limits<std::int32_t>::max())
+      throw Error(Errc::Unsupported, message("ONNX export: the network takes ", onnx_.size(),
+                                             " bytes, and one ONNX file holds 2 GiB: lower more precisions"));
     return onnx_.model("halftone", native_used_ ? kOpsetWith4Bit : kOpset, notes());
   }
 
@@ -97,6 +101,15 @@ class Exporter {
 
   [[nodiscard]] std::size_t index_of(const Site& site) const {
     return static_cast<std::size_t>(&site - model_.sites.data());
+  }
+
+  /// Integers stand for float32 alone.
+  void require_float32(const Site& site) const {
+    const DType dtype = to_.value(site.input).dtype;
+    if (plan_[index_of(site)] != k16 && dtype != DType::Float32)
+      throw Error(Errc::Unsupported,
+                  message("ONNX export: site \"", site.name, "\" computes in ", info(dtype).name,
+                          ", and integers have a form for float32 alone: convert the module to float32"));
   }
 
   [[nodiscard]] bool is_native(int bits) const { return options_.sub_byte == SubByte::Native && bits == 4; }
@@ -131,12 +144,15 @@ class Exporter {
     return to_.emit("DequantizeLinear", {to_.emit("QuantizeLinear", {x, scale, zero_point}), scale, zero_point});
   }
 
-  /// The weight, transposed where asked for; integers and their scales along `axis` below 16 bits.
+  /// The weight, transposed where asked for; below 16 bits as integers, once for all sites that store it alike.
   OnnxName weight(const Site* site, ValueId id, bool transpose) {
     const at::Tensor tensor = to_.tensor(id).detach().to(at::kCPU);
     const int bits = site == nullptr ? 16 : plan_[index_of(*site)].weight_bits;
     if (bits == 16) return transpose ? transposed(id, tensor) : to_.in(id);
     const auto [plain, scales] = integer_weight(*site, calibration_.sites[index_of(*site)], bits, tensor);
+    const OnnxName scale = to_.constant(scales);
+    OnnxName& known = weights_[{id, bits, transpose, scale}];
+    if (!known.empty()) return known;
     const at::Tensor integers = (transpose ? plain.t() : plain).contiguous();
     const std::string& name = to_.value(id).name;
     const auto shape = integers.sizes().vec();
@@ -149,9 +165,8 @@ class Exporter {
       stored = to_.initializer(name + "_int8", OnnxType::Int8, shape,
                                {static_cast<const std::byte*>(integers.const_data_ptr()), integers.nbytes()});
     }
-    const OnnxName scale = to_.constant(scales);
     const std::int64_t axis = transpose ? 1 - site->weight_channel_axis : site->weight_channel_axis;
-    return to_.emit("DequantizeLinear", {stored, scale}, {{"axis", axis}});
+    return known = to_.emit("DequantizeLinear", {stored, scale}, {{"axis", axis}});
   }
 
   OnnxName transposed(ValueId id, const at::Tensor& tensor) {
@@ -168,9 +183,7 @@ class Exporter {
     if (to_.rank(to_.id(0)) != to_.rank(to_.id(1))) to_.refuse("an input without the batch has no ONNX form");
     const auto [source, padding] = padding_.before(to_.id(0), to_.integers(4));
     std::vector<OnnxName> inputs{activation(site, source)};
-    inputs.push_back(std::holds_alternative<ValueRef>(to_.node().arguments[1]) && is_data(to_.id(1))
-                         ? weight(site, to_.id(1), false)
-                         : to_.arg(1));
+    inputs.push_back(to_.value(to_.id(1)).is_data() ? weight(site, to_.id(1), false) : to_.arg(1));
     if (to_.has(2)) inputs.push_back(to_.arg(2));
     OnnxAttributes attributes{
         {"strides", to_.integers(3)}, {"pads", padding}, {"dilations", to_.integers(5)}, {"group", to_.integer(8)}};
@@ -180,7 +193,7 @@ class Exporter {
 
   void linear(const Site* site) {
     const OnnxName x = activation(site, to_.id(0));
-    if (!is_data(to_.id(1))) to_.refuse("a weight that is computed has no translation");
+    if (!to_.value(to_.id(1)).is_data()) to_.refuse("a weight that is computed has no translation");
     const OnnxName right = weight(site, to_.id(1), true);
     if (!to_.has(2)) return to_.finish("MatMul", {x, right});
     to_.finish("Add", {to_.emit("MatMul", {x, right}), to_.arg(2)});
@@ -191,11 +204,6 @@ class Exporter {
     std::vector<OnnxName> inputs;
     for (const Site& operand : operands) inputs.push_back(activation(&operand, operand.input));
     to_.finish("Add", std::move(inputs));
-  }
-
-  [[nodiscard]] bool is_data(ValueId id) const {
-    const ValueKind kind = to_.value(id).kind;
-    return kind == ValueKind::Parameter || kind == ValueKind::Constant;
   }
 
   [[nodiscard]] std::map<std::string, std::string> notes() const {
@@ -217,6 +225,7 @@ class Exporter {
   OnnxGraph onnx_;
   Lowering to_;
   std::map<std::tuple<ValueId, float, int, int>, OnnxName> activations_;  ///< quantized and back
+  std::map<std::tuple<ValueId, int, bool, OnnxName>, OnnxName> weights_;  ///< quantized and back
   std::map<ValueId, OnnxName> transposed_;                                ///< weights of 16 bits
   bool native_used_ = false;
   bool emulated_used_ = false;
@@ -228,11 +237,8 @@ std::string to_onnx(const Model& model, const Plan& plan, const Calibration& cal
   require_ranges(model, calibration, plan);
   if (options.batch && *options.batch < 1)
     throw Error(Errc::InvalidArgument, message("ONNX export: the batch is ", *options.batch, ": at least 1 is needed"));
-  std::string file = Exporter(model, plan, calibration, options).run();
-  if (file.size() > std::numeric_limits<std::int32_t>::max())
-    throw Error(Errc::Unsupported, message("ONNX export: the network takes ", file.size(),
-                                           " bytes, and one ONNX file holds 2 GiB: lower more precisions"));
-  return file;
+  if (options.batch) require_batch(model.graph, *options.batch);
+  return Exporter(model, plan, calibration, options).run();
 }
 
 }  // namespace halftone

@@ -96,20 +96,15 @@ void OnnxGraph::add_initializer(std::string_view name, OnnxType type, std::span<
 }
 
 std::string OnnxGraph::model(std::string_view name, int opset, const std::map<std::string, std::string>& notes) const {
-  std::string graph = nodes_;
-  graph.reserve(nodes_.size() + initializers_.size() + inputs_.size() + outputs_.size() + name.size() + 16);
-  pbf_writer(graph).add_string(kGraphName, name.data(), name.size());
-  graph += initializers_;
-  graph += inputs_;
-  graph += outputs_;
-
+  std::string graph_name;
+  pbf_writer(graph_name).add_string(kGraphName, name.data(), name.size());
   std::string file;
-  file.reserve(graph.size() + 4096);
+  file.reserve(size() + 4096);
   pbf_writer model(file);
   model.add_int64(1, ir_version(opset));
   model.add_string(2, "halftone");
   model.add_string(3, HALFTONE_VERSION);
-  model.add_message(7, graph);
+  model.add_bytes_vectored(7, nodes_, graph_name, initializers_, inputs_, outputs_);
   {
     pbf_writer opsets(model, 8);
     opsets.add_string(1, "");

@@ -53,6 +53,11 @@ class OnnxGraph {
   void add_initializer(std::string_view name, OnnxType type, std::span<const std::int64_t> shape,
                        std::span<const std::byte> bytes);
 
+  /// Bytes so far, which the file has and a little more.
+  [[nodiscard]] std::size_t size() const {
+    return nodes_.size() + inputs_.size() + outputs_.size() + initializers_.size();
+  }
+
   /// The whole file. `notes` become its metadata.
   [[nodiscard]] std::string model(std::string_view name, int opset,
                                   const std::map<std::string, std::string>& notes) const;

@@ -72,6 +72,18 @@ void append_values(const Argument& argument, std::vector<ValueId>& ids) {
 
 }  // namespace
 
+std::vector<std::int64_t> sizes_at(const Shape& shape, std::int64_t batch) {
+  std::vector<std::int64_t> sizes;
+  for (const BatchInt& size : shape) sizes.push_back(size.at(batch));
+  return sizes;
+}
+
+bool is_zero(const Argument& argument) {
+  if (const auto* real = std::get_if<double>(&argument)) return *real == 0;
+  const auto* integer = std::get_if<BatchInt>(&argument);
+  return std::holds_alternative<None>(argument) || (integer != nullptr && *integer == BatchInt{});
+}
+
 std::vector<ValueId> read_values(const Node& node) {
   std::vector<ValueId> ids;
   for (const auto& argument : node.arguments) append_values(argument, ids);
@@ -82,6 +94,20 @@ std::vector<ValueId> written_values(const Node& node) {
   std::vector<ValueId> ids;
   for (const auto index : node.written) append_values(node.arguments[index], ids);
   return ids;
+}
+
+void require_batch(const Graph& graph, std::int64_t batch) {
+  std::string sizes;
+  for (const ValueId id : graph.inputs) {
+    const Shape& shape = graph.values[static_cast<std::size_t>(id)].shape;
+    if (std::any_of(shape.begin(), shape.end(), [](BatchInt size) { return size.slope != 0; })) return;
+    if (!shape.empty() && shape[0].offset == batch) return;
+    sizes += (sizes.empty() ? "" : ", ") + list(shape, [](BatchInt size) { return text(size); });
+  }
+  if (batch == 1 || sizes.empty()) return;
+  throw Error(Errc::InvalidArgument,
+              message("a batch of ", batch, " was asked for, and the network was captured for inputs of ", sizes,
+                      " alone: take the batch size that it was captured at, or capture it with dynamic_batch"));
 }
 
 void replace_value(Graph& graph, ValueId from, ValueId to) {

@@ -130,16 +130,11 @@ struct Interpreter::Program {
       const Value& value = graph.values[static_cast<std::size_t>(graph.inputs[i])];
       const at::Tensor& input = inputs[i];
       if (i == 0 && input.dim() > 0) batch = input.size(0);
-      bool fits = input.dim() == static_cast<std::int64_t>(value.shape.size());
-      for (std::size_t d = 0; fits && d < value.shape.size(); ++d)
-        fits = input.size(static_cast<std::int64_t>(d)) == value.shape[d].at(batch);
-      if (!fits || input.scalar_type() != internal::to_scalar_type(value.dtype)) {
-        std::ostringstream wanted;
-        for (const auto size : value.shape) wanted << (wanted.tellp() > 0 ? ", " : "") << size.at(batch);
-        throw Error(Errc::InvalidArgument,
-                    message("input \"", value.name, "\" is ", at::toString(input.scalar_type()), ' ', input.sizes(),
-                            ", the model takes ", info(value.dtype).name, " [", wanted.str(), "] at batch ", batch));
-      }
+      const auto wanted = sizes_at(value.shape, batch);
+      if (input.sizes() != at::IntArrayRef(wanted) || input.scalar_type() != internal::to_scalar_type(value.dtype))
+        throw Error(Errc::InvalidArgument, message("input \"", value.name, "\" is ", at::toString(input.scalar_type()),
+                                                   ' ', input.sizes(), ", the model takes ", info(value.dtype).name,
+                                                   ' ', at::IntArrayRef(wanted), " at batch ", batch));
     }
     return batch;
   }

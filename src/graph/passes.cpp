@@ -13,8 +13,6 @@ namespace {
 
 Value& value_at(Graph& graph, ValueId id) { return graph.values[static_cast<std::size_t>(id)]; }
 
-bool is_tensor_data(ValueKind kind) { return kind == ValueKind::Parameter || kind == ValueKind::Constant; }
-
 /// Who makes and who reads each value of a graph that does not change meanwhile.
 struct Uses {
   std::vector<std::ptrdiff_t> producer;  ///< node index, -1 for inputs, parameters and constants
@@ -77,12 +75,18 @@ std::optional<std::vector<Argument>> convolution_arguments(const Graph& graph, c
   const bool plain = node.op == "aten::conv1d" || node.op == "aten::conv2d" || node.op == "aten::conv3d";
   const bool transposed =
       node.op == "aten::conv_transpose1d" || node.op == "aten::conv_transpose2d" || node.op == "aten::conv_transpose3d";
-  if (node.op == "aten::_convolution") return std::vector<Argument>(a.begin(), a.begin() + 9);
-  if (!plain && !transposed) return std::nullopt;
+  const bool any = node.op == "aten::convolution" || node.op == "aten::_convolution";
+  if (!plain && !transposed && !any) return std::nullopt;
   const auto input = tensor_argument(node, 0);
   const auto weight = tensor_argument(node, 1);
   if (!input || !weight) return std::nullopt;
   const Shape& weight_shape = graph.values[static_cast<std::size_t>(*weight)].shape;
+  if (any) {
+    std::vector<Argument> arguments(a.begin(), a.begin() + 9);
+    for (const std::size_t i : {3U, 4U, 5U, 7U})  // stride, padding, dilation, output padding
+      if (const auto numbers = spatial(a[i], weight_shape.size() - 2)) arguments[i] = *numbers;
+    return arguments;
+  }
   if (graph.values[static_cast<std::size_t>(*input)].shape.size() != weight_shape.size()) return std::nullopt;
   const std::size_t dims = weight_shape.size() - 2;
   const auto stride = spatial(a[3], dims);
@@ -136,7 +140,7 @@ class LinearMaker {
       const bool swaps = node->op == "aten::t" || node->op == "aten::numpy_T" ||
                          (node->op == "aten::transpose" && node->overload == "int");
       const auto source = tensor_argument(*node, 0);
-      if (!swaps || !source || !is_tensor_data(value_at(model_.graph, *source).kind)) return std::nullopt;
+      if (!swaps || !source || !value_at(model_.graph, *source).is_data()) return std::nullopt;
       return source;
     }
     if (value.kind != ValueKind::Parameter) return std::nullopt;
@@ -163,7 +167,7 @@ class LinearMaker {
     const auto input = tensor_argument(node, 0);
     const auto right = tensor_argument(node, 1);
     if (!input || !right || value_at(model_.graph, *input).shape.size() < 2) return;
-    if (is_tensor_data(value_at(model_.graph, *input).kind)) return;
+    if (value_at(model_.graph, *input).is_data()) return;
     if (const auto weight = weight_of(*right)) become_linear(node, *input, *weight, None{});
   }
 
@@ -183,7 +187,7 @@ class LinearMaker {
           !std::holds_alternative<None>(linear->arguments[2]) || uses_.readers[static_cast<std::size_t>(*product)] != 1)
         continue;
       const Value& value = value_at(model_.graph, *bias);
-      if (!is_tensor_data(value.kind) || value.shape.size() != 1 ||
+      if (!value.is_data() || value.shape.size() != 1 ||
           value.shape[0] != value_at(model_.graph, *product).shape.back())
         continue;
       return become_linear(node, *tensor_argument(*linear, 0), *tensor_argument(*linear, 1), ValueRef{*bias});
@@ -207,15 +211,14 @@ std::optional<Fold> foldable(const Model& model, const Uses& uses, const Node& n
   const auto input = tensor_argument(norm, 0);
   if (!input || !tensor_argument(norm, 3) || !tensor_argument(norm, 4)) return std::nullopt;
   for (std::size_t i = 1; i <= 4; ++i)
-    if (const auto id = tensor_argument(norm, i);
-        id && !is_tensor_data(model.graph.values[static_cast<std::size_t>(*id)].kind))
+    if (const auto id = tensor_argument(norm, i); id && !model.graph.values[static_cast<std::size_t>(*id)].is_data())
       return std::nullopt;
   const Node* site = uses.producer_of(model.graph, *input);
   if (site == nullptr || uses.readers[static_cast<std::size_t>(*input)] != 1) return std::nullopt;
   const auto bias = tensor_argument(*site, 2);
-  if (bias && !is_tensor_data(model.graph.values[static_cast<std::size_t>(*bias)].kind)) return std::nullopt;
+  if (bias && !model.graph.values[static_cast<std::size_t>(*bias)].is_data()) return std::nullopt;
   const auto weight = tensor_argument(*site, 1);
-  if (!weight || !is_tensor_data(model.graph.values[static_cast<std::size_t>(*weight)].kind)) return std::nullopt;
+  if (!weight || !model.graph.values[static_cast<std::size_t>(*weight)].is_data()) return std::nullopt;
   if (site->op == "aten::convolution") {
     const bool transposed = std::get<bool>(site->arguments[6]);
     if (transposed && std::get<BatchInt>(site->arguments[8]).offset != 1) return std::nullopt;

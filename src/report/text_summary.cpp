@@ -113,6 +113,7 @@ std::string score_section(const RunResult& run) {
 /// "-33.3 %", or that no difference was seen.
 std::string measured_change(const Timing& timing, const Timing& baseline) {
   const Ratio ratio = compare(timing, baseline);
+  if (!ratio.is_known()) return "too few turns";
   return ratio.differs() ? change(1, ratio.value) : "no difference";
 }
 

@@ -90,6 +90,27 @@ TEST_CASE("what is wrong with an export or a benchmark is said, and nothing is w
   }
 }
 
+TEST_CASE("doctor shows an engine that cannot run integers here as one that does not work") {
+  struct FloatsOnly final : Engine {
+    [[nodiscard]] std::string name() const override { return "floats"; }
+    [[nodiscard]] std::string version() const override { return "1"; }
+    void require(FloatType) const override {}
+    void require_integers() const override { throw Error(Errc::Unsupported, "no 8-bit dot products"); }
+
+   private:
+    [[nodiscard]] std::unique_ptr<CompiledNetwork> do_compile(const Model&, const Plan&, const Calibration&,
+                                                              const CompileOptions&) const override {
+      return nullptr;
+    }
+  };
+  Registry registry = default_registry();
+  registry.engines.clear();
+  registry.engines["floats"] = [] { return std::make_shared<const FloatsOnly>(); };
+  const auto engine = json::parse(call({"doctor", "--json"}, registry).out)["engines"][0];
+  CHECK(engine["works"] == false);
+  CHECK(engine["problem"] == "no 8-bit dot products");
+}
+
 TEST_CASE("bench times float, 16 bits and 8 bits, and what was asked for besides") {
   if (!openvino_is_here()) return;
   const auto bench = call(Words{"bench", "cifar_resnet20:random"} + kQuick);

@@ -8,6 +8,7 @@
 #include "halftone/engine/deployed_evaluator.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
+#include "halftone/graph/passes.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;
@@ -19,6 +20,7 @@ struct Calls {
   std::vector<std::string> compiled;
   int runs = 0;
   int repeats = 0;
+  int integers = 0;  ///< how often it was asked for them
 };
 
 class CountingNetwork final : public CompiledNetwork {
@@ -43,6 +45,7 @@ class CountingEngine final : public Engine {
   [[nodiscard]] std::string name() const override { return "counting"; }
   [[nodiscard]] std::string version() const override { return "1"; }
   void require(FloatType) const override {}
+  void require_integers() const override { ++calls_.integers; }
 
  private:
   [[nodiscard]] std::unique_ptr<CompiledNetwork> do_compile(const Model& model, const Plan& plan, const Calibration&,
@@ -84,7 +87,7 @@ TEST_CASE("every variant is compiled once, run once, and timed by repeating") {
   Calls calls;
   const std::vector<Variant> variants{{"float", Plan::uniform(5, k16), FloatType::Float32},
                                       {"bf16", Plan::uniform(5, k16)}};
-  MeasureOptions quick{.relative_error = 1e9, .block_seconds = 1e-9, .warmup = 1, .min_rounds = 3};
+  MeasureOptions quick{.relative_error = 1e9, .block_seconds = 1e-9, .warmup = 1, .min_rounds = 6};
   std::vector<std::string> stages;
   Monitor monitor;
   monitor.on_progress = [&](const Progress& progress) { stages.emplace_back(progress.detail); };
@@ -93,9 +96,62 @@ TEST_CASE("every variant is compiled once, run once, and timed by repeating") {
   CHECK(measured.timings.size() == 2);
   CHECK(calls.compiled == std::vector<std::string>{"16 16 16 16 16 f32 2", "16 16 16 16 16 bf16 2"});
   CHECK(calls.runs == 2);
-  CHECK(calls.repeats == 2 * (1 + 3));
-  REQUIRE(stages.size() == 2 + 3);
+  CHECK(calls.repeats == 2 * (1 + 6));
+  REQUIRE(stages.size() == 2 + 6);
   CHECK(stages[1] == "bf16");
+}
+
+TEST_CASE("a benchmark that is stopped while it compiles has no timings") {
+  const Model model = tiny::residual_net();
+  const Precision eight[] = {k8};
+  Calls calls;
+  const std::vector<Variant> variants(3, {"bf16", Plan::uniform(5, k16)});
+  const Monitor monitor{.on_progress = {}, .should_stop = [&] { return calls.compiled.size() == 2; }};
+  CHECK(
+      benchmark(CountingEngine(calls), model, random_calibration(model, eight), variants, {}, monitor).timings.empty());
+  CHECK(calls.compiled.size() == 2);
+  CHECK(calls.repeats == 0);
+}
+
+TEST_CASE("wrong benchmark options are all named, before anything is compiled") {
+  CHECK(validate(BenchmarkOptions{}).empty());
+  const BenchmarkOptions wrong{.batch = -1, .threads = 0, .measure = {.warmup = -1}};
+  CHECK(validate(wrong) == std::vector<std::string>{"batch is -1: at least 1 is needed",
+                                                    "threads is 0: at least 1 is needed",
+                                                    "warmup is -1: at least 0 is needed"});
+  Calls calls;
+  const Model model = tiny::residual_net();
+  const auto refused = failure([&] { (void)benchmark(CountingEngine(calls), model, {}, {}, wrong); });
+  CHECK(refused.code == Errc::InvalidArgument);
+  CHECK_THAT(refused.text, Catch::Contains("batch is -1"));
+}
+
+TEST_CASE("an engine is asked for integers where a plan has some") {
+  const Model model = tiny::residual_net();
+  const Precision eight[] = {k8};
+  const Calibration calibration = random_calibration(model, eight);
+  Calls calls;
+  (void)CountingEngine(calls).compile(model, Plan::uniform(5, k16), calibration);
+  CHECK(calls.integers == 0);
+  (void)CountingEngine(calls).compile(model, Plan{{k16, k16, k8, k16, k16}}, calibration);
+  CHECK(calls.integers == 1);
+}
+
+TEST_CASE("a network captured at one size is compiled for that alone") {
+  const at::Tensor weight = tiny::random({5, 4}, 1);
+  const Model model =
+      prepare(capture([&](const battery::Tensors& x) { return battery::Tensors{at::linear(x[0], weight)}; },
+                      {{"fc.weight", weight}}, {tiny::random({2, 4}, 2)}, {.dynamic_batch = false}));
+  Calls calls;
+  const auto compile = [&](std::int64_t batch) {
+    (void)CountingEngine(calls).compile(model, Plan::uniform(1, k16), {{{}}}, {.batch = batch});
+  };
+  const auto refused = failure([&] { compile(8); });
+  CHECK(refused.code == Errc::InvalidArgument);
+  CHECK_THAT(refused.text, Catch::Contains("a batch of 8 was asked for") && Catch::Contains("inputs of [2, 4] alone"));
+  compile(2);
+  compile(1);
+  CHECK(calls.compiled.size() == 2);
 }
 
 TEST_CASE("networks run deployed get the scores of the simulation, up to what bfloat16 rounds") {

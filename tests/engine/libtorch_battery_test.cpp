@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "catch.hpp"
 #include "export/battery.hpp"
@@ -44,15 +46,19 @@ TEST_CASE("LibTorch computes what the simulation does, network by network") {
 }
 
 TEST_CASE("in bfloat16 LibTorch stays within what 8 bits of mantissa allow") {
-  for (const auto& network : battery::convolutions()) {
-    CAPTURE(network.name);
-    const Plan plain = Plan::uniform(network.model.sites.size(), k16);
-    const auto wanted = battery::reference(network, plain);
-    const auto actual = run(network, plain, FloatType::BFloat16);
-    for (std::size_t i = 0; i < wanted.size(); ++i) CHECK(difference(actual[i], wanted[i]) < 0.03);
-  }
+  // Where an output jumps (floors, comparisons), the smallest difference may become a whole one.
+  const std::set<std::string> jumping{"arithmetic", "choices", "floor_division", "functions", "whole_numbers"};
   for (const auto& network : battery::all()) {
     CAPTURE(network.name);
-    CHECK_NOTHROW(run(network, Plan::uniform(network.model.sites.size(), k8), FloatType::BFloat16));
+    const std::size_t sites = network.model.sites.size();
+    for (const Plan& plan : {Plan::uniform(sites, k16), Plan::uniform(sites, k8)}) {
+      const auto wanted = battery::reference(network, plan);
+      const auto actual = run(network, plan, FloatType::BFloat16);
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        CAPTURE(i, to_string(plan));
+        REQUIRE(actual[i].sizes() == wanted[i].sizes());
+        if (!jumping.contains(network.name)) CHECK(difference(actual[i], wanted[i]) < 0.03);
+      }
+    }
   }
 }

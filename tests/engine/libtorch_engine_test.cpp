@@ -6,6 +6,7 @@
 
 #include "engine/libtorch/program.hpp"
 #include "engine/libtorch_networks.hpp"
+#include "export/battery.hpp"
 #include "failure.hpp"
 #include "halftone/data/dataset.hpp"
 #include "halftone/engine/engine.hpp"
@@ -180,19 +181,80 @@ TEST_CASE("the caller's number of threads is as before") {
   CHECK(at::get_num_threads() == before);
 }
 
-TEST_CASE("operators in place do not change the inputs") {
-  Model model = tiny::linear_net(tiny::random({5, 7}, 3));
-  model.graph.nodes.insert(model.graph.nodes.begin(), Node{"aten::relu_", "", {ValueRef{0}}, {{false, {3}}}, {0}});
-  model.graph.values.push_back(model.graph.values[0]);
-  model.graph.values.back().kind = ValueKind::Computed;
-  model.tensors.emplace_back();
-  model.graph.nodes[1].arguments[0] = ValueRef{3};
-  model.sites = find_sites(model.graph);
-  const Fixture f(std::move(model));
-  const at::Tensor before = f.inputs[0].clone();
-  const at::Tensor expected = at::linear(before.relu(), f.model.tensors[1]);
-  CHECK(error(f.compile(Plan::uniform(1, k16), kFloat32)->run(f.inputs)[0], expected) < 1e-5);
-  CHECK(at::equal(f.inputs[0], before));
+TEST_CASE("operators that write in place are refused: what they would write to depends on memory's layout") {
+  const auto refusal = [](const battery::Forward& forward) {
+    const auto network = battery::network("written", {{2, 6, 6}}, forward);
+    return failure([&] { (void)make_libtorch_engine()->compile(network.model, Plan::uniform(1, k16), {{{}}}); });
+  };
+  const auto convolution = [](const battery::Tensors& x, const battery::Weights& w) {
+    return at::conv2d(x[0], w("conv.weight", {4, 2, 3, 3}));
+  };
+  const auto through_view = refusal([&](const battery::Tensors& x, const battery::Weights& w) -> battery::Tensors {
+    const at::Tensor y = convolution(x, w);
+    y.flatten(1).slice(1, 0, 4).zero_();
+    return {y};
+  });
+  CHECK(through_view.code == Errc::Unsupported);
+  CHECK_THAT(through_view.text, Catch::StartsWith("LibTorch cannot run aten::zero_, operator 4, after \"conv\": ") &&
+                                    Catch::Contains("use the operator that gives a new tensor"));
+  const auto copied = refusal([&](const battery::Tensors& x, const battery::Weights& w) -> battery::Tensors {
+    const at::Tensor y = convolution(x, w);
+    const at::Tensor z = y.permute({0, 2, 3, 1}).contiguous();
+    z.select(3, 0).zero_();
+    return {y, z};
+  });
+  CHECK(copied.code == Errc::Unsupported);
+}
+
+TEST_CASE("operands of additions stay float: they are refused below 16 bits by name") {
+  Fixture f(tiny::residual_net());
+  f.model.sites = find_sites(f.model.graph, {.additions = true});
+  f.calibration = calibrate(f.model, *f.data, kPrecisions);
+  Plan plan = Plan::uniform(7, k8);
+  plan[3] = plan[4] = k16;
+  const at::Tensor expected = f.simulate(plan);
+  CHECK(error(f.compile(plan, kFloat32)->run(f.inputs)[0], expected) < 1e-5);
+  plan[4] = k8;
+  const auto refused = failure([&] { (void)f.compile(plan, kFloat32); });
+  CHECK(refused.code == Errc::Unsupported);
+  CHECK_THAT(refused.text, Catch::Contains("site \"right/add.1\" is at 8 bits: leave out --additions"));
+}
+
+TEST_CASE("fewer samples are refused where a computed output has no dimension for them") {
+  const auto network =
+      battery::network("summed", {{4}}, [](const battery::Tensors& x, const battery::Weights& w) -> battery::Tensors {
+        const at::Tensor y = at::linear(x[0], w("fc.weight", {3, 4}));
+        return {y, y.sum()};
+      });
+  const auto compiled = make_libtorch_engine()->compile(network.model, Plan::uniform(1, k16), network.calibration,
+                                                        {.batch = battery::kBatch, .float_type = FloatType::Float32});
+  CHECK(error(compiled->run(network.inputs)[1], Interpreter(network.model).run(network.inputs)[1]) < 1e-5);
+  const battery::Tensors part{network.inputs[0].slice(0, 0, 2)};
+  const auto refused = failure([&] { (void)compiled->run(part); });
+  CHECK(refused.code == Errc::InvalidArgument);
+  CHECK_THAT(refused.text,
+             Catch::Contains("got 2 samples") && Catch::Contains("output 1 ") && Catch::Contains("fill the batch"));
+}
+
+TEST_CASE("a parameter that is joined to integers is quantized like them") {
+  const auto network =
+      battery::network("joined", {{6}}, [](const battery::Tensors& x, const battery::Weights& w) -> battery::Tensors {
+        const at::Tensor y = at::linear(x[0], w("a.weight", {4, 6}));
+        return {at::linear(at::cat({y, w("more", {2, 4})}, 0), w("b.weight", {3, 4}))};
+      });
+  const Plan plan = Plan::uniform(2, k8);
+  const auto actual = make_libtorch_engine()
+                          ->compile(network.model, plan, network.calibration,
+                                    {.batch = battery::kBatch, .float_type = FloatType::Float32})
+                          ->run(network.inputs);
+  CHECK(error(actual[0], battery::reference(network, plan)[0]) < 1e-5);
+}
+
+TEST_CASE("an output that is a parameter needs no dimension for the samples") {
+  Fixture f(tiny::linear_net(tiny::random({5, 7}, 3)));
+  f.model.graph.outputs.push_back(1);
+  const std::vector<at::Tensor> part{f.inputs[0].slice(0, 0, 3)};
+  CHECK(at::equal(f.compile(Plan::uniform(1, k16), kFloat32)->run(part)[1], f.model.tensors[1]));
 }
 
 TEST_CASE("operators without a bfloat16 kernel compute in float32") {

@@ -1,5 +1,8 @@
+#include <ATen/ATen.h>
+
 #include "catch.hpp"
 #include "engine/libtorch/schedule.hpp"
+#include "engine/libtorch/site_arguments.hpp"
 #include "engine/libtorch_networks.hpp"
 
 using namespace halftone;
@@ -150,12 +153,87 @@ TEST_CASE("a residual that somebody reads later is not overwritten") {
   }
 }
 
-TEST_CASE("graphs that write in place are left as they are") {
-  Model model = tiny::residual_net();
-  Node& relu = model.graph.nodes[1];
-  relu.op = "aten::relu_";
-  relu.written = {0};
-  const std::string text = schedule(model, Plan::uniform(5, k8));
-  CHECK(text.find(" + ") == std::string::npos);
-  CHECK(text.find("-> u8") == std::string::npos);
+TEST_CASE("joined integers are clipped by the kernels that write them, where those can") {
+  const auto joined = [](std::size_t dims) {
+    tiny::Builder build;
+    const auto x = build.input("input", std::vector<std::int64_t>(dims + 1, 5));
+    const auto convolution = [&](tiny::Builder::Id from, const std::string& name, std::uint32_t seed) {
+      Shape shape = build.shape_of(from);
+      std::vector<std::int64_t> kernel(dims + 2, 1);
+      kernel[0] = 4;
+      kernel[1] = shape[1].offset;
+      shape[1] = {4};
+      const tiny::Builder::Ints ones(dims, {1});
+      return build.node(
+          "aten::convolution", "", shape,
+          {build.ref(from), build.ref(build.parameter(name + ".weight", tiny::random(kernel, seed))), tiny::none(),
+           ones, tiny::Builder::Ints(dims), ones, false, tiny::Builder::Ints(dims), build.number(1)});
+    };
+    const auto left = build.relu(convolution(x, "left", 1));
+    const auto right = convolution(x, "right", 2);
+    Shape both = build.shape_of(left);
+    both[1] = {8};
+    const auto cat =
+        build.node("aten::cat", "", both, {std::vector<std::optional<ValueId>>{left, right}, tiny::Builder::number(1)});
+    return schedule(build.finish(convolution(cat, "last", 3)), Plan::uniform(3, k8));
+  };
+  CHECK(joined(2) ==
+        "quantize for operator 1, after \"left\"\n"
+        "left + relu (u8) -> u8\n"
+        "right (u8) -> u8\n"
+        "cat (u8)\n"
+        "last (u8)\n");
+  CHECK(joined(1) ==  // its kernel clips to 0 … 255 alone, and 0 is no limit of signed integers
+        "quantize for operator 1, after \"left\"\n"
+        "left + relu (u8)\n"
+        "right (u8) -> u8\n"
+        "quantize for operator 4, after \"right\"\n"
+        "cat (u8)\n"
+        "last (u8)\n");
+}
+
+TEST_CASE("an operation behind a kernel clips to what neither the network nor saturation to bytes does") {
+  using internal::PostOps;
+  constexpr double kMost = std::numeric_limits<float>::max();
+  const QuantParams bytes{.scale = 0.25F, .zero_point = 0};                     // 0 … 63.75
+  const QuantParams centred{.scale = 0.25F, .zero_point = 128};                 // -32 … 31.75
+  const QuantParams nibble{.scale = 0.5F, .zero_point = 0, .qmax = 15};         // 0 … 7.5
+  const QuantParams signed_nibble{.scale = 0.5F, .zero_point = 8, .qmax = 15};  // -4 … 3.5
+  struct Case {
+    PostOps post;
+    std::optional<QuantParams> written;
+    std::string name;
+    double low = 0;
+    double high = 0;
+  };
+  const std::vector<Case> cases{{{}, std::nullopt, "none"},
+                                {{.low = 0}, std::nullopt, "relu"},
+                                {{.low = 0, .high = 6}, std::nullopt, "hardtanh", 0, 6},
+                                {{.high = 6}, std::nullopt, "hardtanh", -kMost, 6},
+                                {{.activation = "swish"}, bytes, "swish"},
+                                {{}, bytes, "none"},
+                                {{.low = 0}, bytes, "none"},
+                                {{.low = -2}, bytes, "none"},
+                                {{.low = 0, .high = 64}, bytes, "none"},
+                                {{.low = 0, .high = 6}, bytes, "hardtanh", 0, 6},
+                                {{.low = 2}, bytes, "hardtanh", 2, 63.75},
+                                {{.low = -2, .high = 0.5}, bytes, "hardtanh", 0, 0.5},
+                                {{}, centred, "none"},
+                                {{.low = 0}, centred, "hardtanh", 0, 31.75},
+                                {{.low = -2, .high = 0.5}, centred, "hardtanh", -2, 0.5},
+                                {{.low = -40, .high = 0.5}, centred, "hardtanh", -kMost, 0.5},
+                                {{}, nibble, "hardtanh", 0, 7.5},
+                                {{.low = 0, .high = 6}, nibble, "hardtanh", 0, 6},
+                                {{}, signed_nibble, "hardtanh", -kMost, 3.5},
+                                {{.low = 0}, signed_nibble, "hardtanh", 0, 3.5}};
+  for (const auto& [post, written, name, low, high] : cases) {
+    CAPTURE(post.low, post.high, post.activation, written.value_or(QuantParams{}).zero_point,
+            written.value_or(QuantParams{}).qmax);
+    const auto op = internal::unary(post, written);
+    CHECK(op.name == name);
+    REQUIRE(op.scalars.size() == (name == "hardtanh" ? 2 : 0));
+    if (op.scalars.empty()) continue;
+    CHECK(op.scalars.get(0)->toDouble() == low);
+    CHECK(op.scalars.get(1)->toDouble() == high);
+  }
 }

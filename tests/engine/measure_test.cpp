@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "failure.hpp"
@@ -67,15 +68,15 @@ TEST_CASE("intervals of medians are those of the tables") {
   CHECK(ranks(100) == std::pair{40.0, 61.0});
 }
 
-TEST_CASE("fewer than six numbers give their extremes, in any order, and none are refused") {
-  const auto [median, low, high] = median_interval({5, 1, 3, 9});
-  CHECK(median == 4);
-  CHECK(low == 1);
-  CHECK(high == 9);
-  const auto one = median_interval({7});
-  CHECK(one.median == 7);
-  CHECK(one.low == 7);
-  CHECK(one.high == 7);
+TEST_CASE("fewer than six numbers leave the median open, and none are refused") {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (std::size_t n = 1; n < 6; ++n) {
+    const auto [median, low, high] = median_interval(first_numbers(n));
+    CHECK(median == static_cast<double>(n + 1) / 2);
+    CHECK(low == -kInfinity);
+    CHECK(high == kInfinity);
+  }
+  CHECK(median_interval({5, 1, 3, 9}).median == 4);
   CHECK(failure([] { (void)median_interval({}); }).code == Errc::InvalidArgument);
 }
 
@@ -90,14 +91,14 @@ TEST_CASE("candidates take turns in an order that rotates, after a warm-up") {
   std::string order;
   const std::vector<Pass> candidates{[&] { order += 'a'; }, [&] { order += 'b'; }, [&] { order += 'c'; }};
   MeasureOptions options = quick();
-  options.min_rounds = 4;
+  options.min_rounds = 6;
   const Measurement measured = measure(candidates, options);
-  CHECK(order == "aabbccabcbcacababc");
+  CHECK(order == "aabbccabcbcacababcbcacab");
   REQUIRE(measured.timings.size() == 3);
   CHECK(measured.precise);
   for (const Timing& timing : measured.timings) {
-    CHECK(timing.samples.size() == 4);
-    CHECK(timing.passes == 4);
+    CHECK(timing.samples.size() == 6);
+    CHECK(timing.passes == 6);
     CHECK(timing.minimum <= timing.low);
     CHECK(timing.low <= timing.median);
     CHECK(timing.median <= timing.high);
@@ -116,6 +117,8 @@ TEST_CASE("measuring ends when the medians are known, the time is up, or it is a
   const Measurement late = measure(candidates, endless);
   CHECK_FALSE(late.precise);
   CHECK(late.timings[0].samples.size() == 1);
+  CHECK(late.timings[0].median > 0);
+  CHECK(std::isinf(late.timings[0].relative_error()));
 
   endless.max_seconds = 600;
   endless.min_rounds = 1 << 30;
@@ -134,17 +137,25 @@ TEST_CASE("measuring ends when the medians are known, the time is up, or it is a
   CHECK(passes == 2 + 9 + 2 + 1 + 2 + 5);
 }
 
+TEST_CASE("no median is known before it has an interval") {
+  MeasureOptions options = quick();
+  options.min_rounds = 1;
+  const std::vector<Pass> candidates{[] {}};
+  const Measurement measured = measure(candidates, options);
+  CHECK(measured.precise);
+  CHECK(measured.timings[0].samples.size() == 6);
+}
+
 TEST_CASE("a turn is as many passes as its time holds, and its median is the sample") {
   int passes = 0;
   const std::vector<Pass> candidates{[&] { ++passes; }};
   MeasureOptions options = quick();
   options.warmup = 0;
-  options.min_rounds = 1;
   options.block_seconds = 0.001;
   const Timing timing = measure(candidates, options).timings[0];
   CHECK(timing.passes == passes);
-  CHECK(timing.passes > 1);
-  CHECK(timing.samples.size() == 1);
+  CHECK(timing.passes > 9);
+  CHECK(timing.samples.size() == 9);
   CHECK(timing.minimum <= timing.samples[0]);
 }
 
@@ -173,6 +184,16 @@ TEST_CASE("equal timings do not differ, a clear ratio does, and what the machine
   CHECK(compare(reference, timing_of(twice)).differs());
 }
 
+TEST_CASE("too few turns tell no difference, however clear it looks") {
+  const Ratio few = compare(timing_of({2, 2, 2, 2, 2}), timing_of({1, 1, 1, 1, 1}));
+  CHECK(few.value == 2);
+  CHECK_FALSE(few.differs());
+  CHECK_FALSE(few.is_known());
+  const Ratio enough = compare(timing_of({2, 2, 2, 2, 2, 2}), timing_of({1, 1, 1, 1, 1, 1}));
+  CHECK(enough.differs());
+  CHECK(enough.is_known());
+}
+
 TEST_CASE("a ratio of timings that were not measured together is refused") {
   const auto refused = failure([] { (void)compare(timing_of({1, 2}), timing_of({1})); });
   CHECK(refused.code == Errc::InvalidArgument);
@@ -184,11 +205,13 @@ TEST_CASE("wrong measure options are all named") {
   CHECK(validate(MeasureOptions{}).empty());
   const MeasureOptions wrong{
       .relative_error = 0, .max_seconds = -1, .block_seconds = std::nan(""), .warmup = -1, .min_rounds = 0};
-  CHECK(validate(wrong) == std::vector<std::string>{"relative_error is 0: a positive number is needed",
-                                                    "max_seconds is -1: a positive number is needed",
-                                                    "block_seconds is nan: a positive number is needed",
-                                                    "warmup is -1: at least 0 is needed",
-                                                    "min_rounds is 0: at least 1 is needed"});
+  CHECK(validate(wrong) ==
+        std::vector<std::string>{"relative_error is 0: a positive number of at most 1e+09 is needed",
+                                 "max_seconds is -1: a positive number of at most 1e+09 is needed",
+                                 "block_seconds is nan: a positive number of at most 1e+09 is needed",
+                                 "warmup is -1: at least 0 is needed", "min_rounds is 0: at least 1 is needed"});
+  for (const double seconds : {std::numeric_limits<double>::infinity(), 1e300})
+    CHECK(validate(MeasureOptions{.max_seconds = seconds, .block_seconds = seconds}).size() == 2);
   const auto refused = failure([&] { (void)measure({}, wrong); });
   CHECK(refused.code == Errc::InvalidArgument);
   CHECK_THAT(refused.text, Catch::Contains("warmup is -1"));

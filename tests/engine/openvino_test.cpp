@@ -7,6 +7,7 @@
 #include "failure.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/engine/engine.hpp"
+#include "halftone/graph/passes.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;
@@ -62,7 +63,10 @@ struct Residual {
 TEST_CASE("OpenVINO computes what the simulation does, network by network") {
   // Rounding at a boundary may flip single steps of 8-bit activations: most values agree all the same, and none is off
   // by more than four steps over the output's largest magnitude.
-  for (const auto& network : battery::all()) {
+  auto networks = battery::all();
+  for (auto& network : battery::additions()) networks.push_back(std::move(network));
+  for (const auto& network : networks) {
+    if (network.in_doubles) continue;  // it computes these in float32
     CAPTURE(network.name);
     const std::size_t sites = network.model.sites.size();
     const Plan plain = Plan::uniform(sites, k16);
@@ -80,7 +84,10 @@ TEST_CASE("OpenVINO computes what the simulation does, network by network") {
       CHECK(relative_difference(in_float[i], wanted[i]) < 1e-4);
       CHECK(relative_difference(in_eight[i], wanted_eight[i]) < 4.0 / 255);
     }
-    CHECK(share_of_differing(in_eight, wanted_eight) <= 0.5);
+    const auto is_addition = [](const Site& site) { return !site.has_weight(); };
+    const auto& all_sites = network.model.sites;
+    if (std::none_of(all_sites.begin(), all_sites.end(), is_addition))  // kept in integers, it rounds at other places
+      CHECK(share_of_differing(in_eight, wanted_eight) <= 0.5);
   }
 }
 
@@ -176,6 +183,20 @@ TEST_CASE("wrong inputs are refused by name") {
   CHECK_THAT(refused({at::zeros({2, 2, 6, 5})}),
              Contains("input \"input\" is Float [2, 2, 6, 5]") && Contains("float32 [2, 2, 6, 6]"));
   CHECK_THAT(refused({at::zeros({2, 2, 6, 6}, at::kLong)}), Contains("is Long"));
+}
+
+TEST_CASE("inputs are told apart where their names are those of outputs, or nothing reads them") {
+  const at::Tensor weight = tiny::random({3, 4}, 1);
+  const auto forward = [&](const Tensors& x) { return Tensors{at::linear(x[0], weight) + x[2], x[2] * 2}; };
+  const Tensors inputs{tiny::random({2, 4}, 2), tiny::random({2, 5}, 3), tiny::random({2, 3}, 4)};
+  const Model model =
+      prepare(capture(forward, {{"fc.weight", weight}}, inputs, {.input_names = {"output1", "output0", "output0_2"}}));
+  const auto outputs =
+      make_openvino_engine()
+          ->compile(model, Plan::uniform(1, k16), {{{}}}, {.batch = 2, .float_type = FloatType::Float32})
+          ->run(inputs);
+  const auto wanted = forward(inputs);
+  for (std::size_t i = 0; i < wanted.size(); ++i) CHECK(relative_difference(outputs[i], wanted[i]) < 1e-4);
 }
 
 TEST_CASE("fewer samples are refused where an output has several values of each along one dimension") {

@@ -69,6 +69,21 @@ TEST_CASE("a baseline that was not measured cannot be taken over") {
   CHECK(refused.text == "comparing with an evaluator needs the baseline: call measure_baseline(plan) first");
 }
 
+TEST_CASE("a second baseline that is stopped half-way leaves the first one in place") {
+  const Fixture f;
+  int left = -1;  // calls until it stops; never where negative
+  const auto evaluator = f.evaluator({.on_progress = {}, .should_stop = [&] {
+                                        left -= left > 0 ? 1 : 0;
+                                        return left == 0;
+                                      }});
+  REQUIRE(evaluator->measure_baseline(kBaseline));
+  const auto expected = evaluator->evaluate(kMixed);
+  left = 2;
+  CHECK_FALSE(evaluator->measure_baseline(kMixed));
+  left = -1;
+  check_equal(*evaluator->evaluate(kMixed), *expected);
+}
+
 TEST_CASE("a request to stop reaches an evaluator that took over a baseline") {
   const Fixture f;
   bool stop = false;

@@ -48,10 +48,10 @@ std::vector<NamedTensor> Weights::all() const {
   return list;
 }
 
-Network network_on(const std::string& name, const Tensors& inputs, const Forward& forward) {
+Network network_on(const std::string& name, const Tensors& inputs, const Forward& forward, const SiteOptions& sites) {
   const Weights weights;
   (void)forward(inputs, weights);  // draws the weights
-  Model model = prepare(capture([&](const Tensors& x) { return forward(x, weights); }, weights.all(), inputs));
+  Model model = prepare(capture([&](const Tensors& x) { return forward(x, weights); }, weights.all(), inputs), sites);
   const Precision precisions[] = {k8, k4};
   Calibration calibration = calibrate(model, *make_tensor_dataset(name, inputs, at::zeros({kCalibrated}, at::kLong)),
                                       precisions, {.batch_size = kCalibrated});
@@ -61,13 +61,13 @@ Network network_on(const std::string& name, const Tensors& inputs, const Forward
 }
 
 Network network(const std::string& name, const std::vector<std::vector<std::int64_t>>& sample_shapes,
-                const Forward& forward) {
+                const Forward& forward, const SiteOptions& sites) {
   Tensors inputs;
   for (auto shape : sample_shapes) {
     shape.insert(shape.begin(), kCalibrated);
     inputs.push_back(2 * tiny::random(shape, static_cast<std::uint32_t>(100 + inputs.size())));
   }
-  return network_on(name, inputs, forward);
+  return network_on(name, inputs, forward, sites);
 }
 
 std::vector<Network> all() {

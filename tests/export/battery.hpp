@@ -26,6 +26,7 @@ struct Network {
   Tensors inputs;         ///< [kBatch, …]
   halftone::Calibration calibration;
   bool fixed_batch_only = false;
+  bool in_doubles = false;  ///< needs float64, which not every engine has
 };
 
 /// Weights of one network by name, drawn at their first use.
@@ -43,9 +44,10 @@ using Forward = std::function<Tensors(const Tensors& x, const Weights& w)>;
 
 /// Captures `forward`; inputs are drawn in `sample_shapes` without the batch.
 Network network(const std::string& name, const std::vector<std::vector<std::int64_t>>& sample_shapes,
-                const Forward& forward);
+                const Forward& forward, const halftone::SiteOptions& sites = {});
 /// The same on `inputs` [kCalibrated, …], of which the first kBatch become the network's.
-Network network_on(const std::string& name, const Tensors& inputs, const Forward& forward);
+Network network_on(const std::string& name, const Tensors& inputs, const Forward& forward,
+                   const halftone::SiteOptions& sites = {});
 inline constexpr std::int64_t kCalibrated = 8;
 
 std::vector<Network> convolutions();
@@ -53,6 +55,7 @@ std::vector<Network> layers();
 std::vector<Network> elementwise();
 std::vector<Network> shapes();
 std::vector<Network> all();
+std::vector<Network> additions();  ///< with operands of additions as sites; not among `all`
 
 /// Every site's precision one of a few, in turn.
 halftone::Plan mixed_plan(std::size_t sites);

@@ -4,8 +4,55 @@
 
 namespace battery {
 
-std::vector<Network> convolutions() {
+namespace {
+
+Network residual(const std::string& name, const halftone::SiteOptions& sites) {
+  const auto forward = [](const Tensors& x, const Weights& w) -> Tensors {
+    const auto shared = at::relu(at::conv2d(x[0], w("stem.weight", {4, 3, 3, 3}), w("stem.bias", {4}), 1, 1));
+    const auto left = at::conv2d(shared, w("left.weight", {4, 4, 3, 3}), w("left.bias", {4}), 1, 1);
+    const auto right = at::conv2d(shared, w("right.weight", {4, 4, 1, 1}));
+    const auto tail = at::conv2d(at::relu(left + right), w("tail.weight", {3, 4, 3, 3}), {}, 2, 1);
+    return {at::linear(tail.flatten(1), w("head.weight", {5, 27}), w("head.bias", {5})), tail};
+  };
+  return network(name, {{3, 6, 6}}, forward, sites);
+}
+
+/// Convolutions whose results are clipped, joined or added in ways of their own before the next one reads them.
+std::vector<Network> between_convolutions() {
   std::vector<Network> list;
+  list.push_back(network("residual_of_a_product", {{10}}, [](const Tensors& x, const Weights& w) -> Tensors {
+    const auto shared = at::relu(at::linear(x[0], w("fc.weight", {144, 10})).view({-1, 4, 6, 6}));
+    const auto y = at::relu(at::conv2d(shared, w("a.weight", {4, 4, 3, 3}), {}, 1, 1));
+    return {at::conv2d(y, w("b.weight", {4, 4, 3, 3}), {}, 1, 1) + shared};
+  }));
+  list.push_back(network("clipped", {{3, 6, 6}}, [](const Tensors& x, const Weights& w) -> Tensors {
+    const auto y = at::hardtanh(at::conv2d(x[0], w("a.weight", {4, 3, 3, 3})), -2, 0.5);
+    const auto z = at::clamp(at::conv2d(y, w("b.weight", {4, 4, 1, 1}, 3)), 2);
+    return {at::conv2d(z, w("c.weight", {2, 4, 3, 3}))};
+  }));
+  list.push_back(network("joined_signed", {{3, 6, 6}}, [](const Tensors& x, const Weights& w) -> Tensors {
+    const auto left = at::relu(at::conv2d(x[0], w("a.weight", {4, 3, 3, 3})));
+    const auto right = at::conv2d(x[0], w("b.weight", {2, 3, 3, 3}));
+    return {at::conv2d(at::cat({left, right}, 1), w("c.weight", {2, 6, 3, 3}))};
+  }));
+  list.push_back(network("joined_signed_1d", {{3, 9}}, [](const Tensors& x, const Weights& w) -> Tensors {
+    const auto left = at::relu(at::conv1d(x[0], w("a.weight", {4, 3, 3})));
+    const auto right = at::conv1d(x[0], w("b.weight", {2, 3, 3}));
+    return {at::conv1d(at::cat({left, right}, 1), w("c.weight", {2, 6, 3}))};
+  }));
+  list.push_back(network("joined_with_float", {{3, 6, 6}}, [](const Tensors& x, const Weights& w) -> Tensors {
+    const auto left = at::conv2d(x[0], w("a.weight", {4, 3, 3, 3}), {}, 1, 1);
+    return {at::conv2d(at::cat({left, at::sigmoid(x[0])}, 1), w("b.weight", {2, 7, 3, 3}))};
+  }));
+  return list;
+}
+
+}  // namespace
+
+std::vector<Network> additions() { return {residual("residual_additions", {.additions = true})}; }
+
+std::vector<Network> convolutions() {
+  std::vector<Network> list = between_convolutions();
   list.push_back(network("conv1d_dilated_grouped", {{4, 12}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto y = at::relu(at::conv1d(x[0], w("a.weight", {6, 4, 3}), w("a.bias", {6}), {2}, {2}, {2}));
     return {at::conv1d(y, w("b.weight", {4, 3, 3}), {}, {1}, {1}, {1}, 2)};
@@ -41,13 +88,7 @@ std::vector<Network> convolutions() {
     const auto padded = at::constant_pad_nd(y, {1, 0});  // read by others too
     return {at::conv2d(padded, w("b.weight", {2, 4, 1, 2})), at::tanh(padded)};
   }));
-  list.push_back(network("residual", {{3, 6, 6}}, [](const Tensors& x, const Weights& w) -> Tensors {
-    const auto shared = at::relu(at::conv2d(x[0], w("stem.weight", {4, 3, 3, 3}), w("stem.bias", {4}), 1, 1));
-    const auto left = at::conv2d(shared, w("left.weight", {4, 4, 3, 3}), w("left.bias", {4}), 1, 1);
-    const auto right = at::conv2d(shared, w("right.weight", {4, 4, 1, 1}));
-    const auto tail = at::conv2d(at::relu(left + right), w("tail.weight", {3, 4, 3, 3}), {}, 2, 1);
-    return {at::linear(tail.flatten(1), w("head.weight", {5, 27}), w("head.bias", {5}))};
-  }));
+  list.push_back(residual("residual", {}));
   list.push_back(network("channels_padded_shortcut", {{4, 6, 6}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto y = at::conv2d(x[0], w("conv.weight", {8, 4, 3, 3}), {}, 2, 1);
     const auto thin = x[0].slice(2, 0, 6, 2).slice(3, 0, INT64_MAX, 2);

@@ -36,6 +36,21 @@ Network whole_numbers() {
   });
 }
 
+/// Quotients that are near whole numbers.
+Network floor_division() {
+  Network made = network("floor_division", {{5}}, [](const Tensors& x, const Weights& w) -> Tensors {
+    const auto y = at::round(x[0] * 10);
+    return {site(x[0], w),
+            at::div(y, 0.1, "floor"),
+            at::div(y, -0.3, "floor"),
+            at::floor_divide(y, 0.7),
+            at::div(y, w("divisors", {5}), "floor"),
+            at::div(y, 0.1, "trunc")};
+  });
+  made.in_doubles = true;
+  return made;
+}
+
 }  // namespace
 
 std::vector<Network> elementwise() {
@@ -110,6 +125,7 @@ std::vector<Network> elementwise() {
             at::dropout(y, 0.5, false)};
   }));
   list.push_back(whole_numbers());
+  list.push_back(floor_division());
   return list;
 }
 

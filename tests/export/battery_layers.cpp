@@ -19,7 +19,7 @@ at::Tensor linear(const at::Tensor& x, const Weights& w, const std::string& name
 /// [n, t, c] to heads [n, 2, t, c / 2].
 at::Tensor heads(const at::Tensor& x) { return x.view({x.size(0), x.size(1), 2, x.size(2) / 2}).transpose(1, 2); }
 
-enum class Mask { None, Float, Bool, Causal };
+enum class Mask { None, Float, Bool, Rows, Causal };
 
 Network attention(const std::string& name, Mask kind) {
   return network(name, {{6, 8}}, [kind](const Tensors& x, const Weights& w) -> Tensors {
@@ -27,6 +27,7 @@ Network attention(const std::string& name, Mask kind) {
     std::optional<at::Tensor> mask;
     if (kind == Mask::Float) mask = w("mask", {1, 1, 6, 6});
     if (kind == Mask::Bool) mask = w("mask", {6, 6}) > -0.3;
+    if (kind == Mask::Rows) mask = at::logical_and(w("mask", {6, 6}) > -0.3, w("rows", {6, 1}) > 0);
     const auto scale = kind == Mask::Float ? std::optional(0.7) : std::nullopt;
     const auto y = at::scaled_dot_product_attention(heads(parts[0]), heads(parts[1]), heads(parts[2]), mask, 0.0,
                                                     kind == Mask::Causal, scale);
@@ -84,7 +85,8 @@ std::vector<Network> layers() {
   list.push_back(network("norms", {{3, 4, 5}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto y = stem(x, w);
     return {at::group_norm(y, 2, w("group.weight", {4}), w("group.bias", {4}), 1e-3), at::group_norm(y, 4),
-            at::layer_norm(y, {5}, w("last.weight", {5}), w("last.bias", {5})), at::layer_norm(y, {4, 5})};
+            at::layer_norm(y, {5}, w("last.weight", {5}), w("last.bias", {5})), at::layer_norm(y, {4, 5}),
+            at::layer_norm(y.to(at::kDouble), {5})};
   }));
   list.push_back(network("reductions", {{3, 4, 5}}, [](const Tensors& x, const Weights& w) -> Tensors {
     const auto y = stem(x, w);
@@ -110,9 +112,17 @@ std::vector<Network> layers() {
             at::matmul(b, a.unsqueeze(-1)),
             at::mm(a.t(), a)};
   }));
+  list.push_back(network("shared_weight", {{6}}, [](const Tensors& x, const Weights& w) -> Tensors {
+    return {at::linear(at::relu(at::linear(x[0], w("fc.weight", {6, 6}))), w("fc.weight", {6, 6}))};
+  }));
+  list.push_back(network("parameter_read", {{5, 8}}, [](const Tensors& x, const Weights& w) -> Tensors {
+    const auto queries = at::linear(w("queries", {3, 6}), w("q.weight", {4, 6}));
+    return {at::matmul(linear(x[0], w, "k", 4), queries.t())};
+  }));
   list.push_back(attention("attention", Mask::None));
   list.push_back(attention("attention_float_mask", Mask::Float));
   list.push_back(attention("attention_bool_mask", Mask::Bool));
+  list.push_back(attention("attention_masked_rows", Mask::Rows));
   list.push_back(attention("attention_causal", Mask::Causal));
   list.push_back(transformer_block());
   list.push_back(embedding());

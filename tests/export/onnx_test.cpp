@@ -48,6 +48,7 @@ TEST_CASE("forms of operators that ONNX does not have are refused, each with its
   const std::vector<std::tuple<std::string, std::string, Tail>> cases{
       {"aten::round", "decimals", [](const at::Tensor& x) { return at::round(x, 2); }},
       {"aten::softplus", "beta", [](const at::Tensor& x) { return at::softplus(x, 2); }},
+      {"aten::softplus", "threshold", [](const at::Tensor& x) { return at::softplus(x, 1, 0.5); }},
       {"aten::elu", "scales", [](const at::Tensor& x) { return at::elu(x, 1, 2); }},
       {"aten::addmm", "factors",
        [](const at::Tensor& x) {
@@ -64,7 +65,8 @@ TEST_CASE("forms of operators that ONNX does not have are refused, each with its
       {"aten::adaptive_avg_pool1d", "sizes from 4 to 3 do not divide",
        [](const at::Tensor& x) { return at::adaptive_avg_pool1d(x.unsqueeze(1), {3}); }},
       {"aten::mul", "truth values", [](const at::Tensor& x) { return (x > 0) * (x < 1); }},
-      {"aten::clamp", "no integer", [](const at::Tensor& x) { return at::clamp(x, at::zeros({4}), at::ones({4})); }},
+      {"aten::clamp", "use maximum, minimum",
+       [](const at::Tensor& x) { return at::clamp(x, at::zeros({4}), at::ones({4})); }},
       {"aten::pad", "padding mode \"circular\"",
        [](const at::Tensor& x) {
          return at::pad(x.unsqueeze(1), {1, 1}, "circular");
@@ -91,6 +93,30 @@ TEST_CASE("what depends on the batch needs a fixed batch where ONNX has no word 
   check_refused(model, "aten::ones", "export with a fixed batch");
   const Plan plan = Plan::uniform(1, k16);
   CHECK_FALSE(to_onnx(model, plan, {std::vector<SiteRanges>(1)}, {.batch = 2}).empty());
+}
+
+TEST_CASE("a network captured at one size has that batch alone") {
+  const Model model = captured([](const at::Tensor& x) { return at::relu(x); }, {.dynamic_batch = false});
+  const auto refused = export_failure(model, {.batch = 8});
+  CHECK(refused.code == Errc::InvalidArgument);
+  CHECK_THAT(refused.text, Contains("a batch of 8 was asked for") && Contains("inputs of [2, 4] alone"));
+  for (const std::int64_t batch : {1, 2})
+    CHECK_FALSE(to_onnx(model, Plan::uniform(1, k16), {std::vector<SiteRanges>(1)}, {.batch = batch}).empty());
+}
+
+TEST_CASE("integers of sites that are not float32 are refused by name") {
+  const at::Tensor weight = tiny::random({4, 4}, 1).to(at::kDouble);
+  const Model model = prepare(capture([&](const Tensors& x) { return Tensors{at::linear(x[0], weight)}; },
+                                      {{"fc.weight", weight}}, {tiny::random({2, 4}, 2).to(at::kDouble)}));
+  SiteRanges ranges;
+  ranges.input[8] = {.low = -1, .high = 1};
+  ranges.weight[8].bounds = {1, 1, 1, 1};
+  for (const Precision precision : {k8, Precision{16, 8}, Precision{8, 16}}) {
+    const auto refused = failure([&] { (void)to_onnx(model, Plan::uniform(1, precision), {{ranges}}); });
+    CHECK(refused.code == Errc::Unsupported);
+    CHECK_THAT(refused.text, Contains("site \"fc\" computes in float64") && Contains("convert the module to float32"));
+  }
+  CHECK_FALSE(to_onnx(model, Plan::uniform(1, k16), {{ranges}}).empty());
 }
 
 TEST_CASE("a batch below one is refused") {

@@ -80,6 +80,25 @@ TEST_CASE("the convolution that tracing leaves behind becomes a site like any ot
   CHECK(torch::allclose(run(model, x), conv->forward(x), 1e-5, 1e-6));
 }
 
+TEST_CASE("single numbers of a convolution of any rank stand for all its dimensions") {
+  const TempDir dir;
+  torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 4, 3).stride(2).padding(1).bias(false));
+  conv->eval();
+  const std::string path = (dir.path() / "net.pt").string();
+  to_script(*conv,
+            "def forward(self, x):\n"
+            "    return torch.convolution(x, self.weight, None, [2], [1], [1], False, [0], 1)\n")
+      .save(path);
+  const Model model = prepare(capture_torchscript(path, {torch::zeros({1, 3, 5, 5})}));
+  REQUIRE(model.sites.size() == 1);
+  const auto& arguments = model.graph.nodes[model.sites[0].node].arguments;
+  using Ints = std::vector<BatchInt>;
+  CHECK((std::get<Ints>(arguments[3]) == Ints{{2}, {2}}));
+  CHECK((std::get<Ints>(arguments[4]) == Ints{{1}, {1}}));
+  CHECK((std::get<Ints>(arguments[5]) == Ints{{1}, {1}}));
+  CHECK((std::get<Ints>(arguments[7]) == Ints{{0}, {0}}));
+}
+
 TEST_CASE("every way to write a product with a weight becomes aten::linear") {
   struct Net : torch::nn::Module {
     torch::nn::Linear a = register_module("a", torch::nn::Linear(4, 6));

@@ -23,8 +23,10 @@ struct BenchmarkOptions {
   MeasureOptions measure{};
 };
 
+std::vector<std::string> validate(const BenchmarkOptions& options);
+
 /// Times `variants` of one network in `engine` side by side, on random inputs: timings in their order. Memory: all
-/// variants at once. Throws as `Engine::compile`.
+/// variants at once. No timings where it is stopped before all are compiled. Throws as `Engine::compile`.
 Measurement benchmark(const Engine& engine, const Model& model, const Calibration& calibration,
                       std::span<const Variant> variants, const BenchmarkOptions& options = {},
                       const Monitor& monitor = {});

@@ -20,7 +20,7 @@ enum class FloatType { BFloat16, Float32 };
 constexpr const char* to_string(FloatType type) { return type == FloatType::BFloat16 ? "bf16" : "f32"; }
 
 struct CompileOptions {
-  std::int64_t batch = 1;  ///< samples a pass; engines compile for one size
+  std::int64_t batch = 1;  ///< samples a pass; engines compile for one size. As `require_batch`
   int threads = 1;         ///< that one pass uses
   int parallel = 1;        ///< calls of `run` at one time
   FloatType float_type = FloatType::BFloat16;
@@ -34,7 +34,7 @@ struct EngineNode {
   std::string name;
   std::string kind;                ///< in the engine's words, e.g. "Convolution"
   std::string type;                ///< that it computes in, in the engine's words, e.g. "u8"
-  std::vector<std::string> sites;  ///< that it runs, by name; mostly one or none
+  std::vector<std::string> sites;  ///< that it runs, by name; mostly one or none. Operands of additions are not told
   double microseconds = 0;         ///< of the last pass; 0 where not profiled
 };
 
@@ -45,10 +45,11 @@ class CompiledNetwork {
 
   /// One pass: inputs [batch, …] in the order of the graph's inputs, on the CPU; outputs likewise. Fewer samples than
   /// the batch are filled up with copies of the last one, whose results are dropped. Throws `InvalidArgument` for wrong
-  /// inputs, naming the one, and for fewer samples where an output has no dimension for them.
+  /// inputs, naming the one, and for fewer samples where a computed output has no dimension for them.
   [[nodiscard]] std::vector<at::Tensor> run(std::span<const at::Tensor> inputs);
 
-  /// The same pass again, for timing: neither copies inputs nor makes outputs. Only after `run`, by one thread.
+  /// The same pass again, for timing: neither copies inputs nor makes outputs. Only after `run`, by one thread; what
+  /// `run` was given must not have changed meanwhile, and may be kept alive until its next call.
   virtual void repeat() = 0;
 
   /// What the engine made of the network, in execution order.
@@ -66,7 +67,7 @@ class CompiledNetwork {
     DType dtype;
   };
   std::vector<Input> inputs_;
-  std::vector<Shape> output_shapes_;
+  std::vector<Value> outputs_;
   std::int64_t batch_;
 };
 
@@ -79,9 +80,11 @@ class Engine {
   [[nodiscard]] virtual std::string version() const = 0;  ///< with what decides speed, e.g. "2026.4.1"
   /// Throws `Unsupported`, naming the feature and the way round, where this machine cannot run `type` fast.
   virtual void require(FloatType type) const = 0;
+  /// The same for 8-bit integers. By default there is nothing to ask for.
+  virtual void require_integers() const {}
 
-  /// Throws `Unsupported` naming an operator that the engine does not have, `InvalidArgument` as `require_ranges`, and
-  /// as `require`.
+  /// Throws `Unsupported` naming an operator that the engine does not have, `InvalidArgument` as `require_ranges` and
+  /// `require_batch`, and as `require`, for plans with integers also as `require_integers`.
   [[nodiscard]] std::unique_ptr<CompiledNetwork> compile(const Model& model, const Plan& plan,
                                                          const Calibration& calibration,
                                                          const CompileOptions& options = {}) const;

@@ -15,7 +15,7 @@ struct MeasureOptions {
   double max_seconds = 20;       ///< and never longer than this, all candidates together
   double block_seconds = 0.005;  ///< how long a candidate runs before the next one takes its turn, at least one pass
   int warmup = 3;                ///< passes of each candidate before the first that counts
-  int min_rounds = 9;            ///< turns of each candidate
+  int min_rounds = 9;            ///< turns of each candidate; below 6 no median has an interval
 };
 
 std::vector<std::string> validate(const MeasureOptions& options);
@@ -24,13 +24,13 @@ std::vector<std::string> validate(const MeasureOptions& options);
 struct Timing {
   double minimum = 0;             ///< ms, of all passes
   double median = 0;              ///< ms, of the samples
-  double low = 0;                 ///< ms, 95 % interval of the median
+  double low = 0;                 ///< ms, 95 % interval of the median; infinite below 6 samples
   double high = 0;                ///< ms
   double spread = 0;              ///< distance between the quartiles of the samples, as a share of the median
   std::int64_t passes = 0;        ///< that counted
   std::vector<double> samples{};  ///< ms, one a turn, in order
 
-  /// Half of the interval as a share of the median.
+  /// Half of the interval as a share of the median; infinite below 6 samples.
   [[nodiscard]] double relative_error() const { return median > 0 ? (high - low) / 2 / median : 0; }
 };
 
@@ -53,9 +53,11 @@ Measurement measure(std::span<const Pass> candidates, const MeasureOptions& opti
 /// Time of `candidate` as a multiple of that of `reference`, from the turns that lie side by side.
 struct Ratio {
   double value = 1;
-  double low = 1;  ///< 95 % interval
+  double low = 1;  ///< 95 % interval of the median; infinite below 6 turns
   double high = 1;
 
+  /// Whether there were turns enough for an interval.
+  [[nodiscard]] bool is_known() const { return low >= 0; }
   /// Whether there is a difference at all: the interval excludes 1.
   [[nodiscard]] bool differs() const { return low > 1 || high < 1; }
 };
@@ -71,8 +73,8 @@ struct MedianInterval {
   double high = 0;
 };
 
-/// Median of `numbers` with its 95 % interval by order statistics: exact for any distribution, at least 6 numbers; the
-/// extremes below that.
+/// Median of `numbers` with its 95 % interval by order statistics: exact for any distribution. All real numbers where
+/// there are fewer than 6: even their extremes miss the median more often.
 MedianInterval median_interval(std::vector<double> numbers);
 
 }  // namespace internal

@@ -26,7 +26,7 @@ struct OnnxOptions {
 /// output channel; all else, operands of 16 bits included, is float32, for the engine to run in bfloat16 or as it
 /// likes. The file's metadata names every site's precision and says which widths are emulated. Nodes of sites are named
 /// after them. Prepared models only. Throws `Unsupported` naming operator and place, `InvalidArgument` as
-/// `require_ranges`. Source: the ONNX standard, operators QuantizeLinear and DequantizeLinear.
+/// `require_ranges` and `require_batch`. Source: the ONNX standard, operators QuantizeLinear and DequantizeLinear.
 std::string to_onnx(const Model& model, const Plan& plan, const Calibration& calibration,
                     const OnnxOptions& options = {});
 

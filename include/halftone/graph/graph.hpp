@@ -24,6 +24,9 @@ struct BatchInt {
 
 using Shape = std::vector<BatchInt>;
 
+/// `shape` at a batch size.
+std::vector<std::int64_t> sizes_at(const Shape& shape, std::int64_t batch);
+
 enum class ValueKind {
   Input,
   Parameter,  ///< trained weights and buffers; named as in the module
@@ -37,6 +40,9 @@ struct Value {
   std::string name;  ///< of inputs, parameters and constants; empty for computed values
   Shape shape;
   DType dtype = DType::Float32;
+
+  /// Whether its tensor is part of the model: it is the same in every pass.
+  [[nodiscard]] bool is_data() const { return kind == ValueKind::Parameter || kind == ValueKind::Constant; }
 };
 
 struct None {
@@ -57,6 +63,9 @@ struct ModelDevice {
 /// An argument of an ATen call. Element types, layouts and memory formats are integers, as in LibTorch.
 using Argument = std::variant<None, ValueRef, std::vector<std::optional<ValueId>>, BatchInt, std::vector<BatchInt>,
                               double, std::vector<double>, bool, std::vector<bool>, std::string, ModelDevice>;
+
+/// Whether `argument` is the number 0, which is also what an argument that is not given mostly stands for.
+bool is_zero(const Argument& argument);
 
 /// What one return of an ATen call gives: a tensor, a list of tensors, or (no ids, not a list) something that
 /// nothing reads.
@@ -87,6 +96,10 @@ std::vector<ValueId> read_values(const Node& node);
 
 /// The values that `node` changes in place.
 std::vector<ValueId> written_values(const Node& node);
+
+/// Throws `InvalidArgument` where no input of `graph` depends on the batch size, and `batch` is neither 1 (a pass as it
+/// was captured) nor the first dimension of an input.
+void require_batch(const Graph& graph, std::int64_t batch);
 
 /// Puts `to` wherever a node or the graph's outputs read `from`.
 void replace_value(Graph& graph, ValueId from, ValueId to);

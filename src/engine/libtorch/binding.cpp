@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "engine/libtorch/quantize_u8.hpp"
 #include "halftone/core/error.hpp"
 
@@ -43,7 +41,7 @@ BoundStep bind_operator(const Target& target, const Step& step, Frame& frame) {
     throw Error(Errc::Unsupported, "it depends on how tensors lie in memory, which is another way here");
   OperatorCall call = call_of(target, node, step.renamed);
   std::string type = step.params ? "u8" : name_of(target.type);
-  const bool may_convert = target.type != at::kFloat && node.written.empty() && !step.params;
+  const bool may_convert = target.type != at::kFloat && !step.params;
   try {
     call(frame);
   } catch (const std::exception&) {
@@ -54,7 +52,7 @@ BoundStep bind_operator(const Target& target, const Step& step, Frame& frame) {
     }
     call(frame);
   }
-  if (node.written.empty() && !gives(node, frame, target.type)) {
+  if (!gives(node, frame, target.type)) {
     call.give(target.type);
     call(frame);
   }
@@ -69,12 +67,9 @@ BoundStep bind_quantize(const Target& target, const Step& step) {
 }
 
 BoundStep bind_conversion(const Target& target, const Step& step) {
-  const auto& nodes = target.model.graph.nodes;
-  // Where operators write in place, an input must not be what they write to.
-  const bool copy = std::any_of(nodes.begin(), nodes.end(), [](const Node& node) { return !node.written.empty(); });
-  return {[id = index(step.input), type = target.type, copy](Frame& frame) {
+  return {[id = index(step.input), type = target.type](Frame& frame) {
             // Two steps take half the time of one with images of few channels.
-            frame[id] = frame[id].to(type, false, copy).contiguous(layout_of(frame[id]));
+            frame[id] = frame[id].to(type).contiguous(layout_of(frame[id]));
           },
           {.name = target.value(step.input).name, .kind = "convert", .type = name_of(target.type)}};
 }
@@ -125,8 +120,9 @@ BoundStep bind(const Target& target, const Step& step, Frame& frame) {
     return bound;
   } catch (const std::exception& error) {
     const Graph& graph = target.model.graph;
-    throw Error(Errc::Unsupported, message("LibTorch cannot run ", graph.nodes[step.node].op, ", ",
-                                           describe_place(graph, step.node), ": ", what_of(error)));
+    throw Error(Errc::Unsupported,
+                message("LibTorch cannot run ", graph.nodes[step.node].op, ", ", describe_place(graph, step.node), ": ",
+                        what_of(error), "\nAnother engine (\"openvino\") may."));
   }
 }
 

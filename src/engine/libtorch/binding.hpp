@@ -1,7 +1,5 @@
 #pragma once
 
-#include <functional>
-
 #include "engine/libtorch/target.hpp"
 #include "halftone/engine/engine.hpp"
 
@@ -9,7 +7,7 @@ namespace halftone::internal {
 
 /// A step with its tensors.
 struct BoundStep {
-  std::function<void(Frame&)> run;  ///< in parallel, each call in its own frame
+  Run run;
   EngineNode node;
 };
 

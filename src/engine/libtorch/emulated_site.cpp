@@ -1,13 +1,11 @@
 #include <ATen/ATen.h>
 
-#include <functional>
-
 #include "engine/libtorch/target.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
 
 namespace halftone::internal {
 
-std::function<void(Frame&)> emulated_site(const Target& target, const Step& step, ValueId scratch) {
+Run emulated_site(const Target& target, const Step& step, ValueId scratch) {
   const std::size_t index = step.fused.site;
   const Site& site = target.model.sites[index];
   const SiteRanges& ranges = target.calibration.sites[index];

@@ -78,9 +78,7 @@ class Fuser {
   }
 
   std::vector<FusedSite> run() {
-    const bool writes =
-        std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [](const Node& node) { return !node.written.empty(); });
-    for (std::size_t i = 0; i < sites_.size() && !writes; ++i) {
+    for (std::size_t i = 0; i < sites_.size(); ++i) {
       if (kernels_[i] != SiteKernel::Integer && kernels_[i] != SiteKernel::Packed) continue;
       add_residual(fused_[i]);
       add_activation(fused_[i]);

@@ -29,8 +29,7 @@ struct FusedSite {
 
 /// Finds what each site's kernel can do beside the product: site -> [+ residual] -> [relu | clip | gelu …]. In the
 /// order of the sites, whose kernels are `kernels`. A residual is fused into a convolution only where nothing reads the
-/// overwritten value later and no other value shares its memory. Graphs with operators that write in place are left as
-/// they are.
+/// overwritten value later and no other value shares its memory.
 std::vector<FusedSite> fuse(const Graph& graph, const std::vector<Site>& sites, const std::vector<SiteKernel>& kernels);
 
 /// Every site alone.

@@ -36,7 +36,7 @@ c10::IValue pack(const Target& target, const Site& site, const QuantParams& inpu
 
 }  // namespace
 
-OperatorCall integer_site(const Target& target, const Step& step) {
+Run integer_site(const Target& target, const Step& step) {
   const std::size_t index = step.fused.site;
   const Site& site = target.model.sites[index];
   const SiteRanges& ranges = target.calibration.sites[index];
@@ -71,6 +71,7 @@ OperatorCall integer_site(const Target& target, const Step& step) {
   call.read(0, step.input);
   if (residual) call.read(6, *step.fused.post.residual);
   call.write({{false, {step.output}}});
+  if (residual && convolution) return adding_to(std::move(call), *step.fused.post.residual);
   return call;
 }
 

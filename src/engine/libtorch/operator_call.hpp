@@ -12,7 +12,7 @@
 
 namespace halftone::internal {
 
-/// The tensors of one pass by id: values of the graph, then uint8 copies.
+/// The tensors of one pass by id: values of the graph, then uint8 copies, and a last one for emulated sites to work on.
 using Frame = std::vector<at::Tensor>;
 
 /// A call of an operator with all but its computed tensors filled in. May be run in parallel, each in its own frame.

@@ -52,10 +52,12 @@ OperatorCall packed_linear(const Target& target, const Step& step) {
 
 }  // namespace
 
-OperatorCall packed_site(const Target& target, const Step& step) {
+Run packed_site(const Target& target, const Step& step) {
   const bool convolution = target.model.sites[step.fused.site].kind == SiteKind::Convolution;
+  const auto& residual = step.fused.post.residual;
   OperatorCall call = convolution ? packed_convolution(target, step) : packed_linear(target, step);
   call.write({{false, {step.output}}});
+  if (residual && convolution) return adding_to(std::move(call), *residual);
   return call;
 }
 

@@ -23,8 +23,7 @@ std::vector<ValueId> values_of(const Graph& graph, const Step& step) {
   if (step.kind == Step::Kind::Operator || (step.kind == Step::Kind::Site && called_as_it_stands)) {
     const Node& node = graph.nodes[step.node];
     for (const ValueId id : read_values(node))
-      if (graph.values[index(id)].kind == ValueKind::Input || graph.values[index(id)].kind == ValueKind::Computed)
-        ids.push_back(id);
+      if (!graph.values[index(id)].is_data()) ids.push_back(id);
     for (const Output& output : node.outputs) ids.insert(ids.end(), output.ids.begin(), output.ids.end());
   }
   for (const auto& [from, to] : step.renamed) ids.push_back(to);
@@ -40,6 +39,10 @@ Program::Program(const Target& target, const Schedule& schedule) : inputs_(targe
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   const Graph& graph = target.model.graph;
   frame_size_ = graph.values.size() + schedule.copies.size() + 1;
+  for (const Step& step : schedule.steps)
+    if (step.kind != Step::Kind::Operator && index(step.input) < graph.values.size() &&
+        target.value(step.input).is_data())
+      data_.emplace(step.input, target.tensor(step.input));
   Frame frame = frame_of(random_inputs(target.model, target.batch));
   find_last_uses(graph, schedule);
   for (const Step& step : schedule.steps) {
@@ -55,6 +58,7 @@ Program::Program(const Target& target, const Schedule& schedule) : inputs_(targe
 Frame Program::frame_of(std::span<const at::Tensor> inputs) const {
   Frame frame(frame_size_);
   for (std::size_t i = 0; i < inputs.size(); ++i) frame[index(inputs_[i])] = inputs[i];
+  for (const auto& [id, tensor] : data_) frame[index(id)] = tensor;
   return frame;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <span>
 #include <vector>
 
@@ -38,6 +39,7 @@ class Program {
 
   std::size_t frame_size_ = 0;
   std::vector<ValueId> inputs_;
+  std::map<ValueId, at::Tensor> data_;  ///< parameters and constants that a step takes from the frame
   std::vector<Result> results_;
   std::vector<BoundStep> steps_;
   std::vector<std::vector<ValueId>> last_uses_;  ///< by step: what nothing reads afterwards

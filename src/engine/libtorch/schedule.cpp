@@ -15,12 +15,6 @@ const Value& value_of(const Graph& graph, ValueId id) { return graph.values[stat
 
 bool is_floating(const Graph& graph, ValueId id) { return info(value_of(graph, id).dtype).floating; }
 
-bool is_zero(const Argument& argument) {
-  if (const auto* real = std::get_if<double>(&argument)) return *real == 0;
-  const auto* integer = std::get_if<BatchInt>(&argument);
-  return std::holds_alternative<None>(argument) || (integer != nullptr && *integer == BatchInt{});
-}
-
 /// Whether `node` does to integers under `params` what it does to the numbers that they stand for.
 bool keeps_integers(const Node& node, const QuantParams& params) {
   constexpr std::array<std::string_view, 14> kMovers{
@@ -34,11 +28,11 @@ bool keeps_integers(const Node& node, const QuantParams& params) {
 }
 
 /// Whether an integer site with these operators behind it can write integers under `params`, whose limits are those of
-/// a byte or else those of a clip.
+/// a byte or else those of a clip. Relu before integers that can stand for less than 0 is a clip, too.
 bool can_write(const FusedSite& fused, const Site& site, const QuantParams& params) {
   if (fused.post.residual) return false;
-  const bool clips_too = clips(site) && fused.post.activation.empty();
-  return clips_too || params.qmax == 255;
+  if (clips(site)) return fused.post.activation.empty() || params.qmax == 255;
+  return params.qmax == 255 && (params.zero_point == 0 || fused.post.low != 0);
 }
 
 /// What the readers of a value want it to be.
@@ -91,7 +85,6 @@ class Scheduler {
     for (const ValueId id : graph_.outputs) demand(id).add_float();
     for (std::size_t i = graph_.nodes.size(); i-- > 0;) {
       const Node& node = graph_.nodes[i];
-      if (!node.written.empty()) keep_u8_ = false;
       if (const auto found = runs_at_.find(i); found != runs_at_.end()) {
         const FusedSite& fused = *found->second;
         const ValueId input = sites_[fused.site].input;
@@ -186,7 +179,7 @@ class Scheduler {
 
   const Graph& graph_;
   const std::vector<Site>& sites_;
-  bool keep_u8_;
+  const bool keep_u8_;
   std::vector<SiteKernel> kernels_;  ///< of each site
   std::vector<QuantParams> params_;  ///< of each site's activation
   std::vector<FusedSite> fused_;
@@ -197,10 +190,20 @@ class Scheduler {
   Schedule schedule_;
 };
 
+void require_no_writes(const Graph& graph) {
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i)
+    if (!graph.nodes[i].written.empty())
+      throw Error(Errc::Unsupported,
+                  message("LibTorch cannot run ", graph.nodes[i].op, ", ", describe_place(graph, i),
+                          ": it writes in place, and memory is laid out in another way than where the network was "
+                          "captured: use the operator that gives a new tensor"));
+}
+
 }  // namespace
 
 Schedule make_schedule(const Graph& graph, const std::vector<Site>& sites, const Plan& plan,
                        const Calibration& calibration, const ScheduleOptions& options) {
+  require_no_writes(graph);
   return Scheduler(graph, sites, plan, calibration, options).run();
 }
 

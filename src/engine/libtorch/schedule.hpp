@@ -51,7 +51,8 @@ struct ScheduleOptions {
 /// Which kernel runs what, what is fused, which values are uint8. A value that only integer sites read, all under the
 /// same parameters, is written as uint8 by the integer site that makes it, and stays so through operators that move or
 /// select values (max pooling, reshaping, slicing, concatenation). Any other operand of an integer site is quantized
-/// once for all its readers, in front of the first of them.
+/// once for all its readers, in front of the first of them. Throws `Unsupported` where an operator writes in place:
+/// tensors lie in memory in another order than where the network was captured, so that a view there may be a copy here.
 Schedule make_schedule(const Graph& graph, const std::vector<Site>& sites, const Plan& plan,
                        const Calibration& calibration, const ScheduleOptions& options = {});
 

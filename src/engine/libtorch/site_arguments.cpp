@@ -46,6 +46,13 @@ c10::IValue bias_of(const Target& target, const Site& site, at::ScalarType type)
   return target.model.tensors[static_cast<std::size_t>(ref->id)].detach().to(at::kCPU).to(type);
 }
 
+Run adding_to(OperatorCall call, ValueId residual) {
+  return [call = std::move(call), id = static_cast<std::size_t>(residual)](Frame& frame) {
+    frame[id] = frame[id].contiguous(at::MemoryFormat::ChannelsLast);
+    call(frame);
+  };
+}
+
 torch::jit::Stack call_boxed(const char* op, torch::jit::Stack stack) {
   c10::Dispatcher::singleton().findSchemaOrThrow(op, "").callBoxed(stack);
   return stack;

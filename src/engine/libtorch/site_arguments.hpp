@@ -31,6 +31,9 @@ struct Window {
 /// The site's bias in `type`, or nothing.
 c10::IValue bias_of(const Target& target, const Site& site, at::ScalarType type);
 
+/// `call` of a convolution that adds to `residual` where it lies: oneDNN's kernels take that in their own layout alone.
+Run adding_to(OperatorCall call, ValueId residual);
+
 /// Calls an operator by name.
 torch::jit::Stack call_boxed(const char* op, torch::jit::Stack stack);
 

@@ -3,12 +3,10 @@
 namespace halftone::internal {
 namespace {
 
-bool is_tensor_data(const Graph& graph, const Argument& argument) {
-  if (std::holds_alternative<None>(argument)) return true;
+bool is_known(const Graph& graph, const Argument& argument) {
   const auto* ref = std::get_if<ValueRef>(&argument);
-  if (ref == nullptr) return false;
-  const ValueKind kind = graph.values[static_cast<std::size_t>(ref->id)].kind;
-  return kind == ValueKind::Parameter || kind == ValueKind::Constant;
+  return ref != nullptr ? graph.values[static_cast<std::size_t>(ref->id)].is_data()
+                        : std::holds_alternative<None>(argument);
 }
 
 }  // namespace
@@ -16,7 +14,7 @@ bool is_tensor_data(const Graph& graph, const Argument& argument) {
 SiteKernel kernel_for(const Graph& graph, const Site& site, Precision precision) {
   const Node& node = graph.nodes[site.node];
   const std::size_t rank = site.weight_shape.size();
-  const bool known_bias = is_tensor_data(graph, node.arguments[2]);
+  const bool known_bias = is_known(graph, node.arguments[2]);
   bool integer = known_bias && site.input_shape.size() >= 2;
   bool packed = integer;
   if (site.kind == SiteKind::Convolution) {

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 namespace halftone::internal {
 namespace {
 
@@ -26,17 +24,17 @@ class ArgumentFiller {
     call_.set(index_, tensor ? c10::IValue(at::Tensor()) : c10::IValue());
   }
   void operator()(ValueRef ref) const {
-    if (is_data(ref.id))
-      call_.set(index_, target_.tensor(ref.id));
-    else
+    if (in_frame(ref.id))
       call_.read(index_, name(ref.id));
+    else
+      call_.set(index_, target_.tensor(ref.id));
   }
   void operator()(const std::vector<std::optional<ValueId>>& ids) const {
     std::vector<OperatorCall::Item> items;
     for (const auto id : ids)
-      items.push_back(!id            ? OperatorCall::Item{}
-                      : is_data(*id) ? OperatorCall::Item{{}, target_.tensor(*id)}
-                                     : OperatorCall::Item{name(*id)});
+      items.push_back(!id             ? OperatorCall::Item{}
+                      : in_frame(*id) ? OperatorCall::Item{name(*id)}
+                                      : OperatorCall::Item{{}, target_.tensor(*id)});
     call_.read_list(index_, std::move(items));
   }
   void operator()(BatchInt number) const { call_.set(index_, number.at(target_.batch)); }
@@ -49,10 +47,8 @@ class ArgumentFiller {
   void operator()(ModelDevice) const { call_.set(index_, at::Device(at::kCPU)); }
 
  private:
-  [[nodiscard]] bool is_data(ValueId id) const {
-    const ValueKind kind = target_.value(id).kind;
-    return kind == ValueKind::Parameter || kind == ValueKind::Constant;
-  }
+  /// Not so a parameter or constant, but for its uint8 copy.
+  [[nodiscard]] bool in_frame(ValueId id) const { return !target_.value(id).is_data() || name(id) != id; }
   [[nodiscard]] ValueId name(ValueId id) const {
     for (const auto& [from, to] : renamed_)
       if (from == id) return to;
@@ -68,13 +64,10 @@ class ArgumentFiller {
 constexpr const char* kBytePooling = "quantized::max_pool2d";
 
 /// The operator to call for `node`. Tensors lie in memory in another order here than where the network was captured,
-/// so that a view may have to copy; where no operator writes in place, a copy is as good. The usual max pooling refuses
-/// bytes, channels last, of more than 127 pixels.
-std::string operator_of(const Graph& graph, const Node& node, bool of_bytes) {
+/// so that a view may have to copy. The usual max pooling refuses bytes, channels last, of more than 127 pixels.
+std::string operator_of(const Node& node, bool of_bytes) {
   if (of_bytes && node.op == "aten::max_pool2d") return kBytePooling;
-  const auto writes = [](const Node& other) { return !other.written.empty(); };
-  const bool view = node.op == "aten::view" && node.overload.empty();
-  return view && std::none_of(graph.nodes.begin(), graph.nodes.end(), writes) ? "aten::reshape" : node.op;
+  return node.op == "aten::view" && node.overload.empty() ? "aten::reshape" : node.op;
 }
 
 }  // namespace
@@ -84,14 +77,8 @@ at::Tensor Target::tensor(ValueId id) const {
   return data.is_floating_point() ? data.to(type) : data;
 }
 
-std::vector<std::int64_t> Target::sizes(const Shape& shape) const {
-  std::vector<std::int64_t> sizes;
-  for (const BatchInt& size : shape) sizes.push_back(size.at(batch));
-  return sizes;
-}
-
 OperatorCall call_of(const Target& target, const Node& node, const std::vector<std::pair<ValueId, ValueId>>& renamed) {
-  const std::string op = operator_of(target.model.graph, node, !renamed.empty());
+  const std::string op = operator_of(node, !renamed.empty());
   std::vector<Argument> arguments = node.arguments;
   if (op == kBytePooling)  // takes no single number for height and width
     for (Argument& argument : arguments)

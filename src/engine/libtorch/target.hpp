@@ -19,20 +19,23 @@ struct Target {
   /// A parameter or constant, floating ones in `type`.
   [[nodiscard]] at::Tensor tensor(ValueId id) const;
   [[nodiscard]] const Value& value(ValueId id) const { return model.graph.values[static_cast<std::size_t>(id)]; }
-  [[nodiscard]] std::vector<std::int64_t> sizes(const Shape& shape) const;
+  [[nodiscard]] std::vector<std::int64_t> sizes(const Shape& shape) const { return sizes_at(shape, batch); }
 };
 
 /// `node` as it stands in the graph, reading and writing `renamed` values in place of the graph's.
 OperatorCall call_of(const Target& target, const Node& node,
                      const std::vector<std::pair<ValueId, ValueId>>& renamed = {});
 
+/// A step of a pass; in parallel, each call in its own frame.
+using Run = std::function<void(Frame&)>;
+
 /// An integer site: weights are quantized and packed here.
-OperatorCall integer_site(const Target& target, const Step& step);
+Run integer_site(const Target& target, const Step& step);
 
 /// A site in floats with packed weights.
-OperatorCall packed_site(const Target& target, const Step& step);
+Run packed_site(const Target& target, const Step& step);
 
 /// A site in float32 on operands quantized and back; `scratch` is a place in the frame that nobody else uses.
-std::function<void(Frame&)> emulated_site(const Target& target, const Step& step, ValueId scratch);
+Run emulated_site(const Target& target, const Step& step, ValueId scratch);
 
 }  // namespace halftone::internal
