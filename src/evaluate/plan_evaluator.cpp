@@ -108,6 +108,7 @@ struct PlanEvaluator::State {
   Evaluation float_score{};
   Evaluation baseline{};
   bool measured = false;
+  bool is_own_baseline = false;  ///< of this runner, not of another evaluator's
   std::int64_t passes = 0;
   int plans = 0;
 
@@ -194,7 +195,7 @@ std::optional<Evaluation> PlanEvaluator::measure_baseline(const Plan& baseline) 
   state.clean = std::move(outputs);
   state.baseline = summarize(*scores, plan_digest(baseline), start);
   state.baseline_scores = scores->score;
-  state.measured = true;
+  state.measured = state.is_own_baseline = true;
   state.judge(float_score, *clean);
   state.judge(state.baseline, *scores);
   if (state.baseline.score != 0) state.baseline.interval = {1, 1};  // it is compared with itself
@@ -221,7 +222,8 @@ std::optional<Evaluation> PlanEvaluator::evaluate(const Plan& plan) {
   if (!scores) return std::nullopt;
   Evaluation evaluation = summarize(*scores, plan_digest(plan), start);
   state.judge(evaluation, *scores);
-  if (evaluation.plan_digest == state.baseline.plan_digest) evaluation.interval = state.baseline.interval;
+  if (state.is_own_baseline && evaluation.plan_digest == state.baseline.plan_digest)
+    evaluation.interval = state.baseline.interval;
   return evaluation;
 }
 

@@ -45,6 +45,23 @@ TEST_CASE("an evaluator that takes over a baseline gives the figures of one with
   CHECK(other.forward_passes() == 1);
 }
 
+TEST_CASE("the baseline's plan, run elsewhere, is compared with the baseline like any other") {
+  if (!fakes::integers_run_here()) return;
+  const Fixture f;
+  const auto engine = std::make_shared<fakes::FakeEngine>();
+  engine->spoils = [](const Plan& plan) { return plan == kBaseline; };
+  const auto task = make_top_k(3);  // zeros have a class among the first three now and then
+  DeployedEvaluator deployed(f.model, f.calibration, engine, *f.data, *task, f.options);
+  REQUIRE(deployed.measure_baseline(kBaseline));
+  REQUIRE(deployed.baseline().score > 0);
+  const auto again = deployed.evaluate(kBaseline);
+  CHECK(again->interval.low == 1);
+  CHECK(again->interval.high == 1);
+  const auto simulated = PlanEvaluator(simulate(f.model, f.calibration), deployed).evaluate(kBaseline);
+  CHECK(simulated->score > again->score);
+  CHECK(simulated->interval.high > simulated->score / again->score);
+}
+
 TEST_CASE("plans deployed are compared with the simulated baseline, and the other way round") {
   if (!fakes::integers_run_here()) return;
   const Fixture f;
