@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "engine/cpu_features.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/engine/engine.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
@@ -88,16 +87,5 @@ class FakeEngine final : public Engine {
 
   std::string version_;
 };
-
-/// Whether the engines for CPUs take networks in integers on this machine; says so where not.
-inline bool integers_run_here() {
-  try {
-    internal::require_int8_dot_products();
-    return true;
-  } catch (const Error& error) {
-    WARN("not tested: " << error.what());
-    return false;
-  }
-}
 
 }  // namespace halftone::fakes

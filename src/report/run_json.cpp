@@ -142,12 +142,6 @@ json sensitivity_json(const RunResult& run) {
   return object;
 }
 
-json shape_json(const Shape& shape) {
-  json sizes = json::array();
-  for (const BatchInt& size : shape) sizes.push_back(size.at(1));
-  return sizes;
-}
-
 json sites_json(const RunResult& run) {
   json sites = json::array();
   for (std::size_t i = 0; i < run.sites.size(); ++i) {
@@ -155,9 +149,9 @@ json sites_json(const RunResult& run) {
     sites.push_back({{"name", site.name},
                      {"kind", to_string(site.kind)},
                      {"precision", to_string(run.plan[i])},
-                     {"input_shape", shape_json(site.input_shape)},
+                     {"input_shape", sizes_at(site.input_shape, 1)},
                      {"weight_shape", site.weight_shape},
-                     {"output_shape", shape_json(site.output_shape)},
+                     {"output_shape", sizes_at(site.output_shape, 1)},
                      {"groups", site.groups},
                      {"macs", site.macs},
                      {"weight_elements", site.weight_elements},

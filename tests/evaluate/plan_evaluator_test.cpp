@@ -46,7 +46,6 @@ TEST_CASE("an evaluator that takes over a baseline gives the figures of one with
 }
 
 TEST_CASE("the baseline's plan, run elsewhere, is compared with the baseline like any other") {
-  if (!fakes::integers_run_here()) return;
   const Fixture f;
   const auto engine = std::make_shared<fakes::FakeEngine>();
   engine->spoils = [](const Plan& plan) { return plan == kBaseline; };
@@ -63,7 +62,6 @@ TEST_CASE("the baseline's plan, run elsewhere, is compared with the baseline lik
 }
 
 TEST_CASE("plans deployed are compared with the simulated baseline, and the other way round") {
-  if (!fakes::integers_run_here()) return;
   const Fixture f;
   const auto engine = std::make_shared<const fakes::FakeEngine>();
   const auto simulated = f.evaluator();

@@ -45,7 +45,6 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("what was measured is kept and read again: the second time compiles nothing") {
-  if (!integers_run_here()) return;
   Fixture f;
   const auto first = f.measure();
   REQUIRE(first);
@@ -61,7 +60,6 @@ TEST_CASE("what was measured is kept and read again: the second time compiles no
 }
 
 TEST_CASE("measurements say what they are of") {
-  if (!integers_run_here()) return;
   Fixture f;
   f.options.cache.clear();
   const auto latency = f.measure();
@@ -80,7 +78,6 @@ TEST_CASE("measurements say what they are of") {
 }
 
 TEST_CASE("another batch, number of threads or engine version is measured anew") {
-  if (!integers_run_here()) return;
   Fixture f;
   REQUIRE(f.measure());
   const auto measures = [&](const FakeEngine& engine, const MeasureLatencyOptions& options) {
@@ -105,7 +102,6 @@ TEST_CASE("another batch, number of threads or engine version is measured anew")
 }
 
 TEST_CASE("a network with operands of additions as sites is measured apart") {
-  if (!integers_run_here()) return;
   Fixture f;
   REQUIRE(f.measure());
   f.model.sites = find_sites(f.model.graph, {.additions = true});
@@ -115,7 +111,6 @@ TEST_CASE("a network with operands of additions as sites is measured apart") {
 }
 
 TEST_CASE("a fit that is poor is not taken from the cache") {
-  if (!integers_run_here()) return;
   Fixture f;
   f.options.plans = 8;
   REQUIRE(f.measure());
@@ -128,7 +123,6 @@ TEST_CASE("a fit that is poor is not taken from the cache") {
 }
 
 TEST_CASE("a further precision is measured beside what is known, once") {
-  if (!integers_run_here()) return;
   Fixture f;
   const auto first = f.measure();
   f.engine.compiled = 0;
@@ -147,7 +141,6 @@ TEST_CASE("a further precision is measured beside what is known, once") {
 }
 
 TEST_CASE("a damaged cache entry is refused by the name of its file") {
-  if (!integers_run_here()) return;
   Fixture f;
   REQUIRE(f.measure());
   f.engine.compiled = 0;
@@ -186,7 +179,6 @@ TEST_CASE("a cache that cannot be written is refused before anything is measured
 }
 
 TEST_CASE("a request to stop ends measuring after any turn, and keeps nothing") {
-  if (!integers_run_here()) return;
   Fixture f;
   for (const int turns : {0, 1, 5, 14}) {
     CAPTURE(turns);
@@ -199,7 +191,6 @@ TEST_CASE("a request to stop ends measuring after any turn, and keeps nothing") 
 }
 
 TEST_CASE("progress is reported as latency, a group at a time") {
-  if (!integers_run_here()) return;
   Fixture f;
   std::vector<std::string> stages;
   REQUIRE(f.measure(kPrecisions,
@@ -209,7 +200,6 @@ TEST_CASE("progress is reported as latency, a group at a time") {
 }
 
 TEST_CASE("what the engine cannot compile is said in its words") {
-  if (!integers_run_here()) return;
   Fixture f;
   f.engine.most = 2;
   const Failure refused = failure([&] { (void)f.measure(); });

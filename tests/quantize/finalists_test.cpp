@@ -74,7 +74,6 @@ TEST_CASE("the baseline is a finalist even where 16 bits are not allowed") {
 }
 
 TEST_CASE("finalists are timed side by side, each under its plan") {
-  if (!integers_run_here()) return;
   Fixture f;
   internal::Finalists finalists(f.run, f.latency, FloatType::BFloat16);
   const Calibration calibration = random_calibration(f.model, std::vector{k8});

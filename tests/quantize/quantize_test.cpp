@@ -44,7 +44,6 @@ int first_loses_early(const Plan& plan, bool late) {
 }  // namespace
 
 TEST_CASE("a uniform plan that turns out faster than what the search found is the result, where it passes") {
-  if (!fakes::integers_run_here()) return;
   Change f(first_loses_early);
   const RunResult run = f.run();
   CHECK(run.status == RunStatus::Met);
@@ -59,7 +58,6 @@ TEST_CASE("a uniform plan that turns out faster than what the search found is th
 }
 
 TEST_CASE("a uniform plan that turns out faster and loses too much is not the result") {
-  if (!fakes::integers_run_here()) return;
   Change f(first_loses_early);
   f.engine->spoils = [](const Plan& plan) { return plan == Plan::uniform(5, k8); };
   const RunResult run = f.run();
@@ -72,7 +70,6 @@ TEST_CASE("a uniform plan that turns out faster and loses too much is not the re
 }
 
 TEST_CASE("where nothing turns out faster than 16 bits, these are the result") {
-  if (!fakes::integers_run_here()) return;
   Change f([](const Plan& plan, bool late) { return late ? 10 + integers(plan) : 20 - 2 * integers(plan); });
   const RunResult run = f.run();
   CHECK(run.status == RunStatus::Met);
@@ -83,7 +80,6 @@ TEST_CASE("where nothing turns out faster than 16 bits, these are the result") {
 }
 
 TEST_CASE("where 16 bits are not allowed, a plan slower than they are says so") {
-  if (!fakes::integers_run_here()) return;
   Change f([](const Plan& plan, bool) { return 10 + integers(plan); });
   f.options.precisions = {k8, k4};
   f.options.keep = 0.1;
@@ -93,7 +89,6 @@ TEST_CASE("where 16 bits are not allowed, a plan slower than they are says so") 
 }
 
 TEST_CASE("a machine without bfloat16 is served in float32, and says so") {
-  if (!fakes::integers_run_here()) return;
   QuantizeFixture f;
   f.engine->has_bfloat16 = false;
   const RunResult run = f.run();
@@ -120,7 +115,6 @@ TEST_CASE("what cannot be measured is refused before any sample is read") {
 }
 
 TEST_CASE("with an engine latency is measured, plans are scored in it, and the result is timed") {
-  if (!fakes::integers_run_here()) return;
   QuantizeFixture f;
   f.with_report = true;
   const RunResult run = f.run();
@@ -151,7 +145,6 @@ TEST_CASE("with an engine latency is measured, plans are scored in it, and the r
 }
 
 TEST_CASE("plans can be scored by simulation where latency is measured") {
-  if (!fakes::integers_run_here()) return;
   QuantizeFixture f;
   f.options.scoring = Scoring::Simulated;
   const RunResult run = f.run();
@@ -163,7 +156,6 @@ TEST_CASE("plans can be scored by simulation where latency is measured") {
 }
 
 TEST_CASE("a latency model takes the place of measuring, and the result is timed all the same") {
-  if (!fakes::integers_run_here()) return;
   QuantizeFixture f;
   f.model_latency();
   f.options.precisions = {k16, k8, k4};
@@ -193,7 +185,6 @@ TEST_CASE("without an engine nothing is measured, and plans are simulated") {
 }
 
 TEST_CASE("where 16 bits are not among the precisions the result has none") {
-  if (!fakes::integers_run_here()) return;
   QuantizeFixture f;
   f.options.keep = 0.01;
   f.options.precisions = {k8, k4};
@@ -206,7 +197,6 @@ TEST_CASE("where 16 bits are not among the precisions the result has none") {
 }
 
 TEST_CASE("where not even the highest precision passes, it is the result and was missed") {
-  if (!fakes::integers_run_here()) return;
   QuantizeFixture f;
   f.options.keep = 1;
   f.options.precisions = {{3, 3}, {2, 2}};
@@ -219,7 +209,6 @@ TEST_CASE("where not even the highest precision passes, it is the result and was
 }
 
 TEST_CASE("latencies measured earlier are taken from the cache") {
-  if (!fakes::integers_run_here()) return;
   const TempDir dir;
   QuantizeFixture f;
   f.options.latency_cache = dir / "cache";
@@ -232,7 +221,6 @@ TEST_CASE("latencies measured earlier are taken from the cache") {
 }
 
 TEST_CASE("an engine that cannot compile the network ends the run with what it says, before any plan is scored") {
-  if (!fakes::integers_run_here()) return;
   for (const bool modelled : {false, true}) {
     CAPTURE(modelled);
     QuantizeFixture f;
@@ -249,7 +237,6 @@ TEST_CASE("an engine that cannot compile the network ends the run with what it s
 }
 
 TEST_CASE("an engine that fails later ends the run too") {
-  if (!fakes::integers_run_here()) return;
   QuantizeFixture f;
   f.model_latency();
   f.engine->most = 3;  // once to see, twice for the baseline
