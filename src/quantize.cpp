@@ -13,6 +13,7 @@
 #include "halftone/latency/measure_latency.hpp"
 #include "halftone/latency/roofline.hpp"
 #include "halftone/search/bisection.hpp"
+#include "halftone/sensitivity/metrics.hpp"
 #include "halftone/version.hpp"
 #include "quantize/finalists.hpp"
 #include "report/text.hpp"

@@ -5,6 +5,7 @@
 #include "halftone/latency/size.hpp"
 #include "halftone/latency/table.hpp"
 #include "halftone/search/bisection.hpp"
+#include "halftone/sensitivity/metrics.hpp"
 
 namespace halftone {
 
@@ -50,6 +51,10 @@ Registry default_registry() {
   Registry registry;
   registry.architectures = shipped_architectures();
   registry.metrics["error"] = [] { return make_quantization_error(); };
+  registry.metrics["damage"] = [] { return make_damage(); };
+  registry.metrics["noise"] = [] { return make_noise(); };
+  registry.metrics["interlayer"] = [] { return make_interlayer(); };
+  registry.metrics["interlayer-pairs"] = [] { return make_measured_pairs(); };
   registry.searches["bisection"] = [] { return std::make_shared<const Bisection>(); };
   registry.tasks["top1"] = [] { return make_top_k(1); };
   registry.tasks["top5"] = [] { return make_top_k(5); };

@@ -114,6 +114,7 @@ class JsonField {
     fail("write it in quotes, as \"16\", \"8\", \"4\" or, for weight and activation, \"w4a8\"");
   }
 
+  [[nodiscard]] bool is_text() const { return value_->is_string(); }
   [[nodiscard]] std::string text() const {
     if (!value_->is_string() || value_->get_ref<const std::string&>().empty()) fail("a text is needed");
     return value_->get<std::string>();

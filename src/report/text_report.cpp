@@ -130,7 +130,8 @@ std::string run_section(const RunResult& run) {
   TextTable table({Align::Left, Align::Left});
   table.add({"seconds", fixed(total, 1) + stages});
   table.add(
-      {"passes", message(run.forward_passes, " forward, ", run.backward_passes, " backward, each over one data part")});
+      {"passes", message(significant(run.forward_passes), " forward, ", significant(run.backward_passes),
+                                   " backward, each over one data part")});
   table.add({"model", message(run.model, " (digest ", run.model_digest, ')')});
   table.add(
       {"settings", message("inputs by ", run.range_input, ", weights by ", run.range_weight, ", seed ", run.seed, ", ",

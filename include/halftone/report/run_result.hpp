@@ -105,8 +105,8 @@ struct RunResult {
   DataPart validation_data;
   std::optional<DataPart> report_data;
 
-  std::int64_t forward_passes = 0;  ///< over a whole data part
-  std::int64_t backward_passes = 0;
+  double forward_passes = 0;  ///< over a whole data part; passes over a part of the network by their share
+  double backward_passes = 0;
   std::vector<std::pair<std::string, double>> seconds;  ///< by stage, in order
   std::map<std::string, std::string> environment;       ///< versions and machine
 };
