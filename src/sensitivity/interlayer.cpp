@@ -69,7 +69,8 @@ class InterLayer final : public SensitivityMetric {
       products.add(batch.index, of_batch.mm(of_batch.t()));
       of_batch.reset();
     });
-    return make_table(input, changes, damage, products.result().div(input.data.size()), sweep);
+    const at::Tensor sum = products.result() / static_cast<double>(2 * input.data.size());
+    return make_table(input, changes, damage, sum + sum.t(), sweep);  // symmetric to the last bit
   }
 
   static SensitivityTable make_table(const SensitivityInput& input, const std::vector<Change>& changes,
