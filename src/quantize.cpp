@@ -30,6 +30,11 @@ class Run {
       : model_(model), data_(data), options_(options), parts_(parts), monitor_(monitor) {
     if (!parts_.task) parts_.task = make_top_k(1);
     if (!parts_.metric) parts_.metric = make_quantization_error();
+    if (!parts_.order) parts_.order = parts_.metric->gives_pairs() ? nested_order() : gain_order();
+    if (parts_.order->needs_pairs && !parts_.metric->gives_pairs())
+      throw Error(Errc::InvalidArgument,
+                  message("order ", parts_.order->name, " needs pairs of sites, which metric ", parts_.metric->name(),
+                          " does not give: take one that does (gives_pairs), such as interlayer, or another order"));
     if (!parts_.search) parts_.search = std::make_shared<const Bisection>();
     measures_latency_ = !parts_.latency && parts_.engine;
     if (!parts_.latency && !parts_.engine)
@@ -78,6 +83,7 @@ class Run {
     result_.keep = options_.keep;
     result_.task = parts_.task->name();
     result_.metric = parts_.metric->name();
+    result_.order = parts_.order->name;
     result_.search = parts_.search->name();
     result_.precisions = options_.precisions;
     result_.seed = options_.seed;
@@ -226,7 +232,7 @@ class Run {
     const bool from_16 = options_.precisions.front() == k16;
     if (!from_16 && !start_passes()) return;
     const Evaluation start = result_.result.evaluation;
-    const OrderFn order = order_by_score(result_.sensitivity);
+    const OrderFn order = parts_.order->make(result_.sensitivity, model_.sites, *parts_.latency);
     const SearchResult found = parts_.search->search(
         {.sites = model_.sites, .precisions = options_.precisions, .order = order, .latency = *parts_.latency},
         *evaluator_);

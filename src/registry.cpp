@@ -31,6 +31,8 @@ std::shared_ptr<const SensitivityMetric> Registry::metric(const std::string& nam
   return find(metrics, name, "metric")();
 }
 
+const OrderMethod& Registry::order(const std::string& name) const { return find(orders, name, "order"); }
+
 std::shared_ptr<const SearchStrategy> Registry::search(const std::string& name) const {
   return find(searches, name, "search")();
 }
@@ -55,6 +57,7 @@ Registry default_registry() {
   registry.metrics["noise"] = [] { return make_noise(); };
   registry.metrics["interlayer"] = [] { return make_interlayer(); };
   registry.metrics["interlayer-pairs"] = [] { return make_measured_pairs(); };
+  for (const OrderMethod& order : {score_order(), gain_order(), nested_order()}) registry.orders[order.name] = order;
   registry.searches["bisection"] = [] { return std::make_shared<const Bisection>(); };
   registry.tasks["top1"] = [] { return make_top_k(1); };
   registry.tasks["top5"] = [] { return make_top_k(5); };

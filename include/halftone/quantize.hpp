@@ -13,6 +13,7 @@
 #include "halftone/evaluate/task.hpp"
 #include "halftone/graph/model.hpp"
 #include "halftone/latency/latency_model.hpp"
+#include "halftone/order/ordering.hpp"
 #include "halftone/report/run_result.hpp"
 #include "halftone/search/search.hpp"
 #include "halftone/sensitivity/metric.hpp"
@@ -30,6 +31,7 @@ struct QuantizeData {
 struct QuantizeParts {
   std::shared_ptr<const Task> task{};                 ///< top-1
   std::shared_ptr<const SensitivityMetric> metric{};  ///< quantization error
+  std::optional<OrderMethod> order{};                 ///< "nested" where the metric gives pairs, else "gain"
   std::shared_ptr<const SearchStrategy> search{};     ///< bisection
   /// Runs the network for real: measures latency, where `latency` is null, and scores plans as they ship.
   std::shared_ptr<const Engine> engine{};

@@ -32,6 +32,7 @@ struct Arguments {
   std::string task = "top1";
   std::string keep = "99.9%";
   std::string metric = "error";
+  std::string order = "auto";
   std::string search = "bisection";
   std::string latency;
   std::string engine;
@@ -105,6 +106,20 @@ fs::path choose_cache(const std::string& given) {
   }
 }
 
+/// Nothing where the library is to choose. Refuses what the metric gives no ground for.
+std::optional<OrderMethod> choose_order(const Registry& registry, const std::string& name,
+                                        const SensitivityMetric& metric) {
+  if (name == "auto") return std::nullopt;
+  const OrderMethod& order = registry.order(name);
+  if (!order.needs_pairs || metric.gives_pairs()) return order;
+  std::string able;
+  for (const auto& [other, make] : registry.metrics)
+    if (make()->gives_pairs()) able += (able.empty() ? "" : ", ") + other;
+  throw Error(Errc::InvalidArgument,
+              message("--order ", name, " needs to know of pairs of sites, and --metric ", metric.name(),
+                      " says nothing of them: choose --metric from ", able, ", or another order"));
+}
+
 /// The arguments after every one was checked.
 struct Request {
   ModelRequest model;
@@ -134,6 +149,7 @@ std::optional<double> parse_share(const std::string& text) {
 Request check(const Registry& registry, const Arguments& arguments) {
   const auto engine = choose_engine(registry, arguments);
   refuse_unused(arguments, engine.get());
+  const auto metric = registry.metric(arguments.metric);
   Request request{.model = check(arguments.model),
                   .options = {.keep = parse_keep(arguments.keep),
                               .precisions = parse_precisions(precisions(arguments, engine.get())),
@@ -148,7 +164,8 @@ Request check(const Registry& registry, const Arguments& arguments) {
                               .latency_cache = engine ? choose_cache(arguments.cache) : fs::path(),
                               .float_type = parse_float(arguments.float_type)},
                   .parts = {.task = registry.task(arguments.task),
-                            .metric = registry.metric(arguments.metric),
+                            .metric = metric,
+                            .order = choose_order(registry, arguments.order, *metric),
                             .search = registry.search(arguments.search),
                             .engine = engine,
                             .latency = choose_latency(registry, arguments)},
@@ -306,6 +323,12 @@ void add_goal(CLI::App& command, const Registry& registry, Arguments& arguments)
           "folder of latencies measured earlier, or none;\n~/.cache/halftone by default, where it can be written")
       ->type_name("DIR");
   add("--metric", arguments.metric, "NAME", "sensitivity that orders the sites: " + names(registry.metrics));
+  command
+      .add_option("--order", arguments.order,
+                  "how the sites are ordered: " + names(registry.orders) +
+                      ", or auto: nested\nwhere the metric tells of pairs of sites, else gain")
+      ->capture_default_str()
+      ->type_name("NAME");
   add("--search", arguments.search, "NAME", "strategy: " + names(registry.searches));
 }
 

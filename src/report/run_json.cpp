@@ -113,6 +113,7 @@ json options_json(const RunResult& run) {
                   {"task", run.task},
                   {"keep", run.keep},
                   {"metric", run.metric},
+                  {"order", run.order},
                   {"search", run.search},
                   {"latency", run.latency_model},
                   {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},

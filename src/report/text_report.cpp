@@ -88,7 +88,7 @@ class SiteTable {
 };
 
 std::string search_section(const RunResult& run) {
-  std::string text = message("Search (", run.search, " on the order by ", run.metric, "): ");
+  std::string text = message("Search (", run.search, " on the order ", run.order, " by ", run.metric, "): ");
   if (run.steps.empty()) return text + "no plan was evaluated.\n";
   text += message(run.steps.size(), run.steps.size() == 1 ? " plan" : " plans", " evaluated\n");
   const ScoreText scores(run.task, run.keep);
@@ -129,9 +129,8 @@ std::string run_section(const RunResult& run) {
     environment += message(environment.empty() ? "" : ", ", name, ' ', value);
   TextTable table({Align::Left, Align::Left});
   table.add({"seconds", fixed(total, 1) + stages});
-  table.add(
-      {"passes", message(significant(run.forward_passes), " forward, ", significant(run.backward_passes),
-                                   " backward, each over one data part")});
+  table.add({"passes", message(significant(run.forward_passes), " forward, ", significant(run.backward_passes),
+                               " backward, each over one data part")});
   table.add({"model", message(run.model, " (digest ", run.model_digest, ')')});
   table.add(
       {"settings", message("inputs by ", run.range_input, ", weights by ", run.range_weight, ", seed ", run.seed, ", ",

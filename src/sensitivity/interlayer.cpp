@@ -48,6 +48,7 @@ class InterLayer final : public SensitivityMetric {
   }
 
   [[nodiscard]] std::string name() const override { return "interlayer"; }
+  [[nodiscard]] bool gives_pairs() const override { return true; }
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {

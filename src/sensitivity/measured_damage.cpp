@@ -43,6 +43,7 @@ class MeasuredDamage final : public SensitivityMetric {
 class MeasuredPairs final : public SensitivityMetric {
  public:
   [[nodiscard]] std::string name() const override { return "interlayer-pairs"; }
+  [[nodiscard]] bool gives_pairs() const override { return true; }
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {

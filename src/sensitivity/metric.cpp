@@ -66,6 +66,16 @@ void clamp_scores(SensitivityTable& table, const SensitivityInput& input) {
   }
 }
 
+void require_pairs(const SensitivityMetric& metric, const SensitivityTable& table) {
+  if (metric.gives_pairs() != table.pairs.has_value())
+    throw Error(Errc::Internal, message("metric ", table.metric, " says that it ",
+                                        metric.gives_pairs() ? "gives pairs, and gave none" : "gives no pairs, and did",
+                                        ": see SensitivityMetric::gives_pairs"));
+  if (table.pairs && table.pairs->sites() != table.scores.size())
+    throw Error(Errc::Internal, message("metric ", table.metric, " gave a pair matrix of ", table.pairs->sites(),
+                                        " sites and scores of ", table.scores.size()));
+}
+
 class LambdaMetric final : public SiteMetric {
  public:
   LambdaMetric(std::string name, std::function<double(const SiteView&)> score)
@@ -98,10 +108,12 @@ SensitivityTable SensitivityMetric::measure(const SensitivityInput& input) const
   const auto start = std::chrono::steady_clock::now();
   const std::string metric = name();
   require_input(metric, input);
+  if (input.monitor.stopped()) throw Stopped();
   SensitivityTable table = do_measure(input);
   table.metric = metric;
   table.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   clamp_scores(table, input);
+  require_pairs(*this, table);
   return table;
 }
 

@@ -37,6 +37,7 @@ TEST_CASE("run.json has the documented names") {
   CHECK(run["data"]["validation"] == json{{"name", "cifar10:test.bin[0:4600]"}, {"digest", "v"}, {"samples", 4600}});
   CHECK(run["sensitivity"]["scores"]["fc"]["4"] == 0.03);
   CHECK(run["options"]["precisions"] == json{"16", "8", "4"});
+  CHECK(run["options"]["order"] == "gain");
   CHECK(run["options"]["seed"] == 0);
   CHECK(run["environment"]["libtorch"] == "2.13.0");
   CHECK(run["sites"][2]["kind"] == "linear");

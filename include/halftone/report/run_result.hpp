@@ -71,6 +71,7 @@ struct RunResult {
   double keep = 0;
   std::string task;
   std::string metric;
+  std::string order;  ///< how sites were ordered by the metric
   std::string search;
   std::vector<Precision> precisions;
   std::uint64_t seed = 0;

@@ -39,10 +39,13 @@ class SensitivityMetric {
   virtual ~SensitivityMetric() = default;
 
   [[nodiscard]] virtual std::string name() const = 0;
+  /// Whether its tables have `pairs`, which the ordering "nested" needs.
+  [[nodiscard]] virtual bool gives_pairs() const { return false; }
 
   /// Calls the metric, checks that each site has a score for each precision and fills in name and seconds. Scores that
   /// are negative or not finite are clamped and listed. Throws `Internal` naming metric, site and precision where one
-  /// is missing, `NonFinite` where no score at a precision is finite, and `Stopped`.
+  /// is missing, `NonFinite` where no score at a precision is finite, and `Stopped`, also before any work. How to
+  /// check a metric of one's own: halftone/testing/check_metric.hpp.
   [[nodiscard]] SensitivityTable measure(const SensitivityInput& input) const;
 
  private:
