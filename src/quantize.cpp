@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "calibrate/token_ids.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/engine/deployed_evaluator.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
@@ -71,8 +72,7 @@ class Run {
       result_.status = RunStatus::Stopped;
     }
     if (evaluator_) result_.forward_passes += evaluator_->forward_passes();
-    for (std::size_t site = 0; parts_.latency && site < result_.plan.size(); ++site)
-      result_.site_saving.push_back(-parts_.latency->gain(model_.sites, result_.plan, site, k16));
+    if (parts_.latency) predict_savings();
     return std::move(result_);
   }
 
@@ -92,7 +92,9 @@ class Run {
     result_.range_input = to_string(options_.input_range.method);
     result_.range_weight = to_string(options_.weight_range.method);
     result_.scored_in = deployed_ ? engine_name() : "simulation";
-    if (parts_.engine) result_.engine = {engine_name(), options_.latency_threads, to_string(float_type_)};
+    if (parts_.engine)
+      result_.engine = {parts_.engine->name(), parts_.engine->version(), options_.latency_threads,
+                        to_string(float_type_)};
     result_.calibration_data = {data_.calibration.name(), {}, data_.calibration.size()};
     result_.validation_data = {data_.validation.name(), {}, data_.validation.size()};
     if (data_.report != nullptr) result_.report_data = {data_.report->name(), {}, data_.report->size()};
@@ -144,9 +146,18 @@ class Run {
       result_.uniform_latency[to_string(precision)] = latency(Plan::uniform(model_.sites.size(), precision));
   }
 
+  void predict_savings() {
+    for (std::size_t site = 0; site < result_.plan.size(); ++site) {
+      Plan raised = result_.plan;
+      raised[site] = k16;
+      result_.site_saving.push_back(latency(raised) - latency(result_.plan));
+    }
+  }
+
   /// Reads every sample once: what is broken shows before any work.
   void read_data() {
     const auto read = [&](const Dataset& data) {
+      internal::require_known_ids(model_.graph, data);
       auto digest = data.digest(options_.threads, monitor_);
       if (!digest) throw Stopped();
       return std::move(*digest);
@@ -179,6 +190,11 @@ class Run {
     auto measured =
         measure_latency(*parts_.engine, model_, result_.calibration, options_.precisions, latency_options(), monitor_);
     if (!measured) throw Stopped();
+    if (measured->fits_poorly())
+      result_.notes.push_back(message("The measured latencies fit poorly (median error ",
+                                      internal::percent(measured->error(), 1),
+                                      " on networks left out), as on a machine that is busy with other things: the "
+                                      "next run measures anew."));
     parts_.latency = std::make_shared<const MeasuredLatency>(std::move(*measured));
     predict_latencies(baseline);
   }
@@ -271,9 +287,17 @@ class Run {
                       .plan = finalists.timing(result_.plan)};
     for (const Precision precision : options_.precisions)
       times.uniform[to_string(precision)] = finalists.timing(Plan::uniform(model_.sites.size(), precision));
-    if (const Ratio ratio = compare(times.plan, times.baseline); ratio.differs() && ratio.value > 1)
-      result_.notes.push_back("The plan is slower than all sites at 16 bits: nothing faster was found.");
+    note_slow_plan(times);
     result_.measured = std::move(times);
+  }
+
+  /// By the fastest pass, as plans are chosen, where there is a difference at all.
+  void note_slow_plan(const EngineTimes& times) {
+    if (times.plan.minimum <= times.baseline.minimum || compare(times.plan, times.baseline).low <= 1) return;
+    result_.notes.push_back(measures_latency_
+                                ? "The plan is slower than all sites at 16 bits: nothing faster was found."
+                                : "The plan is slower than all sites at 16 bits as measured in the engine; the search "
+                                  "followed the latency model.");
   }
 
   void choose_fastest(const internal::Finalists& finalists, const Plan& baseline) {

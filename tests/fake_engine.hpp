@@ -30,10 +30,14 @@ class FakeEngine final : public Engine {
   void require(FloatType type) const override {
     if (type == FloatType::BFloat16 && !has_bfloat16) throw Error(Errc::Unsupported, "fake: there is no bfloat16");
   }
+  void require_integers() const override {
+    if (!has_integers) throw Error(Errc::Unsupported, "fake: there are no 8-bit dot products");
+  }
 
   mutable std::atomic<int> compiled = 0;
   int most = std::numeric_limits<int>::max();  ///< compilations before it refuses
   bool has_bfloat16 = true;
+  bool has_integers = true;
   /// How long a network takes under a plan, in units of 10 us.
   std::function<int(const Plan&)> units = [](const Plan& plan) {
     const auto integers = std::count_if(plan.precisions.begin(), plan.precisions.end(), in_integers);

@@ -1,12 +1,15 @@
 // How far what an engine computes is from the simulation, on real inputs: every site alone, and the network end to end.
 //   agreement [--engine NAME] [--samples N] MODEL CALIBRATION DATA [MODEL CALIBRATION DATA …]
-// "random" in place of CALIBRATION and DATA takes random inputs. Exits 1 where a site's error is beyond its tolerance.
+// "random" in place of CALIBRATION and DATA takes random inputs. Without bfloat16 on this machine, only float32 rows.
+// Exits 1 where a site's error is beyond its tolerance.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -63,9 +66,12 @@ Tensors deployed(const Engine& engine, const Model& model, const Calibration& ca
   return engine.compile(model, plan, calibration, {.batch = inputs[0].size(0), .float_type = type})->run(inputs);
 }
 
+/// Root mean square error over root mean square; of a reference that is all zero: 0 where `value` is too, else
+/// infinite.
 double relative_error(const at::Tensor& value, const at::Tensor& reference) {
   const at::Tensor exact = reference.to(at::kDouble);
-  return ((value.to(at::kDouble) - exact).square().mean() / exact.square().mean()).sqrt().item<double>();
+  const double error = (value.to(at::kDouble) - exact).square().mean().item<double>();
+  return error == 0 ? 0 : std::sqrt(error / exact.square().mean().item<double>());
 }
 
 /// Prints one line; whether all sites are within the tolerance.
@@ -103,6 +109,7 @@ void compare_networks(const Engine& engine, const Model& model, const Calibratio
        {Row{"float", k16, FloatType::Float32}, Row{"all at 8 bits, the rest f32", k8, FloatType::Float32},
         Row{"all at 8 bits, the rest bf16", k8, FloatType::BFloat16},
         Row{"all at 16 bits", k16, FloatType::BFloat16}}) {
+    if (row.type == FloatType::BFloat16 && preferred_float(engine) != FloatType::BFloat16) continue;
     const Plan plan = Plan::uniform(sites, row.precision);
     const bool is_float = row.precision == k16 && row.type == FloatType::Float32;
     const c10::InferenceMode inference;
@@ -140,17 +147,22 @@ int main(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   std::string engine = has_openvino() ? "openvino" : "libtorch";
   std::int64_t samples = 16;
-  while (words.size() >= 2 && words[0].starts_with("--")) {
+  while (words.size() >= 2 && (words[0] == "--engine" || words[0] == "--samples")) {
     if (words[0] == "--engine")
       engine = words[1];
     else
-      samples = std::stoll(words[1]);
+      samples = std::atoll(words[1].c_str());
     words.erase(words.begin(), words.begin() + 2);
+  }
+  if (words.empty() || words.size() % 3 != 0 || words[0].starts_with("--") || samples < 1) {
+    std::fputs("usage: agreement [--engine NAME] [--samples N] MODEL CALIBRATION DATA [MODEL CALIBRATION DATA …]\n",
+               stderr);
+    return 2;
   }
   try {
     bool good = true;
     const auto chosen = default_registry().engine(engine);
-    for (std::size_t i = 0; i + 2 < words.size(); i += 3)
+    for (std::size_t i = 0; i < words.size(); i += 3)
       good = compare(*chosen, words[i], words[i + 1], words[i + 2], samples) && good;
     return good ? 0 : 1;
   } catch (const Error& error) {

@@ -20,16 +20,16 @@ using namespace halftone;
 
 constexpr int kPlans = 20;
 
-std::vector<Variant> random_variants(std::size_t sites) {
+std::vector<Variant> random_variants(std::size_t sites, FloatType type) {
   std::mt19937 generator(12345);
-  std::vector<Variant> variants{{"all at 16 bits", Plan::uniform(sites, k16)},
-                                {"all at 8 bits", Plan::uniform(sites, k8)}};
+  std::vector<Variant> variants{{"all at 16 bits", Plan::uniform(sites, k16), type},
+                                {"all at 8 bits", Plan::uniform(sites, k8), type}};
   for (int k = 0; k < kPlans; ++k) {
     Plan plan = Plan::uniform(sites, k16);
     const double share = (k + 0.5) / kPlans;
     for (std::size_t i = 0; i < sites; ++i)
       if (static_cast<double>(generator()) < share * 4294967296.0) plan[i] = k8;
-    variants.push_back({message("random ", k + 1), plan});
+    variants.push_back({message("random ", k + 1), plan, type});
   }
   return variants;
 }
@@ -55,10 +55,12 @@ void run(const std::string& spec, const Engine& engine, std::int64_t batch) {
   const Precision eight[] = {k8};
   const Calibration calibration = random_calibration(loaded.model, eight);
   const Precision precisions[] = {k16, k8};
-  const auto latency = measure_latency(engine, loaded.model, calibration, precisions, {.batch = batch});
+  const FloatType type = preferred_float(engine);
+  const auto latency =
+      measure_latency(engine, loaded.model, calibration, precisions, {.batch = batch, .float_type = type});
   const auto& sites = loaded.model.sites;
   std::printf("%s, batch %lld: %s\n", spec.c_str(), static_cast<long long>(batch), latency->origin().c_str());
-  const auto variants = random_variants(sites.size());
+  const auto variants = random_variants(sites.size(), type);
   const auto times = measure_all(engine, loaded.model, calibration, variants, batch);
   std::vector<double> errors;
   std::printf("  %-16s %8s %10s %10s %8s\n", "plan", "sites", "predicted", "measured", "error");

@@ -2,8 +2,9 @@
 
   node_times.py NETWORK.onnx … [--passes N] [--nodes]
 
-NETWORK.onnx comes from `halftone export … --batch N` and has one input. One thread, bf16 for what is no integer, as the engine runs it. The counters
-count whole microseconds, so times of single nodes (--nodes) are coarse. Needs the Python package openvino, which `./run setup` installs.
+NETWORK.onnx comes from `halftone export … --batch N` and has one input. One thread, bf16 for what is no integer, as the engine runs it, but for
+networks with integer products without a bias: these it runs with SNIPPETS_MODE=DISABLE as well. The counters count whole microseconds, so times of
+single nodes (--nodes) are coarse. Needs the Python package openvino, which `./run build` installs.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import numpy as np
 import openvino as ov
 
 SETTINGS = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+            "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False, "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
 
 
 def compiled_request(core, path, counters):

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "calibrate/observer.hpp"
+#include "calibrate/token_ids.hpp"
 #include "calibrate/weight_range.hpp"
 #include "data/batches.hpp"
 #include "graph/device.hpp"
@@ -101,6 +102,7 @@ Calibration calibrate(const Model& model, const Dataset& data, std::span<const P
                       const CalibrateOptions& options, const Monitor& monitor) {
   require_valid("calibrate options", validate(options));
   require_work(model, data);
+  internal::require_known_ids(model.graph, data);
   const Widths widths = integer_widths(precisions);
   const internal::InputSlots slots(model);
 

@@ -94,8 +94,12 @@ std::optional<double> memory_gib(const std::string& field) {
 }
 
 nlohmann::json cpu_json() {
-  constexpr std::array kMatters{"avx2",        "avx512_f", "avx_vnni", "avx512_vnni", "avx512_bf16",
-                                "avx512_fp16", "amx_int8", "amx_bf16", "neon",        "sve"};
+#ifdef __aarch64__
+  constexpr std::array kMatters{"neon", "fp16_arith", "dot", "i8mm", "bf16", "sve"};
+#else
+  constexpr std::array kMatters{"avx2",        "avx512_f",    "avx_vnni", "avx512_vnni",
+                                "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16"};
+#endif
   auto known = at::cpu::get_cpu_capabilities();
   nlohmann::json sets = nlohmann::json::object();
   for (const char* name : kMatters)
@@ -109,12 +113,15 @@ nlohmann::json cpu_json() {
 
 /// Version and what the engine can do, or why it cannot be used.
 nlohmann::json engine_json(const std::string& name, const Registry& registry) {
-  nlohmann::json found{{"name", name}, {"works", false}, {"version", nullptr}, {"problem", nullptr}};
+  nlohmann::json found{
+      {"name", name}, {"works", false}, {"version", nullptr}, {"float_type", nullptr}, {"problem", nullptr}};
   try {
     const auto engine = registry.engine(name);
     found["version"] = engine->version();
-    engine->require(FloatType::BFloat16);
+    const FloatType type = preferred_float(*engine);
+    engine->require(type);
     engine->require_integers();
+    found["float_type"] = to_string(type);
     found["works"] = true;
   } catch (const Error& error) {
     found["problem"] = error.what();
@@ -177,7 +184,9 @@ void print_text(const nlohmann::json& found, std::ostream& out) {
   nlohmann::ordered_json engines;
   for (const auto& engine : found["engines"])
     engines[engine["name"].get<std::string>()] =
-        engine["works"].get<bool>() ? "works, version " + text(engine["version"]) : text(engine["problem"]);
+        engine["works"].get<bool>()
+            ? message("works, version ", text(engine["version"]), ", all but integers in ", text(engine["float_type"]))
+            : text(engine["problem"]);
   section("Engines, where latency is measured and plans are scored as deployed", engines);
 }
 

@@ -5,6 +5,7 @@
 #include <ostream>
 #include <utility>
 
+#include "calibrate/token_ids.hpp"
 #include "cli/command.hpp"
 #include "cli/subject.hpp"
 #include "halftone/core/error.hpp"
@@ -79,10 +80,12 @@ std::optional<Scored> score(PlanEvaluator& evaluator, const Request& request, co
 struct Results {
   Scored simulated;
   std::optional<Scored> deployed;
+  std::string data_digest{};  ///< for JSON
 };
 
 std::optional<Results> score(const Request& request, const Subject& subject, const LoadedModel& loaded,
                              const Dataset& data, const Monitor& monitor) {
+  internal::require_known_ids(loaded.model.graph, data);
   std::optional<Scored> in_engine;
   if (request.engine) {  // first: it is faster, and may not know the network
     PlanEvaluator deployed(
@@ -135,7 +138,7 @@ nlohmann::json to_json(const Request& request, const Arguments& arguments, const
                  {"model", arguments.model.spec},
                  {"model_digest", digest(loaded.model)},
                  {"task", arguments.task},
-                 {"data", {{"name", data.name()}, {"digest", data.digest()}, {"samples", data.size()}}}});
+                 {"data", {{"name", data.name()}, {"digest", results.data_digest}, {"samples", data.size()}}}});
   if (results.deployed) {
     object["deployed"] = to_json(*results.deployed);
     object["deployed"].update({{"engine", request.engine->name()},
@@ -156,6 +159,13 @@ int run_evaluate(const Context& context, const Arguments& arguments) {
     const Monitor monitor = watch.monitor();
     subject = make_subject(request.subject, loaded, monitor);
     if (subject) results = score(request, *subject, loaded, *data, monitor);
+    if (results && arguments.common.json) {
+      const auto digest = data->digest(request.evaluator.threads, monitor);
+      if (digest)
+        results->data_digest = *digest;
+      else
+        results.reset();
+    }
   }
   if (!results) {
     context.err << "Stopped on request before all samples were scored: there is no result.\n";

@@ -73,20 +73,22 @@ Scoring parse_scoring(const std::string& text) {
   throw Error(Errc::InvalidArgument, message("--evaluate is \"", text, "\": simulated or deployed is needed"));
 }
 
+bool measures_latency(const Arguments& arguments, const Engine* engine) {
+  return engine != nullptr && (arguments.latency.empty() || arguments.latency == "measured");
+}
+
 /// Where nothing was asked for: 4 bits too where a modelled device gains by them; CPUs gain nothing.
 std::string precisions(const Arguments& arguments, const Engine* engine) {
   if (!arguments.precisions.empty()) return arguments.precisions;
-  const bool measured = engine != nullptr && (arguments.latency.empty() || arguments.latency == "measured");
-  return measured ? "8,16" : "4,8,16";
+  return measures_latency(arguments, engine) ? "8,16" : "4,8,16";
 }
 
 /// Options that say something of measuring, where nothing is measured.
 void refuse_unused(const Arguments& arguments, const Engine* engine) {
-  const bool measures = engine != nullptr && (arguments.latency.empty() || arguments.latency == "measured");
   const auto refuse = [](const char* option, const char* need) {
     throw Error(Errc::InvalidArgument, message(option, " is given, and ", need));
   };
-  if (!measures && !arguments.cache.empty() && arguments.cache != "none")
+  if (!measures_latency(arguments, engine) && !arguments.cache.empty() && arguments.cache != "none")
     refuse("--cache", "no latency is measured: leave it out, or give --latency measured");
   if (engine == nullptr && arguments.engine_threads > 0)
     refuse("--engine-threads", "there is no engine: give --engine");
@@ -161,7 +163,6 @@ Request check(const Registry& registry, const Arguments& arguments) {
                               .scoring = parse_scoring(arguments.evaluate),
                               .latency_batch = arguments.batch,
                               .latency_threads = static_cast<int>(std::max<std::int64_t>(1, arguments.engine_threads)),
-                              .latency_cache = engine ? choose_cache(arguments.cache) : fs::path(),
                               .float_type = parse_float(arguments.float_type)},
                   .parts = {.task = registry.task(arguments.task),
                             .metric = metric,
@@ -177,6 +178,8 @@ Request check(const Registry& registry, const Arguments& arguments) {
                         "\" has random weights, so there is no "
                         "accuracy to keep: give ARCH:weights.safetensors (random weights are for "
                         "`halftone scan`, `bench` and `export`)"));
+  // Last, as it makes the folder.
+  if (measures_latency(arguments, engine.get())) request.options.latency_cache = choose_cache(arguments.cache);
   return request;
 }
 

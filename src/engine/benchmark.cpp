@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "calibrate/token_ids.hpp"
 #include "core/scalar_type.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/options.hpp"
@@ -16,8 +17,10 @@ std::vector<at::Tensor> random_inputs(const Model& model, std::int64_t batch, st
     const Value& value = model.graph.values[static_cast<std::size_t>(id)];
     const auto shape = sizes_at(value.shape, batch);
     const auto type = internal::to_scalar_type(value.dtype);
-    inputs.push_back(info(value.dtype).floating ? at::randn(shape, generator).to(type)
-                                                : at::zeros(shape, at::TensorOptions().dtype(type)));
+    if (info(value.dtype).floating)
+      inputs.push_back(at::randn(shape, generator).to(type));
+    else  // an id of every table, or 0
+      inputs.push_back(at::randint(internal::vocabulary(model.graph, id).value_or(1), shape, generator, type));
   }
   return inputs;
 }

@@ -3,6 +3,8 @@
 #include <ATen/cpu/Utils.h>
 
 #include <array>
+#include <fstream>
+#include <set>
 
 #include "halftone/core/error.hpp"
 
@@ -24,6 +26,19 @@ std::string cpu_name() {
   auto known = at::cpu::get_cpu_capabilities();
   const auto name = known.find("cpu_name");
   return name != known.end() && name->second.isString() ? name->second.toStringRef() : "unknown";
+}
+
+std::string cpu_identity() {
+  std::set<std::string> sets;
+  for (const auto& [name, value] : at::cpu::get_cpu_capabilities())
+    if (value.isBool() && value.toBool()) sets.insert(name);
+  std::string text = cpu_name();
+  for (const std::string& name : sets) text += ' ' + name;
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line) && !line.empty();)  // the first processor
+    for (const char* field : {"cpu family\t", "model\t", "stepping\t", "CPU "})
+      if (line.starts_with(field)) text += '\n' + line;
+  return text;
 }
 
 }  // namespace halftone::internal

@@ -11,4 +11,7 @@ void require_int8_dot_products();
 /// As the CPU calls itself; "unknown" where it does not.
 std::string cpu_name();
 
+/// Name, instruction sets and, where the system tells them, family, model and stepping: virtual machines hide the name.
+std::string cpu_identity();
+
 }  // namespace halftone::internal

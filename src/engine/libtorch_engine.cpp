@@ -97,10 +97,9 @@ class LibtorchEngine final : public Engine {
     torch::jit::Stack stack;
     c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_is_mkldnn_bf16_supported", "").callBoxed(stack);
     if (!stack.at(0).toBool())
-      throw Error(
-          Errc::Unsupported,
-          "LibTorch has no bfloat16 kernels for this CPU (it needs at least avx512): work with a modelled latency "
-          "(--latency roofline:DEVICE), or in C++ ask for FloatType::Float32");
+      throw Error(Errc::Unsupported,
+                  "LibTorch has no bfloat16 kernels for this CPU (it needs at least avx512): give --float f32 (in C++ "
+                  "FloatType::Float32), or work with a modelled latency (--latency roofline:DEVICE)");
   }
   void require_integers() const override { require_int8_dot_products(); }
 

@@ -114,8 +114,8 @@ Measurement measure(std::span<const Pass> candidates, const MeasureOptions& opti
   result.load_before = load_average();
   std::vector<Runner> runners;
   for (const Pass& pass : candidates) runners.push_back({pass});
-  const auto start = Clock::now();
   for (const Runner& runner : runners) runner.warm_up(options.warmup);
+  const auto start = Clock::now();
   const auto total = static_cast<std::int64_t>(options.max_seconds * 1e3);
   for (std::size_t round = 0; !runners.empty(); ++round) {
     for (std::size_t i = 0; i < runners.size(); ++i)

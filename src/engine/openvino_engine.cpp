@@ -198,8 +198,8 @@ class OpenVinoEngine final : public Engine {
     if (std::find(known.begin(), known.end(), ov::device::capability::BF16) == known.end())
       throw Error(
           Errc::Unsupported,
-          "OpenVINO has no bfloat16 kernels for this CPU (it needs avx512_bf16 or amx_bf16): work with a modelled "
-          "latency (--latency roofline:DEVICE), or in C++ ask for FloatType::Float32");
+          "OpenVINO has no bfloat16 kernels for this CPU (it needs avx512_bf16 or amx_bf16): give --float f32 (in C++ "
+          "FloatType::Float32), or work with a modelled latency (--latency roofline:DEVICE)");
   }
   void require_integers() const override { internal::require_int8_dot_products(); }
 

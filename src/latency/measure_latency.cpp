@@ -35,7 +35,7 @@ std::string fingerprint(const Engine& engine, const Model& model, Precision inte
                         const MeasureLatencyOptions& options) {
   Digest digest;
   // How a network is lowered and fused decides its time, and changes between versions.
-  digest.add(HALFTONE_VERSION).add(engine.name()).add(engine.version()).add(internal::cpu_name());
+  digest.add(HALFTONE_VERSION).add(engine.name()).add(engine.version()).add(internal::cpu_identity());
   digest.add(options.batch).add(options.threads).add(options.plans).add(to_string(options.float_type));
   digest.add(to_string(integer)).add(to_string(model.graph));
   for (const Site& site : model.sites) digest.add(site.name).add(to_string(site.kind));
@@ -86,7 +86,7 @@ class Timer {
         variants.push_back({message("plan ", i), plans[i], options_.float_type});
       monitor_.report({"latency", static_cast<std::int64_t>(begin), std::ssize(plans), message("round ", round_)});
       const Measurement measured = measure_group(variants);
-      if (monitor_.stopped()) return false;
+      if (measured.timings.empty() || monitor_.stopped()) return false;
       for (std::size_t i = begin; i < end; ++i) times[i] = std::min(times[i], measured.timings[i - begin].minimum);
     }
     ++round_;
@@ -119,10 +119,6 @@ class Timer {
   int round_ = 1;
 };
 
-/// Left-out errors: one that another round can hardly improve, and one that is not worth keeping.
-constexpr double kGoodError = 0.02;
-constexpr double kPoorError = 0.1;
-
 /// What an earlier run measured; nothing where there is none, or a poor one, which a busy machine leaves behind.
 std::optional<MeasuredLatency> read_cache(const fs::path& path, const std::string& fingerprint,
                                           std::span<const Site> sites) {
@@ -134,7 +130,7 @@ std::optional<MeasuredLatency> read_cache(const fs::path& path, const std::strin
   if (measured.fingerprint != fingerprint) throw Error(Errc::BadFile, place + " is of something else: remove it");
   try {
     MeasuredLatency latency(std::move(measured), sites);
-    return latency.error() > kPoorError ? std::nullopt : std::optional(std::move(latency));
+    return latency.fits_poorly() ? std::nullopt : std::optional(std::move(latency));
   } catch (const Error& error) {
     throw Error(Errc::BadFile, message(place, ": ", error.what(), ": remove it"));
   }
@@ -156,6 +152,7 @@ void require_measurable(const Engine& engine, std::span<const Precision> precisi
   (void)representative(precisions);
   if (!options.cache.empty()) require_writable(options.cache);
   engine.require(options.float_type);
+  engine.require_integers();
 }
 
 std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model& model, const Calibration& calibration,
@@ -195,10 +192,15 @@ std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model
     for (const Site& site : model.sites) measured.sites.push_back(site.name);
   }
   // On a quiet machine one round will do. What disturbs it for a while makes some networks look slow: then measured
-  // again, as the fastest pass is what counts.
+  // again, as the fastest pass is what counts. Nothing tells how well a precision is known that is measured later.
   constexpr int kMostRounds = 4;
+  constexpr double kGoodError = 0.02;  // another round can hardly improve it
+  const auto goes_on = [&](int round) {
+    if (!is_new) return round < 2;
+    return round == 0 || (round < kMostRounds && latency->error() > kGoodError);
+  };
   std::vector<double> times(plans.size(), std::numeric_limits<double>::infinity());
-  for (int round = 0; round == 0 || (is_new && round < kMostRounds && latency->error() > kGoodError); ++round) {
+  for (int round = 0; goes_on(round); ++round) {
     if (!timer.time(plans, times)) return std::nullopt;
     if (is_new) measured.samples.clear();
     for (std::size_t i = 0; i < samples; ++i) measured.samples.push_back({plans[i], times[i]});

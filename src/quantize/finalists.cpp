@@ -30,7 +30,7 @@ void Finalists::add(std::string name, const Plan& plan) {
 bool Finalists::measure(const Engine& engine, const Model& model, const Calibration& calibration,
                         const BenchmarkOptions& options, const Monitor& monitor) {
   measurement_ = benchmark(engine, model, calibration, variants_, options, monitor);
-  return !monitor.stopped();
+  return !measurement_.timings.empty() && !monitor.stopped();
 }
 
 const Timing& Finalists::timing(const Plan& plan) const {

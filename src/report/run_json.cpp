@@ -34,7 +34,7 @@ json latency_json(const RunResult& run, double predicted, const Timing* timing) 
     object.update({{"measured", timing->minimum},
                    {"median", timing->median},
                    {"spread", timing->spread},
-                   {"engine", run.engine->name},
+                   {"engine", run.engine->full_name()},
                    {"threads", run.engine->threads}});
   return object;
 }
@@ -59,7 +59,7 @@ json measured_json(const RunResult& run) {
   const EngineTimes& times = *run.measured;
   json uniform = json::object();
   for (const auto& [precision, timing] : times.uniform) uniform[precision] = timing_json(timing);
-  return {{"engine", run.engine->name},
+  return {{"engine", run.engine->full_name()},
           {"batch", times.batch},
           {"threads", run.engine->threads},
           {"float_type", run.engine->float_type},

@@ -140,10 +140,10 @@ std::string measured_section(const RunResult& run) {
       add(message("all at ", in_words(precision)), predicted(to_string(precision)), found->second);
   add("plan", run.result.predicted_latency, times.plan);
   std::string text =
-      message("Latency measured in ", run.engine->name, ", batch ", times.batch, ", ", run.engine->threads,
+      message("Latency measured in ", run.engine->full_name(), ", batch ", times.batch, ", ", run.engine->threads,
               run.engine->threads == 1 ? " thread" : " threads", ", all but integers in ", run.engine->float_type,
               "; load of the machine ", fixed(times.load, 1),
-              times.precise ? "" : " (something disturbed it: not all medians are known to 1 %)",
+              times.precise ? "" : " (not all medians are known to 1 %: the machine was disturbed, or time was short)",
               predicts ? "; " + run.latency_origin : "", ':');
   return '\n' + wrapped(text) + '\n' + table.text();
 }

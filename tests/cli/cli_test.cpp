@@ -283,7 +283,7 @@ TEST_CASE("a plan of another network is refused") {
 
 TEST_CASE("defects give exit code 3 and say so") {
   const TempDir dir;
-  const Words words = with(quantize((dir / "out").string()), "--metric", "custom");
+  const Words words = with(quantize((dir / "out").string()), "--metric", "custom") + Words{"--quiet"};
   const auto broken = call(words, registry_with_metric([]() -> double { throw std::runtime_error("it broke"); }));
   CHECK(broken.code == 3);
   CHECK(broken.err == "halftone: internal error: it broke\n");

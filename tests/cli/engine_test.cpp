@@ -4,6 +4,7 @@
 
 #include "catch.hpp"
 #include "cli/call.hpp"
+#include "fake_engine.hpp"
 #include "halftone/core/file.hpp"
 #include "temp_dir.hpp"
 
@@ -109,6 +110,19 @@ TEST_CASE("doctor shows an engine that cannot run integers here as one that does
   const auto engine = json::parse(call({"doctor", "--json"}, registry).out)["engines"][0];
   CHECK(engine["works"] == false);
   CHECK(engine["problem"] == "no 8-bit dot products");
+}
+
+TEST_CASE("doctor shows what an engine computes in where it is no integer") {
+  Registry registry = default_registry();
+  registry.engines.clear();
+  const auto fake = std::make_shared<fakes::FakeEngine>();
+  registry.engines["fake"] = [&] { return fake; };
+  const auto engine = [&] { return json::parse(call({"doctor", "--json"}, registry).out)["engines"][0]; };
+  CHECK(engine()["float_type"] == "bf16");
+  fake->has_bfloat16 = false;
+  CHECK(engine()["works"] == true);
+  CHECK(engine()["float_type"] == "f32");
+  CHECK_THAT(call({"doctor"}, registry).out, Contains("works, version 1.0, all but integers in f32"));
 }
 
 TEST_CASE("bench times float, 16 bits and 8 bits, and what was asked for besides") {

@@ -156,9 +156,15 @@ TEST_CASE("latencies measured are kept in the cache, or nowhere where that was a
   measure("none");
   CHECK_FALSE(fs::exists(dir / "home"));
   CHECK_FALSE(fs::exists("none"));
-  CHECK(call(without_cache(quantize(dir, {})), registry).code == 0);
+  const Words plain = without_cache(quantize(dir, {}));
+  Words modelled = plain + Words{"--latency", "roofline:a100", "--engine", "libtorch"};
+  modelled[1] = "cifar_resnet20:missing.safetensors";
+  CHECK_THAT(call(modelled, registry).err, Contains("missing.safetensors"));
+  CHECK(call(plain + Words{"--evaluate", "magic"}, registry).code == 2);
+  CHECK_FALSE(fs::exists(dir / "home"));
+  CHECK(call(plain, registry).code == 0);
   CHECK(std::distance(fs::directory_iterator(dir / "home/halftone"), fs::directory_iterator()) == 1);
   ::setenv("XDG_CACHE_HOME", (dir.write("file", "x") / "below").c_str(), /*overwrite=*/1);
-  CHECK(call(without_cache(quantize(dir, {})), registry).code == 0);  // the default one cannot be written: none is kept
+  CHECK(call(plain, registry).code == 0);  // the default one cannot be written: none is kept
   ::unsetenv("XDG_CACHE_HOME");
 }

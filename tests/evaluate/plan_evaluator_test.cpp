@@ -50,7 +50,7 @@ TEST_CASE("the baseline's plan, run elsewhere, is compared with the baseline lik
   const auto engine = std::make_shared<fakes::FakeEngine>();
   engine->spoils = [](const Plan& plan) { return plan == kBaseline; };
   const auto task = make_top_k(3);  // zeros have a class among the first three now and then
-  DeployedEvaluator deployed(f.model, f.calibration, engine, *f.data, *task, f.options);
+  PlanEvaluator deployed(deploy(f.model, f.calibration, engine, f.options), *f.data, *task, f.options);
   REQUIRE(deployed.measure_baseline(kBaseline));
   REQUIRE(deployed.baseline().score > 0);
   const auto again = deployed.evaluate(kBaseline);
@@ -65,7 +65,7 @@ TEST_CASE("plans deployed are compared with the simulated baseline, and the othe
   const Fixture f;
   const auto engine = std::make_shared<const fakes::FakeEngine>();
   const auto simulated = f.evaluator();
-  DeployedEvaluator deployed(f.model, f.calibration, engine, *f.data, *f.task, f.options);
+  PlanEvaluator deployed(deploy(f.model, f.calibration, engine, f.options), *f.data, *f.task, f.options);
   REQUIRE(simulated->measure_baseline(kBaseline));
   REQUIRE(deployed.measure_baseline(kBaseline));
   PlanEvaluator from_simulated(deploy(f.model, f.calibration, engine, f.options), *simulated);

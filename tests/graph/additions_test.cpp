@@ -113,8 +113,3 @@ TEST_CASE("plan files hold operands of additions and refuse a weight range for t
   CHECK(refused.code == Errc::BadFile);
   CHECK(refused.text.find("\"right/add.0\" has a weight_range, but no weight") != std::string::npos);
 }
-
-TEST_CASE("sites and operands of additions have edges between them") {
-  const Model model = with_additions();
-  CHECK(find_edges(model.graph, model.sites).size() == 6);
-}

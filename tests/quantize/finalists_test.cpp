@@ -77,7 +77,7 @@ TEST_CASE("finalists are timed side by side, each under its plan") {
   Fixture f;
   internal::Finalists finalists(f.run, f.latency, FloatType::BFloat16);
   const Calibration calibration = random_calibration(f.model, std::vector{k8});
-  const BenchmarkOptions options{.measure = {.block_seconds = 1e-4, .min_rounds = 2}};
+  const BenchmarkOptions options{.measure = {.block_seconds = 1e-4}};
   REQUIRE(finalists.measure(FakeEngine(), f.model, calibration, options, {}));
   REQUIRE(finalists.measurement().timings.size() == 3);
   CHECK(&finalists.timing(f.run.plan) == &finalists.measurement().timings[2]);
@@ -85,6 +85,9 @@ TEST_CASE("finalists are timed side by side, each under its plan") {
   CHECK(failure([&] { (void)finalists.timing(f.lowered(1)); }).code == Errc::Internal);
   const Monitor stopped{.on_progress = {}, .should_stop = [] { return true; }};
   CHECK_FALSE(finalists.measure(FakeEngine(), f.model, calibration, options, stopped));
+  int asked = 0;
+  const Monitor stops_once{.on_progress = {}, .should_stop = [&] { return asked++ == 0; }};
+  CHECK_FALSE(finalists.measure(FakeEngine(), f.model, calibration, options, stops_once));
 }
 
 TEST_CASE("a plan's evaluation is found where it was scored") {

@@ -1,11 +1,14 @@
 #include "halftone/quantize.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "failure.hpp"
 #include "fixture.hpp"
+#include "halftone/core/digest.hpp"
 #include "halftone/sensitivity/metrics.hpp"
+#include "search/fakes.hpp"
 #include "temp_dir.hpp"
 
 using namespace halftone;
@@ -39,7 +42,7 @@ int integers(const Plan& plan) {
 
 /// The first site seems to lose in integers, until it does not.
 int first_loses_early(const Plan& plan, bool late) {
-  return 20 - 2 * integers(plan) + (in_integers(plan[0]) && !late ? 8 : 0);
+  return 70 - 12 * integers(plan) + (in_integers(plan[0]) && !late ? 40 : 0);
 }
 
 }  // namespace
@@ -71,7 +74,7 @@ TEST_CASE("a uniform plan that turns out faster and loses too much is not the re
 }
 
 TEST_CASE("where nothing turns out faster than 16 bits, these are the result") {
-  Change f([](const Plan& plan, bool late) { return late ? 10 + integers(plan) : 20 - 2 * integers(plan); });
+  Change f([](const Plan& plan, bool late) { return late ? 20 + 10 * integers(plan) : 70 - 12 * integers(plan); });
   const RunResult run = f.run();
   CHECK(run.status == RunStatus::Met);
   CHECK(run.plan == Plan::uniform(5, k16));
@@ -81,12 +84,50 @@ TEST_CASE("where nothing turns out faster than 16 bits, these are the result") {
 }
 
 TEST_CASE("where 16 bits are not allowed, a plan slower than they are says so") {
-  Change f([](const Plan& plan, bool) { return 10 + integers(plan); });
+  Change f([](const Plan& plan, bool) { return 20 + 10 * integers(plan); });
   f.options.precisions = {k8, k4};
   f.options.keep = 0.1;
   const RunResult run = f.run();
   REQUIRE_FALSE(run.notes.empty());  // which of 8 and 4 bits is faster is chance
-  CHECK_THAT(run.notes.back(), Contains("slower than all sites at 16 bits"));
+  CHECK_THAT(run.notes.back(), Contains("slower than all sites at 16 bits: nothing faster was found"));
+}
+
+TEST_CASE("a plan that follows a latency model and is slower in the engine says so") {
+  Change f([](const Plan& plan, bool) { return 20 + 10 * integers(plan); });
+  f.model_latency();
+  const RunResult run = f.run();
+  CHECK(integers(run.plan) > 0);
+  REQUIRE(run.notes.size() == 1);
+  CHECK_THAT(run.notes[0], Contains("as measured in the engine; the search followed the latency model"));
+}
+
+TEST_CASE("measurements that fit poorly are said to be made again") {
+  Change f([](const Plan& plan, bool late) {
+    if (late) return 10;
+    return integers(plan) == 0 ? 10 : 10 + static_cast<int>(Digest().add(to_string(plan)).hex()[0] % 8) * 20;
+  });
+  const RunResult run = f.run();
+  REQUIRE_FALSE(run.notes.empty());
+  CHECK_THAT(run.notes[0], Contains("fit poorly") && Contains("the next run measures anew"));
+}
+
+TEST_CASE("what a site saves is what the plan would lose by it at 16 bits, nothing where it is there") {
+  QuantizeFixture f;
+  const auto latency = std::make_shared<fakes::ListedLatency>();
+  latency->costs = {{{k8, 0.9}}, {{k8, 0.8}}, {{k8, 0.7}}, {{k8, 0.6}}, {{k8, 0.5}}};
+  f.parts.latency = latency;
+  f.parts.metric = make_metric("last", [](const SiteView& view) { return view.site.name == "right" ? 1.0 : 0.0; });
+  f.engine->spoils = [](const Plan& plan) { return plan[2] == k8; };
+  const RunResult run = f.run();
+  CHECK(run.status == RunStatus::Met);
+  REQUIRE(run.site_saving.size() == 5);
+  CHECK(run.plan == Plan{{k8, k8, k16, k8, k8}});
+  for (std::size_t i = 0; i < 5; ++i) {
+    CAPTURE(i);
+    const double expected = run.plan[i] == k16 ? 0 : 1 - latency->costs[i].at(k8);
+    CHECK(run.site_saving[i] == Approx(expected).margin(1e-12));
+    CHECK_FALSE(std::signbit(run.site_saving[i]));
+  }
 }
 
 TEST_CASE("a machine without bfloat16 is served in float32, and says so") {
@@ -97,9 +138,10 @@ TEST_CASE("a machine without bfloat16 is served in float32, and says so") {
   CHECK(run.engine->float_type == "f32");
   CHECK_THAT(text_summary(run), Contains("all but integers in f32"));
   f.options.float_type = FloatType::BFloat16;
+  f.engine->compiled = 0;
   const Failure refused = failure([&] { (void)f.run(); });
   CHECK(refused.code == Errc::Unsupported);
-  CHECK(f.engine->compiled > 0);
+  CHECK(f.engine->compiled == 0);
 }
 
 TEST_CASE("what cannot be measured is refused before any sample is read") {
@@ -112,6 +154,9 @@ TEST_CASE("what cannot be measured is refused before any sample is read") {
   f.options.precisions = {k16, k8};
   f.options.latency_cache = dir.write("file", "x") / "cache";
   CHECK(failure([&] { (void)f.run(monitor); }).code == Errc::Io);
+  f.options.latency_cache.clear();
+  f.engine->has_integers = false;
+  CHECK_THAT(failure([&] { (void)f.run(monitor); }).text, Contains("no 8-bit dot products"));
   CHECK(reports == 0);
 }
 
@@ -136,7 +181,7 @@ TEST_CASE("with an engine latency is measured, plans are scored in it, and the r
   CHECK(run.other_score->score == run.result.evaluation.score);  // this engine simulates
   REQUIRE(run.measured);
   REQUIRE(run.engine);
-  CHECK(run.engine->name == "fake 1.0");
+  CHECK(run.engine->full_name() == "fake 1.0");
   CHECK(run.engine->float_type == "bf16");
   CHECK(run.measured->baseline.passes > 0);
   CHECK(run.measured->plan.passes > 0);

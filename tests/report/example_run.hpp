@@ -102,7 +102,7 @@ inline RunResult measured_run() {
   run.other_score = example_evaluation(4588);
   run.other_scored_in = "simulation";
   run.latency_measured = true;
-  run.engine = EngineUsed{.name = "openvino 2026.4.1", .threads = 2, .float_type = "bf16"};
+  run.engine = EngineUsed{.name = "openvino", .version = "2026.4.1", .threads = 2, .float_type = "bf16"};
   run.measured = EngineTimes{
       .batch = 1,
       .load = 0.5,

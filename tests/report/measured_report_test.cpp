@@ -88,6 +88,7 @@ TEST_CASE("run.json has what was measured") {
   CHECK(latency["spread"] == 0.02);
   CHECK(latency["engine"] == "openvino 2026.4.1");
   CHECK(latency["threads"] == 2);
+  CHECK(run["options"]["engine"] == "openvino");
   CHECK(latency["model"] == "measured:openvino");
   CHECK(run["baseline"]["latency_ms"]["measured"] == 1.96);
   const json measured = run["measured"];

@@ -24,7 +24,8 @@ std::vector<std::string> validate(const CalibrateOptions& options);
 
 /// Ranges of every site for every integer width in `precisions`. One forward pass over `data`; gives the same bytes for
 /// any number of threads. No sites in the result: it was stopped. Throws `NonFinite` naming the site where a weight or
-/// an activation is NaN or infinite, and `InvalidArgument` for empty data or a model without sites.
+/// an activation is NaN or infinite, and `InvalidArgument` for empty data, a model without sites, and ids
+/// that an embedding does not have.
 Calibration calibrate(const Model& model, const Dataset& data, std::span<const Precision> precisions,
                       const CalibrateOptions& options = {}, const Monitor& monitor = {});
 

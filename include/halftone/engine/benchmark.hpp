@@ -31,7 +31,8 @@ Measurement benchmark(const Engine& engine, const Model& model, const Calibratio
                       std::span<const Variant> variants, const BenchmarkOptions& options = {},
                       const Monitor& monitor = {});
 
-/// Inputs [batch, …] for timing: floats of a normal distribution drawn by `seed`, zeros of every other type (token 0).
+/// Inputs [batch, …] for timing, drawn by `seed`: floats of a normal distribution, ids that an embedding looks up of
+/// all that it has; zeros where inputs are neither.
 std::vector<at::Tensor> random_inputs(const Model& model, std::int64_t batch, std::uint64_t seed = 0);
 
 /// Ranges from random inputs, for timing a network for which there is no data. Not for accuracy.

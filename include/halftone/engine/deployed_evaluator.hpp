@@ -12,13 +12,4 @@ std::unique_ptr<PlanRunner> deploy(const Model& model, const Calibration& calibr
                                    std::shared_ptr<const Engine> engine, const EvaluatorOptions& options,
                                    FloatType float_type = FloatType::BFloat16);
 
-/// Scores plans as deployed. Borrows all but the engine.
-class DeployedEvaluator final : public PlanEvaluator {
- public:
-  DeployedEvaluator(const Model& model, const Calibration& calibration, std::shared_ptr<const Engine> engine,
-                    const Dataset& data, const Task& task, const EvaluatorOptions& options = {},
-                    const Monitor& monitor = {})
-      : PlanEvaluator(deploy(model, calibration, std::move(engine), options), data, task, options, monitor) {}
-};
-
 }  // namespace halftone

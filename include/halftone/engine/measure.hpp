@@ -12,10 +12,10 @@ namespace halftone {
 
 struct MeasureOptions {
   double relative_error = 0.01;  ///< half of the 95 % interval of every median, as a share of it: measured until then
-  double max_seconds = 20;       ///< and never longer than this, all candidates together
+  double max_seconds = 20;       ///< and after this no further turns, all candidates together, warm-up apart
   double block_seconds = 0.005;  ///< how long a candidate runs before the next one takes its turn, at least one pass
   int warmup = 3;                ///< passes of each candidate before the first that counts
-  int min_rounds = 9;            ///< turns of each candidate; below 6 no median has an interval
+  int min_rounds = 9;            ///< turns of each candidate, time allowing; below 6 no median has an interval
 };
 
 std::vector<std::string> validate(const MeasureOptions& options);
@@ -36,8 +36,8 @@ struct Timing {
 
 struct Measurement {
   std::vector<Timing> timings;  ///< by candidate
-  double seconds = 0;
-  double load_before = 0;  ///< of the machine: processes that wanted to run, over the last minute
+  double seconds = 0;           ///< after the warm-up
+  double load_before = 0;       ///< of the machine: processes that wanted to run, over the last minute
   double load_after = 0;
   bool precise = false;  ///< whether every candidate reached `relative_error`
 };

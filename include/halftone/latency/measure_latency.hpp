@@ -23,16 +23,18 @@ struct MeasureLatencyOptions {
 std::vector<std::string> validate(const MeasureLatencyOptions& options);
 
 /// What `measure_latency` would refuse before it measures anything: throws `Io` for a cache that cannot be written,
-/// `InvalidArgument` where none of `precisions` is in integers, `Unsupported` as `Engine::require`.
+/// `InvalidArgument` where none of `precisions` is in integers, `Unsupported` as `Engine::require` and
+/// `Engine::require_integers`.
 void require_measurable(const Engine& engine, std::span<const Precision> precisions,
                         const MeasureLatencyOptions& options = {});
 
 /// Measures `model` in `engine` under all-16, all-integer and random plans and fits a `MeasuredLatency` for the
 /// `precisions`; takes earlier measurements of the same fingerprint from the cache, unless they fit poorly.
-/// `calibration` holds the ranges of the precisions; times hardly depend on them. Cost: one compilation and some 15
-/// turns a plan, the plans of a group side by side; up to four times that on a machine that is busy with other things.
-/// Nothing when stopped. Throws `BadFile` for a cache entry that is damaged, as `require_measurable`, and as
-/// `Engine::compile`.
+/// `calibration` holds the ranges of the precisions; times hardly depend on them. Cost: one compilation and up to .6 s
+/// a plan, as a rule 15 turns (fewer where a pass takes more than 40 ms: two or three at 250 ms), the plans of a group
+/// side by side; up to four times that on a machine that is busy with other things. A precision that is measured later
+/// than the others takes twice that, and all-16 beside it. Nothing when stopped. Throws `BadFile` for a cache entry
+/// that is damaged, as `require_measurable`, and as `Engine::compile`.
 std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model& model, const Calibration& calibration,
                                                std::span<const Precision> precisions,
                                                const MeasureLatencyOptions& options = {}, const Monitor& monitor = {});

@@ -76,6 +76,8 @@ class MeasuredLatency final : public LatencyModel {
   [[nodiscard]] const LatencyMeasurements& measurements() const { return measurements_; }
   /// Median error of predicting each measured plan from the others, as a share.
   [[nodiscard]] double error() const { return error_; }
+  /// Whether the error is above 10 %, as a busy machine leaves it: such measurements are not used a second time.
+  [[nodiscard]] bool fits_poorly() const { return error_ > 0.1; }
   [[nodiscard]] double site_gain(std::size_t site) const { return gains_[site]; }       ///< ms
   [[nodiscard]] double edge_cost(std::size_t edge) const { return edge_costs_[edge]; }  ///< ms
 

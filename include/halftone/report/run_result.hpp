@@ -43,9 +43,13 @@ struct PlanFigures {
 
 /// The engine that a run used.
 struct EngineUsed {
-  std::string name;        ///< with its version
+  std::string name;
+  std::string version;
   int threads = 1;         ///< of a network that is timed
   std::string float_type;  ///< of what it does not run in integers: "bf16" or "f32"
+
+  /// "openvino 2026.4.1"
+  [[nodiscard]] std::string full_name() const { return name + ' ' + version; }
 };
 
 /// Networks timed end to end in an engine, side by side.
