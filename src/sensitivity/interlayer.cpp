@@ -70,7 +70,8 @@ class InterLayer final : public SensitivityMetric {
       products.add(batch.index, of_batch.mm(of_batch.t()));
       of_batch.reset();
     });
-    return make_table(input, changes, damage, products.result().div(input.data.size()), sweep);
+    const at::Tensor sum = products.result();  // symmetric up to rounding
+    return make_table(input, changes, damage, (sum + sum.t()).div(2 * input.data.size()), sweep);
   }
 
   static SensitivityTable make_table(const SensitivityInput& input, const std::vector<Change>& changes,
