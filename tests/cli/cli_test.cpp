@@ -303,7 +303,7 @@ TEST_CASE("a result that cannot be written is an error") {
 TEST_CASE("help and version are answers, not errors") {
   CHECK(call({"--version"}).out == "halftone " HALFTONE_VERSION "\n");
   CHECK_THAT(call({"--help"}).out, Contains("Examples:") && Contains("Exit codes"));
-  for (const char* command : {"quantize", "scan", "evaluate", "models", "doctor"}) {
+  for (const char* command : {"quantize", "sense", "scan", "evaluate", "models", "doctor"}) {
     const auto help = call({command, "--help"});
     CHECK(help.code == 0);
     CHECK(help.err.empty());
@@ -314,7 +314,7 @@ TEST_CASE("help and version are answers, not errors") {
 }
 
 TEST_CASE("pieces that an embedder adds are offered") {
-  CHECK_THAT(call({"quantize", "--help"}, registry_with_metric([] { return 1; })).out, Contains("custom, error"));
+  CHECK_THAT(call({"quantize", "--help"}, registry_with_metric([] { return 1; })).out, Contains("custom, damage"));
   Registry registry = default_registry();
   Architecture mine;
   mine.name = "mine";
