@@ -4,7 +4,6 @@
 // Cost is MACs x bits / 16, bits the mean of a site's two widths. Damage is KL to the float network, simulated.
 #include <ATen/Parallel.h>
 #include <CLI/CLI.hpp>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +12,7 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <sys/resource.h>
 #include <vector>
 
 #include "halftone/calibrate/calibrate.hpp"
@@ -21,6 +21,7 @@
 #include "halftone/order/ordering.hpp"
 #include "halftone/registry.hpp"
 #include "halftone/sensitivity/metrics.hpp"
+#include "halftone/sensitivity/rank_correlation.hpp"
 
 namespace {
 
@@ -87,31 +88,6 @@ std::shared_ptr<const Dataset> draw(const std::shared_ptr<const Dataset>& data, 
   std::shuffle(indices.begin(), indices.end(), generator);
   indices.resize(static_cast<std::size_t>(std::min(count, data->size())));
   return make_subset(data, indices, message(data->name(), " drawn by ", seed));
-}
-
-std::vector<double> ranks(const std::vector<double>& values) {
-  std::vector<double> result;
-  for (const double value : values) {
-    double rank = 0;  // of equal values their mean
-    for (const double other : values) rank += other < value ? 1 : other == value ? 0.5 : 0;
-    result.push_back(rank);
-  }
-  return result;
-}
-
-double spearman(const std::vector<double>& a, const std::vector<double>& b) {
-  const auto x = ranks(a);
-  const auto y = ranks(b);
-  const double mean = std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
-  double xy = 0;
-  double xx = 0;
-  double yy = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    xy += (x[i] - mean) * (y[i] - mean);
-    xx += (x[i] - mean) * (x[i] - mean);
-    yy += (y[i] - mean) * (y[i] - mean);
-  }
-  return xx == 0 || yy == 0 ? 0 : xy / std::sqrt(xx * yy);
 }
 
 /// Figures of one row, over seeds, in the order of the first seed's columns.
@@ -188,8 +164,8 @@ std::vector<Variant> variants(const std::vector<SensitivityTable>& tables, std::
     all.push_back({table.metric + "/gain", order_by_score_per_gain(table, sites, cost)});
     if (!table.pairs) continue;
     for (const double share : {1.0, 0.5, 0.0})
-      all.push_back({message(table.metric, "/nested ", share),
-                     order_nested(table, sites, cost, {.off_diagonal = share})});
+      all.push_back(
+          {message(table.metric, "/nested ", share), order_nested(table, sites, cost, {.off_diagonal = share})});
   }
   return all;
 }
@@ -223,8 +199,7 @@ class Study {
     const auto calibration_data = draw(calibration_, arguments_.samples, seed);
     const auto scored = draw(validation_, arguments_.scored, 1000 + seed);
     const Model& model = loaded_.model;
-    const Calibration ranges =
-        calibrate(model, *calibration_data, precisions_, {.threads = arguments_.threads});
+    const Calibration ranges = calibrate(model, *calibration_data, precisions_, {.threads = arguments_.threads});
     const auto input = [&](const Dataset& data) {
       return SensitivityInput{.model = model,
                               .calibration = ranges,
@@ -246,12 +221,13 @@ class Study {
       row(costs_, name).add("backward", table.backward_passes);
       for (const Precision precision : precisions_)
         row(correlations_[to_string(precision)], name)
-            .add("Spearman", spearman(scores(table, precision), scores(truth, precision)));
+            .add("Spearman", rank_correlation(scores(table, precision), scores(truth, precision)));
     }
     for (std::size_t site = 0; site < model.sites.size(); ++site) depth_.push_back(static_cast<double>(site));
     for (const Precision precision : precisions_)
       row(correlations_[to_string(precision)], "depth, from the end")
-          .add("Spearman", -spearman({depth_.end() - std::ssize(model.sites), depth_.end()}, scores(truth, precision)));
+          .add("Spearman",
+               -rank_correlation({depth_.end() - std::ssize(model.sites), depth_.end()}, scores(truth, precision)));
 
     Truth damages(model, ranges, *scored, *task_, arguments_.threads);
     for (const Step& step : steps_) follow(step, tables, damages);
