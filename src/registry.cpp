@@ -55,6 +55,10 @@ Registry default_registry() {
   registry.metrics["noise"] = [] { return make_noise(); };
   registry.metrics["interlayer"] = [] { return make_interlayer(); };
   registry.metrics["interlayer-pairs"] = [] { return make_measured_pairs(); };
+  registry.metrics["hessian"] = [] { return make_hessian(); };
+  registry.metrics["hessian-error"] = [] { return make_hessian_error(); };
+  registry.metrics["fisher"] = [] { return make_fisher(); };
+  registry.metrics["interlayer-hvp"] = [] { return make_hvp_pairs(); };
   registry.searches["bisection"] = [] { return std::make_shared<const Bisection>(); };
   registry.tasks["top1"] = [] { return make_top_k(1); };
   registry.tasks["top5"] = [] { return make_top_k(5); };
