@@ -57,6 +57,10 @@ Registry default_registry() {
   registry.metrics["noise"] = [] { return make_noise(); };
   registry.metrics["interlayer"] = [] { return make_interlayer(); };
   registry.metrics["interlayer-pairs"] = [] { return make_measured_pairs(); };
+  registry.metrics["hessian"] = [] { return make_hessian(); };
+  registry.metrics["hessian-error"] = [] { return make_hessian_error(); };
+  registry.metrics["fisher"] = [] { return make_fisher(); };
+  registry.metrics["interlayer-hvp"] = [] { return make_hvp_pairs(); };
   for (const OrderMethod& order : {score_order(), gain_order(), nested_order()}) registry.orders[order.name] = order;
   registry.searches["bisection"] = [] { return std::make_shared<const Bisection>(); };
   registry.tasks["top1"] = [] { return make_top_k(1); };

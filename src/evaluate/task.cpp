@@ -79,7 +79,9 @@ class TopK final : public Task {
                                      const std::vector<at::Tensor>& clean) const override {
     const at::Tensor p = clean[0].to(at::kDouble).log_softmax(1);
     const at::Tensor q = outputs[0].to(at::kDouble).log_softmax(1);
-    return (p.exp() * (p - q)).sum(1).clamp_min(0);
+    const at::Tensor divergence = (p.exp() * (p - q)).sum(1);
+    // Rounding may give less than 0. A clamp would have half a derivative or none at 0, where Hessians are taken.
+    return at::where(divergence.lt(0), at::zeros_like(divergence), divergence);
   }
 
   [[nodiscard]] at::Tensor do_response(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean,

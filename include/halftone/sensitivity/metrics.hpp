@@ -49,4 +49,50 @@ std::unique_ptr<SensitivityMetric> make_interlayer(const InterLayerOptions& opti
 /// differences of large numbers, not positive semi-definite. 1 + M (M + 1) / 4 passes or so.
 std::unique_ptr<SensitivityMetric> make_measured_pairs();
 
+/// What follows differentiates the network: damage has no gradient at the clean outputs, and H, its Hessian there, is
+/// positive semi-definite and needs no labels. An operand left at 16 bits counts as exact. `Unsupported` is thrown,
+/// naming what is missing, where an operator or the task has no derivative and where a site reads half precision. A
+/// backward pass costs about as much as a forward pass, or, through the graph of a gradient, three times that.
+/// While second derivatives are taken, attention runs by its plain formula in the whole process.
+
+struct HessianOptions {
+  int probes = 4;                ///< at least, of each batch
+  int most_probes = 64;          ///< at most
+  double standard_error = 0.05;  ///< probes end where every site's standard error falls below this share of its score
+};
+
+std::vector<std::string> validate(const HessianOptions& options);
+
+/// "hessian": the trace of each site's block of H, by Hutchinson's estimator, with its standard error over probes; for
+/// operands of additions, which have no weight, the block of their activation, in draws of its own. Alike at every
+/// precision. K probes: a forward and a backward pass, and K backward passes through the gradient's graph, for all
+/// sites together (twice K with additions); the graph is made again for each round of probes. Memory: about four times
+/// a batch's activations. Source: docs/methods.md, section 3.4.
+std::unique_ptr<SensitivityMetric> make_hessian(const HessianOptions& options = {});
+
+/// "hessian-error": that trace times the mean squared error of the weight (of the activation, for operands of
+/// additions): blind to how the inputs of other sites are quantized. Cost as "hessian". Source: docs/methods.md,
+/// section 3.4.
+std::unique_ptr<SensitivityMetric> make_hessian_error(const HessianOptions& options = {});
+
+struct FisherOptions {
+  int draws = 2;                 ///< at least, of each batch
+  int most_draws = 32;           ///< at most
+  double standard_error = 0.05;  ///< draws end where every standard error falls below this share of the score
+};
+
+std::vector<std::string> validate(const FisherOptions& options);
+
+/// "fisher": 1/2 (sum_k F_kk delta_k^2 + sum_k A_kk eps_k^2), the diagonal of H over a site's weight and its own
+/// reading of its activation, by first derivatives with random signs; never negative. With standard errors over draws.
+/// K draws: a forward and K backward passes for all sites and precisions together; the forward pass is made again
+/// for each round of draws. Memory: 2 + P times a batch's activations. Source: docs/methods.md, section 3.5.
+std::unique_ptr<SensitivityMetric> make_fisher(const FisherOptions& options = {});
+
+/// "interlayer-hvp": the pair matrix G[i, j] = mean over samples of d_i . H d_j, d_i what quantization adds to the
+/// weight and to the input activation of site i; exact, no draws. Scores are half its diagonal. A forward, a backward
+/// and, for each of the M changes, a backward pass through the gradient's graph of what lies downstream, half of it on
+/// average. Memory: 4 + P times a batch's activations and M^2 numbers a batch. Source: docs/methods.md, section 3.8.
+std::unique_ptr<SensitivityMetric> make_hvp_pairs();
+
 }  // namespace halftone
