@@ -139,7 +139,10 @@ void add_ranges(CLI::App& command, RangeChoice& choice) {
     command.add_option(name, method, description)->capture_default_str()->type_name("METHOD");
   };
   add("--range-input", choice.input, "ranges of activations: mse, max or percentile");
-  add("--range-weight", choice.weight, "ranges of weights: mse, max or percentile");
+  add("--range-weight", choice.weight,
+      choice.weight == "auto" ? "ranges of weights: max, mse, percentile, or auto: max or\nmse, whichever damages the "
+                                "outputs less"
+                              : "ranges of weights: mse, max or percentile");
 }
 
 CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string& name, const std::string& purpose) {

@@ -45,6 +45,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
                   .evaluator = {.gate = {}, .batch_size = arguments.eval_batch, .threads = threads},
                   .task = registry.task(arguments.task),
                   .engine = arguments.engine.empty() ? nullptr : registry.engine(arguments.engine)};
+  request.subject.task = request.task;
   require_calibration_used(request.subject);
   if (request.subject.data == kRandomData)
     throw Error(

@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 struct Arguments {
   ModelOptions model;
   CommonOptions common;
-  RangeChoice ranges;
+  RangeChoice ranges{.weight = "auto"};
+  std::string adjust = "none";
   std::string calibrate;
   std::string validate;
   std::string report;
@@ -164,6 +165,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
                               .precisions = parse_precisions(precisions(arguments, engine.get())),
                               .input_range = range_options(arguments.ranges.input),
                               .weight_range = range_options(arguments.ranges.weight),
+                              .adjust_ranges = parse_range_adjusting(arguments.adjust),
                               .batch_size = arguments.eval_batch,
                               .threads = thread_count(arguments.common),
                               .seed = arguments.common.seed,
@@ -365,6 +367,12 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   add_data(command, *arguments);
   add_goal(command, context.registry, *arguments);
   add_ranges(command, arguments->ranges);
+  command
+      .add_option("--adjust", arguments->adjust,
+                  "adjust ranges by gradient descent: before the search (search),\nto the plan found (final), both, or "
+                  "none")
+      ->capture_default_str()
+      ->type_name("WHEN");
   add_count(command, "--eval-batch", arguments->eval_batch, 1, "samples run together; for speed and memory only");
   command.add_option("--out", arguments->out, "folder for plan.json, run.json and report.txt")
       ->required()

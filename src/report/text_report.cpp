@@ -103,6 +103,28 @@ std::string search_section(const RunResult& run) {
   return text + table.text();
 }
 
+/// Empty where every range is what its tensor alone asks for.
+std::string range_section(const RunResult& run) {
+  if (run.weight_methods.empty() && run.adjustments.empty()) return {};
+  TextTable table({Align::Left, Align::Left});
+  for (const WeightMethodChoice& choice : run.weight_methods) {
+    std::string tried;
+    for (const auto& trial : choice.trials)
+      tried += message(tried.empty() ? "" : ", ", to_string(trial.method), ' ', significant(trial.damage, 3));
+    table.add({message("weights at ", choice.bits, " bits"),
+               message("by ", to_string(choice.chosen), "; damage of all sites at ", in_words(choice.precision), ": ",
+                       tried)});
+  }
+  for (const RangeAdjustment& adjustment : run.adjustments)
+    table.add({message("adjusted: ", adjustment.plan),
+               adjustment.stopped
+                   ? "stopped"
+                   : message("damage ", significant(adjustment.damage_before, 3), " -> ",
+                             significant(adjustment.damage_after, 3), " on ", adjustment.held_out,
+                             " samples held out, step ", adjustment.step_kept, " of ", adjustment.steps)});
+  return "Ranges, by damage on calibration samples\n" + table.text() + '\n';
+}
+
 std::string data_section(const RunResult& run) {
   TextTable table({Align::Left, Align::Right, Align::Left});
   const auto add = [&](const char* part, const DataPart& data) {
@@ -143,8 +165,8 @@ std::string run_section(const RunResult& run) {
 }  // namespace
 
 std::string text_report(const RunResult& run) {
-  return text_summary(run) + '\n' + SiteTable(run).text() + '\n' + search_section(run) + '\n' + data_section(run) +
-         '\n' + run_section(run);
+  return text_summary(run) + '\n' + SiteTable(run).text() + '\n' + search_section(run) + '\n' + range_section(run) +
+         data_section(run) + '\n' + run_section(run);
 }
 
 }  // namespace halftone

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "halftone/adjust/record.hpp"
 #include "halftone/calibrate/calibration.hpp"
 #include "halftone/core/plan.hpp"
 #include "halftone/engine/measure.hpp"
@@ -84,6 +85,9 @@ struct RunResult {
   std::int64_t batch_size = 1;  ///< samples evaluated together; does not change figures
   std::string range_input;      ///< range methods
   std::string range_weight;
+  std::string adjust_ranges;                       ///< when: "none", "search", "final", "both"
+  std::vector<WeightMethodChoice> weight_methods;  ///< where `range_weight` is "auto"
+  std::vector<RangeAdjustment> adjustments;        ///< in the order they were made
 
   std::string latency_model;   ///< e.g. "roofline:a100"
   std::string latency_origin;  ///< where its figures come from, and that they are modelled where they are
