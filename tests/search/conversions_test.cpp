@@ -19,6 +19,7 @@ struct ChainLatency final : LatencyModel {
 
   [[nodiscard]] std::string name() const override { return "chain"; }
   [[nodiscard]] std::string origin() const override { return "made up"; }
+  [[nodiscard]] std::string unit() const override { return "units"; }
 
  private:
   [[nodiscard]] double do_estimate(std::span<const Site>, const Plan& plan) const override {

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "halftone/core/monitor.hpp"
 #include "halftone/engine/engine.hpp"
@@ -31,10 +33,11 @@ void require_measurable(const Engine& engine, std::span<const Precision> precisi
 /// `precisions`; takes earlier measurements of the same fingerprint from the cache, unless they fit poorly.
 /// `calibration` holds the ranges of the precisions; times hardly depend on them. Cost: one compilation and some 15
 /// turns a plan, the plans of a group side by side; up to four times that on a machine that is busy with other things.
-/// Nothing when stopped. Throws `BadFile` for a cache entry that is damaged, as `require_measurable`, and as
-/// `Engine::compile`.
+/// Nothing when stopped. A cache entry that is damaged is replaced; `notes`, where given, gets a sentence about it.
+/// Throws as `require_measurable`, and as `Engine::compile`.
 std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model& model, const Calibration& calibration,
                                                std::span<const Precision> precisions,
-                                               const MeasureLatencyOptions& options = {}, const Monitor& monitor = {});
+                                               const MeasureLatencyOptions& options = {}, const Monitor& monitor = {},
+                                               std::vector<std::string>* notes = nullptr);
 
 }  // namespace halftone
