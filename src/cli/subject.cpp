@@ -25,8 +25,8 @@ void add_subject(CLI::App& command, SubjectOptions& options) {
       ->type_name("PRECISION");
   command
       .add_option("--calibrate", options.calibrate,
-                  "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan; "
-                  "\"random\" for timing only")
+                  "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan, which "
+                  "may lack a width;\n\"random\" for timing only")
       ->type_name("DATA");
   add_ranges(command, options.ranges);
 }
@@ -73,7 +73,9 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
   const std::vector<Site>& sites = loaded.model.sites;
   Subject subject{.plan = Plan::uniform(sites.size(), request.uniform.value_or(k16)),
                   .calibration = {std::vector<SiteRanges>(sites.size())}};
-  if (request.file) {
+  if (request.file && !request.data.empty()) {  // ranges come from there, for whatever the plan was edited to
+    subject.plan = apply_precisions(*request.file, sites, digest(loaded.model));
+  } else if (request.file) {
     AppliedPlan applied = apply_plan_file(*request.file, sites, digest(loaded.model));
     subject.plan = std::move(applied.plan);
     subject.calibration = std::move(applied.calibration);
@@ -85,7 +87,7 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
   if (subject.random_ranges) {
     subject.calibration = random_calibration(loaded.model, precisions);
   } else {
-    const auto data = open_dataset(request.data, loaded.data);
+    const auto data = open_data(request.data, loaded);
     subject.calibration = calibrate(loaded.model, *data, precisions, request.calibrate, monitor);
   }
   if (subject.calibration.sites.empty()) return std::nullopt;
