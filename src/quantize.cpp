@@ -146,7 +146,7 @@ class Run {
     result_.latency_unit = parts_.latency->unit();
     result_.latency_measured = measures_latency_;
     result_.latency_batch = parts_.latency->batch();
-    result_.baseline.predicted_latency = latency(baseline);
+    result_.baseline.predicted_latency = result_.result.predicted_latency = latency(baseline);
     for (const Precision precision : options_.precisions)
       result_.uniform_latency[to_string(precision)] = latency(Plan::uniform(model_.sites.size(), precision));
   }
@@ -257,8 +257,8 @@ class Run {
   }
 
   void measure_sites(const Plan& baseline) {
-    auto measured =
-        measure_latency(*parts_.engine, model_, result_.calibration, options_.precisions, latency_options(), monitor_);
+    auto measured = measure_latency(*parts_.engine, model_, result_.calibration, options_.precisions, latency_options(),
+                                    monitor_, &result_.notes);
     if (!measured) throw Stopped();
     if (measured->fits_poorly())
       result_.notes.push_back(message("The measured latencies fit poorly (median error ",
@@ -382,9 +382,10 @@ class Run {
       const auto evaluation = variant->plan == baseline ? result_.baseline.evaluation : score_finalist(*variant);
       if (!evaluation.passed) continue;
       finish_with(variant->plan, RunStatus::Met, evaluation);
-      result_.notes.push_back(message("The plan that the search found took ", internal::with_unit(predicted_time, "ms"),
-                                      ", ", variant->name, ' ', internal::with_unit(time, "ms"),
-                                      " and passes too: it is the result."));
+      const std::string before = internal::with_unit(predicted_time, "ms");
+      if (const std::string result = internal::with_unit(time, "ms"); result != before)
+        result_.notes.push_back(message("The plan that the search found took ", before, ", ", variant->name, ' ',
+                                        result, " and passes too: it is the result."));
       return;
     }
   }

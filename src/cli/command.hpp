@@ -46,7 +46,7 @@ void add_doctor(CLI::App& app, const Context& context, Action& action);
 void add_count(CLI::App& command, const std::string& name, std::int64_t& count, std::int64_t least,
                const std::string& description);
 
-/// --json --quiet --seed --threads
+/// --json --quiet --seed --threads; commands that have no use for some leave them out.
 struct CommonOptions {
   bool json = false;
   bool quiet = false;
@@ -55,7 +55,11 @@ struct CommonOptions {
 };
 void add_common(CLI::App& command, CommonOptions& options);
 void add_common_but_threads(CLI::App& command, CommonOptions& options);
+void add_json(CLI::App& command, CommonOptions& options);
 int thread_count(const CommonOptions& options);
+
+/// Threads of a network in an engine: one where none were asked for. Throws where this machine has fewer cores.
+int engine_threads(const char* option, std::int64_t count);
 
 /// MODEL --input --mean --std --additions
 struct ModelOptions {
@@ -77,6 +81,9 @@ struct ModelRequest {
 };
 ModelRequest check(const ModelOptions& options);
 LoadedModel load(const ModelRequest& request, const Registry& registry, std::uint64_t seed);
+
+/// Opens DATA; throws `BadFile` where the first sample does not fit the model.
+std::shared_ptr<const Dataset> open_data(const std::string& spec, const LoadedModel& loaded);
 
 /// --range-input --range-weight
 struct RangeChoice {

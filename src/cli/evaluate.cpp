@@ -152,7 +152,7 @@ nlohmann::json to_json(const Request& request, const Arguments& arguments, const
 int run_evaluate(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
   const LoadedModel loaded = load(request.model, request.subject, context.registry, arguments.common.seed);
-  const auto data = open_dataset(arguments.data, loaded.data);
+  const auto data = open_data(arguments.data, loaded);
   std::optional<Subject> subject;
   std::optional<Results> results;
   {

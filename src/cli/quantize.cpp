@@ -66,6 +66,9 @@ std::shared_ptr<const Engine> choose_engine(const Registry& registry, const Argu
 /// Null where latency is measured, or where there is neither an engine nor a wish: the library's default.
 std::shared_ptr<const LatencyModel> choose_latency(const Registry& registry, const Arguments& arguments) {
   if (arguments.latency.empty() || arguments.latency == "measured") return nullptr;
+  if (!registry.latencies.contains(arguments.latency.substr(0, arguments.latency.find(':'))))
+    throw Error(Errc::NotFound, message("there is no latency model \"", arguments.latency, "\": choose from measured, ",
+                                        names(registry.latencies)));
   return registry.latency(arguments.latency, arguments.batch);
 }
 
@@ -171,7 +174,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
                               .seed = arguments.common.seed,
                               .scoring = parse_scoring(arguments.evaluate),
                               .latency_batch = arguments.batch,
-                              .latency_threads = static_cast<int>(std::max<std::int64_t>(1, arguments.engine_threads)),
+                              .latency_threads = engine_threads("--engine-threads", arguments.engine_threads),
                               .float_type = parse_float(arguments.float_type)},
                   .parts = {.task = registry.task(arguments.task),
                             .metric = metric,
@@ -193,27 +196,15 @@ Request check(const Registry& registry, const Arguments& arguments) {
   return request;
 }
 
-/// Proves that results can be written before any work is done; takes folders away again where they are new and nothing
-/// came of them.
-class OutputDirectory {
- public:
-  explicit OutputDirectory(const std::string& path) {
-    std::error_code ignored;
-    for (fs::path folder = fs::absolute(path); !fs::exists(folder, ignored) && folder != folder.root_path();
-         folder = folder.parent_path())
-      created_.push_back(folder);
-    require_writable(path);
-  }
-  ~OutputDirectory() {
-    std::error_code ignored;
-    for (const auto& folder : created_) fs::remove(folder, ignored);  // fails where it holds something, as it should
-  }
-  OutputDirectory(OutputDirectory&&) = delete;
-  OutputDirectory& operator=(OutputDirectory&&) = delete;
-
- private:
-  std::vector<fs::path> created_;  ///< innermost first
-};
+/// Proves that results can be written before any work is done, and makes nothing that would stay where none come: where
+/// `path` is not there, the innermost folder above it that is must take files.
+void require_output(const fs::path& path) {
+  std::error_code ignored;
+  fs::path folder = fs::absolute(path);
+  while (!fs::exists(folder, ignored) && folder != folder.root_path()) folder = folder.parent_path();
+  require_writable(folder);
+  for (const char* name : {"plan.json", "run.json", "report.txt"}) require_replaceable(path / name);
+}
 
 struct Data {
   std::shared_ptr<const Dataset> calibration;
@@ -244,13 +235,12 @@ void split_validation(Data& data, double share, const std::string& text, std::ui
   data.report = make_subset(whole, std::move(parts[1]), message(text, " of ", whole->name(), " (", how, ')'));
 }
 
-Data open_data(const Arguments& arguments, const Request& request, const DataOptions& options) {
-  Data data{.calibration = open_dataset(arguments.calibrate, options),
-            .validation = open_dataset(arguments.validate, options)};
+Data open_parts(const Arguments& arguments, const Request& request, const LoadedModel& loaded) {
+  Data data{.calibration = open_data(arguments.calibrate, loaded), .validation = open_data(arguments.validate, loaded)};
   if (request.report_share)
     split_validation(data, *request.report_share, arguments.report, arguments.common.seed);
   else if (!arguments.report.empty())
-    data.report = open_dataset(arguments.report, options);
+    data.report = open_data(arguments.report, loaded);
   return data;
 }
 
@@ -270,7 +260,7 @@ RunResult work(const Context& context, const Arguments& arguments, const Request
     std::erase(scored, k16);
     require_fits(*request.sensitivity, arguments.sensitivity, digest(loaded.model), loaded.model.sites, scored);
   }
-  const Data data = open_data(arguments, request, loaded.data);
+  const Data data = open_parts(arguments, request, loaded);
   Watch watch(context.err, arguments.common.quiet);
   RunResult result = quantize(loaded.model, {*data.calibration, *data.validation, data.report.get()}, request.options,
                               request.parts, watch.monitor());
@@ -282,17 +272,23 @@ RunResult work(const Context& context, const Arguments& arguments, const Request
 
 int run_quantize(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
-  const OutputDirectory directory(arguments.out);
+  require_output(arguments.out);
   const RunResult result = work(context, arguments, request);
-  write_run(result, arguments.out);
-  if (result.status == RunStatus::Stopped)
+  // The baseline alone is worth no file, least of all in place of an earlier result.
+  const bool is_result = result.status != RunStatus::Stopped || !result.steps.empty();
+  if (is_result) write_run(result, arguments.out);
+  if (!is_result)
+    context.err << "Stopped on request before any plan but the baseline was scored: nothing was written.\n";
+  else if (result.status == RunStatus::Stopped)
     context.err << "Stopped on request; the best plan so far is in " << arguments.out << ".\n";
   if (arguments.common.json) {
     print_json(context.out, to_run_json(result));
   } else {
+    context.out << text_summary(result);
     const fs::path out(arguments.out);
-    context.out << text_summary(result) << "\nWritten: " << (out / "report.txt").string() << " (site by site), "
-                << (out / "plan.json").string() << ", " << (out / "run.json").string() << '\n';
+    if (is_result)
+      context.out << "\nWritten: " << (out / "report.txt").string() << " (site by site), "
+                  << (out / "plan.json").string() << ", " << (out / "run.json").string() << '\n';
   }
   return result.status == RunStatus::Met ? 0 : 1;
 }
@@ -379,7 +375,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
       ->type_name("DIR");
   add_common(command, arguments->common);
   command.footer(
-      "Ctrl-C keeps the best plan so far.\n\n"
+      "Ctrl-C keeps the best plan so far; where none but the baseline was scored, nothing is written.\n\n"
       "Example:\n"
       "  halftone quantize cifar_resnet20:weights.safetensors --calibrate 'cifar10:train.bin[0:500]' \\\n"
       "    --validate cifar10:test.bin --report 20% --keep 99.9% --out result");

@@ -21,7 +21,7 @@ bool needs_ranges(Precision p) { return p.weight_bits < 16 || p.activation_bits 
 /// Ranges from the samples of --calibrate. No sites: it was stopped.
 Calibration make_calibration(const SubjectRequest& request, const LoadedModel& loaded, const Plan& plan,
                              std::span<const Precision> precisions, const Monitor& monitor) {
-  const auto data = open_dataset(request.data, loaded.data);
+  const auto data = open_data(request.data, loaded);
   const std::shared_ptr<const Task> task = request.task ? request.task : make_top_k(1);
   CalibrateOptions options = request.calibrate;
   const bool chooses = options.weight.method == RangeMethod::Automatic;
@@ -48,8 +48,8 @@ void add_subject(CLI::App& command, SubjectOptions& options) {
       ->type_name("PRECISION");
   command
       .add_option("--calibrate", options.calibrate,
-                  "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan; "
-                  "\"random\" for timing only")
+                  "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan, which "
+                  "may lack a width;\n\"random\" for timing only")
       ->type_name("DATA");
   command.add_flag("--adjust", options.adjust, "adjust these ranges by gradient descent on the samples");
   add_ranges(command, options.ranges);
@@ -101,7 +101,9 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
   const std::vector<Site>& sites = loaded.model.sites;
   Subject subject{.plan = Plan::uniform(sites.size(), request.uniform.value_or(k16)),
                   .calibration = {std::vector<SiteRanges>(sites.size())}};
-  if (request.file) {
+  if (request.file && !request.data.empty()) {  // ranges come from there, for whatever the plan was edited to
+    subject.plan = apply_precisions(*request.file, sites, digest(loaded.model));
+  } else if (request.file) {
     AppliedPlan applied = apply_plan_file(*request.file, sites, digest(loaded.model));
     subject.plan = std::move(applied.plan);
     subject.calibration = std::move(applied.calibration);

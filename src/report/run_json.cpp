@@ -20,7 +20,7 @@ constexpr int kVersion = 1;
 /// many samples; all of it is in "measured".
 json latency_json(const RunResult& run, double predicted, const Timing* timing) {
   const bool comparable = timing != nullptr && run.latency_unit == "ms" && run.latency_batch == run.measured->batch;
-  json object = {{"predicted", predicted},
+  json object = {{"predicted", predicted > 0 ? json(predicted) : json()},  // unknown where stopped early
                  {"unit", run.latency_unit},
                  {"model", run.latency_model},
                  {"origin", run.latency_origin},

@@ -47,6 +47,26 @@ Registry registry_with_metric(std::function<double()> score) {
   return registry;
 }
 
+/// SIGINT as in a program that was just started; checks that it is left so.
+class PlainInterrupt {
+ public:
+  PlainInterrupt() {
+    struct sigaction plain {};
+    plain.sa_handler = SIG_DFL;
+    ::sigaction(SIGINT, &plain, &before_);
+  }
+  ~PlainInterrupt() {
+    struct sigaction after {};
+    ::sigaction(SIGINT, &before_, &after);
+    CHECK(after.sa_handler == SIG_DFL);
+  }
+  PlainInterrupt(PlainInterrupt&&) = delete;
+  PlainInterrupt& operator=(PlainInterrupt&&) = delete;
+
+ private:
+  struct sigaction before_ {};
+};
+
 }  // namespace
 
 TEST_CASE("quantize writes what evaluate reproduces") {
@@ -124,25 +144,51 @@ TEST_CASE("a target that no plan meets gives exit code 1 and the best plan") {
 
 TEST_CASE("a request to stop keeps the best plan so far and gives exit code 1") {
   const TempDir dir;
-  struct sigaction before {};
-  struct sigaction plain {};
-  plain.sa_handler = SIG_DFL;
-  ::sigaction(SIGINT, &plain, &before);
-  const auto registry = registry_with_metric([] {
-    static bool raised = false;  // a second signal would end the program
-    if (!std::exchange(raised, true)) std::raise(SIGINT);
-    return 1.0;
-  });
-  const auto quantized = call(with(quantize((dir / "out").string()), "--metric", "custom"), registry);
+  const PlainInterrupt plain;
+  struct Interrupted final : SearchStrategy {
+    [[nodiscard]] std::string name() const override { return "interrupted"; }
+
+   private:
+    void do_search(const SearchProblem& problem, SearchRun& run) const override {
+      const auto all = [&](Precision precision) { return Plan::uniform(problem.sites.size(), precision); };
+      (void)run.passes(all(k8), [](bool) { return "the first"; });
+      std::raise(SIGINT);
+      CHECK_FALSE(run.passes(all(k4), [](bool) { return "none"; }));
+    }
+  };
+  Registry registry = default_registry();
+  registry.searches["interrupted"] = [] { return std::make_shared<const Interrupted>(); };
+  const Words words = with(with(quantize((dir / "out").string()), "--search", "interrupted"), "--keep", "50%");
+  const auto quantized = call(words, registry);
   CHECK(quantized.code == 1);
   CHECK_THAT(quantized.err, Contains("the best plan so far is in"));
   CHECK_THAT(quantized.out, Catch::StartsWith("Stopped on request"));
   CHECK(json::parse(read_text(dir / "out/run.json"))["status"] == "stopped");
   CHECK(call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", (dir / "out/plan.json").string()}).code ==
         0);
-  struct sigaction after {};
-  ::sigaction(SIGINT, &before, &after);
-  CHECK(after.sa_handler == SIG_DFL);
+}
+
+TEST_CASE("a request to stop before any plan was scored leaves earlier results, and no folder, behind") {
+  const TempDir dir;
+  const PlainInterrupt plain;
+  const auto stopped = [&](const std::string& out) {
+    bool raised = false;  // a second signal would end the program
+    const auto registry = registry_with_metric([&] {
+      if (!std::exchange(raised, true)) std::raise(SIGINT);
+      return 1.0;
+    });
+    return call(with(quantize((dir / out).string()), "--metric", "custom"), registry);
+  };
+  const auto first = stopped("new/out");
+  CHECK(first.code == 1);
+  CHECK_THAT(first.err, Contains("nothing was written"));
+  CHECK_THAT(first.out, Catch::StartsWith("Stopped on request") && !Contains("Written: "));
+  CHECK(dir.count() == 0);
+  REQUIRE(call(quantize((dir / "out").string())).code == 0);
+  const std::string plan = read_text(dir / "out/plan.json");
+  CHECK(stopped("out").code == 1);
+  CHECK(read_text(dir / "out/plan.json") == plan);
+  CHECK(json::parse(read_text(dir / "out/run.json"))["status"] == "met");
 }
 
 TEST_CASE("what is wrong with a command is said before any work, and nothing is left behind") {
@@ -152,6 +198,13 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
   const Words good = with(quantize(out), "--validate", validation("[0:10]"));
   std::string cut = read_text(kAssets + "/cifar10/validation.bin").substr(0, 3073 * 20 + 5);
   const auto truncated = dir.write("cut.bin", cut);
+  const TempDir taken;
+  std::filesystem::create_directory(taken / "plan.json");
+  const std::string flat =
+      dir.write("flat.safetensors",
+                safetensors_bytes(R"({"input":{"dtype":"F32","shape":[1,3,16,32],"data_offsets":[0,6144]}})",
+                                  std::string(6144, '\0')))
+          .string();
   const auto files = dir.count();
   const std::vector<std::tuple<std::string, Words, std::string>> cases{
       {"keep too much", with(good, "--keep", "120%"), "keep \"120%\" is more than the whole score"},
@@ -159,7 +212,8 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"metric", with(good, "--metric", "magic"), "there is no metric \"magic\": choose from error"},
       {"search", with(good, "--search", "magic"), "there is no search \"magic\": choose from bisection"},
       {"task", with(good, "--task", "top2"), "there is no task \"top2\": choose from top1, top5"},
-      {"latency", with(good, "--latency", "magic"), "there is no latency model \"magic\": choose from roofline"},
+      {"latency", with(good, "--latency", "magic"),
+       "there is no latency model \"magic\": choose from measured, roofline, size, table"},
       {"device", with(good, "--latency", "roofline:abacus"),
        "there is no roofline device \"abacus\": choose from a100"},
       {"table", with(good, "--latency", "table:none.json"), "none.json"},
@@ -190,6 +244,14 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"empty slice", with(good, "--validate", validation("[5:5]")), "there are no samples 5 to 5"},
       {"slice beyond", with(good, "--calibrate", calibration("[0:1000]")), "the number of samples"},
       {"truncated", with(good, "--validate", "cifar10:" + truncated.string()), "cut.bin"},
+      {"out is empty", with(good, "--out", ""), "--out is given nothing"},
+      {"precisions are empty", with(good, "--precisions", ""), "--precisions is given nothing"},
+      {"an option with nothing behind =", good + Words{"--keep="}, "--keep= is given nothing"},
+      {"a result cannot be replaced", with(good, "--out", taken.path().string()), "it exists and is no regular file"},
+      {"scan measures nothing", {"scan", "cifar_resnet20:random", "--latency", "measured"}, "`halftone bench` does"},
+      {"data of another shape", with(good, "--validate", flat),
+       "flat.safetensors\" does not fit the model: one sample of input \"input\" is float32 [1, 3, 16, 32], the model "
+       "takes float32 [1, 3, 32, 32]"},
       {"below a file", with(good, "--out", (text / "out").string()), "cannot write into directory"},
       {"out is a file", with(good, "--out", text.string()), "cannot write into directory"},
       {"architecture", {"scan", "magic:random"}, "there is no architecture \"magic\": `halftone models` lists"},
@@ -205,7 +267,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"uniform", {"evaluate", kModel, "--data", "d", "--uniform", "int8"}, "precision \"int8\" is not known"},
       {"two networks", {"evaluate", kModel, "--data", "d", "--uniform", "8", "--plan", "p"}, "both given"},
       {"no plan", {"evaluate", kModel, "--data", "d", "--plan", "none.json"}, "none.json"},
-      {"bad plan", {"evaluate", kModel, "--data", "d", "--plan", text.string()}, "not JSON"},
+      {"bad plan", {"evaluate", kModel, "--data", "d", "--plan", text.string()}, "not JSON at line 1, column 1"},
       {"no command", {}, "Usage"},
       {"unknown command", {"magic"}, "\"magic\" is not known here"},
   };
@@ -270,6 +332,28 @@ TEST_CASE("a broken network or broken data is refused by name, and nothing is wr
     CHECK_THAT(refused.err, Contains(expected));
     CHECK(dir.count() == files);
   }
+}
+
+TEST_CASE("a plan edited to a width without ranges is taken with samples that they come from") {
+  const TempDir dir;
+  REQUIRE(call(quantize((dir / "out").string())).code == 0);
+  std::string text = read_text(dir / "out/plan.json");
+  const std::string before = "\"precision\": \"";
+  const auto at = text.find(before) + before.size();
+  const std::string plan = dir.write("plan.json", text.replace(at, text.find('"', at) - at, "5")).string();
+  const Words words{"evaluate", kModel, "--data", validation("[0:20]"), "--plan", plan, "--json", "--threads", "1"};
+  const auto refused = call(words);
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err,
+             Contains("plan \"" + plan + "\": site \"conv1\" is at precision 5") && Contains("--calibrate DATA"));
+  const Words ranges{"--calibrate", calibration("[0:10]")};
+  const auto evaluated = call(words + ranges);
+  REQUIRE(evaluated.code == 0);
+  CHECK(json::parse(evaluated.out)["plan"]["conv1"] == "5");
+  CHECK(call(Words{"export", kModel, "--plan", plan, "--out", dir / "network.onnx"} + ranges).code == 0);
+  const auto run = call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", dir / "out/run.json"});
+  CHECK(run.code == 2);
+  CHECK_THAT(run.err, Contains("run.json): give the plan.json beside it"));
 }
 
 TEST_CASE("a plan of another network is refused") {

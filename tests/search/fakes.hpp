@@ -101,6 +101,7 @@ struct ListedLatency final : LatencyModel {
   std::vector<std::map<Precision, double>> costs;  ///< by site
   [[nodiscard]] std::string name() const override { return "listed"; }
   [[nodiscard]] std::string origin() const override { return "made up"; }
+  [[nodiscard]] std::string unit() const override { return "units"; }
 
  private:
   [[nodiscard]] double do_estimate(std::span<const Site>, const Plan& plan) const override {
@@ -121,6 +122,7 @@ struct ChainLatency final : LatencyModel {
 
   [[nodiscard]] std::string name() const override { return "chain"; }
   [[nodiscard]] std::string origin() const override { return "made up"; }
+  [[nodiscard]] std::string unit() const override { return "units"; }
 
  private:
   [[nodiscard]] double do_estimate(std::span<const Site>, const Plan& plan) const override {
