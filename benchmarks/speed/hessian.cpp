@@ -1,5 +1,6 @@
-// Hessian traces by site to a standard error of 5 %: of all sites from each product with the Hessian, as the metric
-// "hessian" has it, and of one site at a time on a single batch of all samples. One thread, on ResNet-20.
+// Hessian traces by site to a standard error of 5 %: of all sites together, by backward passes from random signs, as
+// the metric "hessian" has it, and of one site at a time, by products with its Hessian on one batch of all samples. One
+// thread, on ResNet-20.
 // hessian_speed [ASSETS [DATA]]
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>

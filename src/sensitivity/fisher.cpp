@@ -7,8 +7,8 @@
 #include "halftone/core/options.hpp"
 #include "halftone/sensitivity/metrics.hpp"
 #include "sensitivity/drawn_sums.hpp"
-#include "sensitivity/gradient_checks.hpp"
 #include "sensitivity/gradients.hpp"
+#include "sensitivity/operand_errors.hpp"
 #include "sensitivity/random.hpp"
 #include "sensitivity/sweep.hpp"
 
@@ -23,14 +23,6 @@ using internal::GradientPass;
 using internal::OperandErrors;
 using internal::Tensors;
 
-/// Random signs [n, d]. Every sample has a stream of its own, so that batches of any size see the same.
-at::Tensor signs_of_samples(const at::Tensor& response, const GradientPass& pass, std::uint64_t seed) {
-  Tensors signs;
-  for (std::int64_t n = pass.batch.begin; n < pass.batch.end; ++n)
-    signs.push_back(internal::random_signs(response[0], internal::mix(seed, static_cast<std::uint64_t>(n))));
-  return at::stack(signs);
-}
-
 /// |gradient * error|^2; 0 where there is no error.
 double squared(const at::Tensor& gradient, const at::Tensor& error) {
   return error.defined() ? gradient.mul(error).square_().sum(at::kDouble).item<double>() : 0;
@@ -42,9 +34,7 @@ class FisherDraws {
   FisherDraws(const SensitivityInput& input, const std::string& metric, const std::vector<Change>& rows,
               const OperandErrors& errors, const GradientPass& pass)
       : input_(input), metric_(metric), rows_(rows), errors_(errors), pass_(pass) {
-    response_ = input.task.response(pass.outputs, pass.clean);
-    if (!response_.requires_grad())
-      internal::refuse(metric, message("the response of task ", input.task.name(), " has none"));
+    response_ = internal::response_of(input, metric, pass);
     for (std::size_t i = 0; i < input.model.sites.size(); ++i)
       for (const auto& variable : {pass.weights[i], pass.inputs[i]})
         if (variable.defined()) variables_.push_back(variable);
@@ -54,8 +44,8 @@ class FisherDraws {
   /// By row, summed over samples.
   [[nodiscard]] std::vector<double> draw(std::int64_t number) const {
     const std::uint64_t seed = internal::mix(input_.seed, static_cast<std::uint64_t>(number));
-    const Tensors gradients =
-        internal::products(metric_, {response_}, {signs_of_samples(response_, pass_, seed)}, variables_);
+    const Tensors gradients = internal::products(
+        metric_, {response_}, {internal::signs_of_samples(response_, pass_.batch, seed)}, variables_);
     std::vector<double> scores;
     auto gradient = gradients.begin();
     for (std::size_t site = 0, row = 0; site < input_.model.sites.size(); ++site) {

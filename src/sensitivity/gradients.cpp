@@ -105,6 +105,19 @@ Tensors differentiable_gradient(const std::string& metric, const at::Tensor& val
                     variables);
 }
 
+at::Tensor response_of(const SensitivityInput& input, const std::string& metric, const GradientPass& pass) {
+  at::Tensor response = input.task.response(pass.outputs, pass.clean);
+  if (!response.requires_grad()) refuse(metric, message("the response of task ", input.task.name(), " has none"));
+  return response;
+}
+
+at::Tensor signs_of_samples(const at::Tensor& response, const BatchRange& batch, std::uint64_t seed) {
+  Tensors signs;
+  for (std::int64_t n = batch.begin; n < batch.end; ++n)
+    signs.push_back(random_signs(response[0], mix(seed, static_cast<std::uint64_t>(n))));
+  return at::stack(signs);
+}
+
 GradientLoop::GradientLoop(const SensitivityInput& input, std::string metric, const Options& options)
     : input_(input), metric_(std::move(metric)), options_(options), interpreter_(input.model) {
   require_samples(metric_, input);
@@ -194,42 +207,6 @@ void GradientLoop::run(std::int64_t steps, const WorkFn& work, std::int64_t most
   const auto all = static_cast<double>(input_.data.size());
   forward_passes_ += static_cast<double>(samples) / all;
   for (const double passes : backward) backward_passes_ += passes / all;
-}
-
-OperandErrors::OperandErrors(const SensitivityInput& input) : input_(input), weights_(input.model.sites.size()) {
-  const at::NoGradGuard no_gradient;
-  for (std::size_t i = 0; i < weights_.size(); ++i) {
-    const Site& site = input.model.sites[i];
-    if (!site.has_weight()) continue;
-    const at::Tensor weight = input.model.tensors[static_cast<std::size_t>(site.weight)].detach();
-    for (const Precision precision : input.precisions) {
-      const int bits = precision.weight_bits;
-      if (bits != 16 && !weights_[i].contains(bits))
-        weights_[i][bits] = quantize_weight(site, input.calibration.sites[i], bits, weight) - weight;
-    }
-  }
-}
-
-at::Tensor OperandErrors::weight(std::size_t site, int bits) const {
-  const auto found = weights_[site].find(bits);
-  return found == weights_[site].end() ? at::Tensor() : found->second;
-}
-
-Tensors OperandErrors::inputs(const GradientPass& pass) const {
-  const at::NoGradGuard no_gradient;
-  Tensors errors;
-  for (std::size_t i = 0; i < weights_.size(); ++i) {
-    std::map<int, at::Tensor> by_bits;
-    const at::Tensor activation = pass.inputs[i].detach();
-    for (const Precision precision : input_.precisions) {
-      const int bits = precision.activation_bits;
-      if (bits != 16 && !by_bits.contains(bits))
-        by_bits[bits] =
-            quantize_input(input_.model.sites[i], input_.calibration.sites[i], bits, activation) - activation;
-      errors.push_back(by_bits[bits]);
-    }
-  }
-  return errors;
 }
 
 PlainAttention::PlainAttention() : before_(at::globalContext().userEnabledFlashSDP()) {

@@ -4,12 +4,10 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "data/batches.hpp"
-#include "halftone/evaluate/quantized_visitor.hpp"
 #include "halftone/graph/interpreter.hpp"
 #include "halftone/sensitivity/metric.hpp"
 
@@ -34,6 +32,13 @@ Tensors products(const std::string& metric, const Tensors& outputs, const Tensor
 
 /// Gradient of a number that can be differentiated again. Throws as `products`.
 Tensors differentiable_gradient(const std::string& metric, const at::Tensor& value, const Tensors& variables);
+
+/// `Task::response` [n, d], 0 everywhere, whose Jacobian J gives the Hessian of damage as J^T J. Throws `Unsupported`
+/// naming `metric` where the task detaches it.
+at::Tensor response_of(const SensitivityInput& input, const std::string& metric, const GradientPass& pass);
+
+/// Random signs [n, d] for responses. Every sample has a stream of its own, so that batches of any size see the same.
+at::Tensor signs_of_samples(const at::Tensor& response, const BatchRange& batch, std::uint64_t seed);
 
 /// Takes all samples of `input` through the network with gradients on, batch by batch.
 class GradientLoop {
@@ -76,22 +81,6 @@ class GradientLoop {
   bool is_tried_ = false;
   double forward_passes_ = 0;
   double backward_passes_ = 0;
-};
-
-/// What quantization does to the operands of sites, Q(x) - x. An operand at 16 bits is as in the baseline: it has none.
-class OperandErrors {
- public:
-  /// Borrows `input`. Quantizes the weights of all sites at all precisions.
-  explicit OperandErrors(const SensitivityInput& input);
-
-  /// Undefined where there is none.
-  [[nodiscard]] at::Tensor weight(std::size_t site, int bits) const;
-  /// By row of `single_changes`, from the inputs of a pass; undefined where there is none.
-  [[nodiscard]] Tensors inputs(const GradientPass& pass) const;
-
- private:
-  const SensitivityInput& input_;
-  std::vector<std::map<int, at::Tensor>> weights_;
 };
 
 /// Attention by its plain formula while it lives: the fused kernels have no second derivative. A setting of the

@@ -2,6 +2,7 @@
 
 #include "halftone/sensitivity/metrics.hpp"
 #include "sensitivity/gradients.hpp"
+#include "sensitivity/operand_errors.hpp"
 #include "sensitivity/sweep.hpp"
 
 namespace halftone {

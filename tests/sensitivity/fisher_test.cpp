@@ -19,11 +19,11 @@ double exact_score(const Fixture& f, const Derivatives& exact, std::size_t site,
   return (diagonals * exact.errors(f, site, precision).square()).sum(1).mean().item<double>() / 2;
 }
 
-/// One draw by given signs [n, 3], sample by sample for the activations and batch by batch for the weights.
+/// One draw by given signs [n, 3] and errors [n, D], sample by sample for the activations and batch by batch for the
+/// weights.
 double drawn_score(const Fixture& f, const Derivatives& exact, const at::Tensor& signs, std::size_t site,
-                   Precision precision) {
-  const at::Tensor gradients = (signs.unsqueeze(2) * exact.responses).sum(1);  // [n, D], by sample
-  const at::Tensor terms = gradients * exact.errors(f, site, precision);
+                   const at::Tensor& errors) {
+  const at::Tensor terms = (signs.unsqueeze(2) * exact.responses).sum(1) * errors;  // by sample
   double sum = exact.inputs[site].of(terms).square().sum().item<double>();
   for (const at::Tensor& batch : exact.weights[site].of(terms).split(f.batch_size))
     sum += batch.sum(0).square().sum().item<double>();
@@ -49,8 +49,9 @@ TEST_CASE("a Fisher draw is what a loop over samples gives for the same signs") 
     for (std::size_t i = 0; i < f.model.sites.size(); ++i)
       for (const Precision precision : f.precisions) {
         CAPTURE(batch, f.model.sites[i].name, precision.weight_bits);
+        const at::Tensor errors = exact.errors(f, i, precision);
         const double wanted =
-            (drawn_score(f, exact, draws[0], i, precision) + drawn_score(f, exact, draws[1], i, precision)) / 2;
+            (drawn_score(f, exact, draws[0], i, errors) + drawn_score(f, exact, draws[1], i, errors)) / 2;
         CHECK(table.scores[i].at(precision) == Approx(wanted).epsilon(1e-6));
       }
     CHECK(table.forward_passes == Approx(1));
@@ -62,11 +63,13 @@ TEST_CASE("over all signs, a batch's draws average to the exact diagonal of ever
   Fixture f;
   f.batch_size = 3;
   const Derivatives& exact = dense::derivatives();
-  std::vector<double> sums(8);
+  std::vector<double> sums(4);
+  std::vector<at::Tensor> errors;
+  for (std::size_t i = 0; i < 4; ++i) errors.push_back(exact.errors(f, i, k4));
   for (int pattern = 0; pattern < 512; ++pattern) {
     const at::Tensor signs = at::empty({3, 3}, at::kDouble);
     for (int bit = 0; bit < 9; ++bit) signs.mutable_data_ptr<double>()[bit] = (pattern >> bit & 1) != 0 ? 1 : -1;
-    for (std::size_t i = 0; i < 4; ++i) sums[i] += drawn_score(f, exact, signs, i, k4);
+    for (std::size_t i = 0; i < 4; ++i) sums[i] += drawn_score(f, exact, signs, i, errors[i]);
   }
   for (std::size_t i = 0; i < 4; ++i) CHECK(sums[i] / 512 == Approx(exact_score(f, exact, i, k4)).epsilon(1e-6));
 }

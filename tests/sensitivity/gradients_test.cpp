@@ -18,6 +18,7 @@ namespace {
 std::vector<std::unique_ptr<SensitivityMetric>> all_metrics() {
   std::vector<std::unique_ptr<SensitivityMetric>> metrics;
   metrics.push_back(make_hessian({.most_probes = 8}));
+  metrics.push_back(make_hessian({.probe = HessianProbe::Weights, .most_probes = 8}));
   metrics.push_back(make_hessian_error({.most_probes = 8}));
   metrics.push_back(make_fisher({.most_draws = 8}));
   metrics.push_back(make_hvp_pairs());
@@ -164,7 +165,7 @@ TEST_CASE("an operator without a derivative is named, and what works instead") {
   Fixture once;
   insert(once, "aten::hardsigmoid");
   CHECK(make_fisher()->measure(once.input()).scores[0].at(k4) > 0);
-  for (const auto& metric : {make_hessian(), make_hvp_pairs()})
+  for (const auto& metric : {make_hessian({.probe = HessianProbe::Weights}), make_hvp_pairs()})
     CHECK(failure_of(*metric, once).text.find("derivative for aten::hardsigmoid_backward is not implemented") !=
           std::string::npos);
 }
@@ -185,7 +186,8 @@ TEST_CASE("damage without a second derivative is an error") {
   const std::string end = ". Metrics interlayer and damage work without gradients";
   const auto fails = [&](const Custom::DamageFn& damage, const std::string& reason) {
     f.task = std::make_unique<Custom>(damage);
-    for (const auto& metric : {make_hessian(), make_hessian_error(), make_hvp_pairs()}) {
+    const HessianOptions options{.probe = HessianProbe::Weights};
+    for (const auto& metric : {make_hessian(options), make_hessian_error(options), make_hvp_pairs()}) {
       const Failure failed = failure_of(*metric, f);
       CHECK(failed.code == Errc::Unsupported);
       CHECK(failed.text == "metric " + metric->name() + " needs gradients: the damage of task custom has no " + reason +
@@ -196,8 +198,9 @@ TEST_CASE("damage without a second derivative is an error") {
   fails([](const auto& x, const auto& y) { return (x - y).sum(1); }, "second derivative");
   fails([](const auto& x, const auto& y) { return (x - y).square().sum(1).clamp_min(1); }, "second derivative");
   f.task = std::make_unique<Custom>([](const auto& x, const auto& y) { return (x - y).detach().sum(1); });
-  CHECK(failure_of(*make_fisher(), f).text ==
-        "metric fisher needs gradients: the response of task custom has none" + end);
+  for (const auto& metric : {make_fisher(), make_hessian()})
+    CHECK(failure_of(*metric, f).text ==
+          "metric " + metric->name() + " needs gradients: the response of task custom has none" + end);
 }
 
 TEST_CASE("sites in half precision and sets without samples are refused") {

@@ -86,57 +86,80 @@ TEST_CASE("over all signs of a weight, the others' held, probes average to the e
 TEST_CASE("traces lie around the exact ones as their standard errors say") {
   Fixture f;
   const Derivatives& exact = dense::derivatives();
-  double squares = 0;
-  int count = 0;
-  for (f.seed = 0; f.seed < 12; ++f.seed) {
-    const SensitivityTable table =
-        make_hessian({.probes = 12, .most_probes = 12, .standard_error = 1e-9})->measure(f.input());
-    for (std::size_t i = 0; i < 4; ++i, ++count) {
-      CHECK(table.scores[i].at(k8) == table.scores[i].at(k4));
-      squares += std::pow(distance(table.scores[i].at(k8), dense::trace(exact.weights[i].block(exact.hessians.mean(0))),
-                                   table.standard_errors[i].at(k8)),
-                          2);
+  for (const HessianProbe probe : {HessianProbe::Outputs, HessianProbe::Weights}) {
+    double squares = 0;
+    for (f.seed = 0; f.seed < 8; ++f.seed) {
+      const SensitivityTable table =
+          make_hessian({.probe = probe, .probes = 12, .most_probes = 12, .standard_error = 1e-9})->measure(f.input());
+      for (std::size_t i = 0; i < 4; ++i) {
+        CHECK(table.scores[i].at(k8) == table.scores[i].at(k4));
+        const double trace = dense::trace(exact.weights[i].block(exact.hessians.mean(0)));
+        squares += std::pow(distance(table.scores[i].at(k8), trace, table.standard_errors[i].at(k8)), 2);
+      }
     }
+    const double root_mean_square = std::sqrt(squares / 32);
+    CHECK(root_mean_square > 0.7);
+    CHECK(root_mean_square < 1.4);
   }
-  const double root_mean_square = std::sqrt(squares / count);
-  CHECK(root_mean_square > 0.7);
-  CHECK(root_mean_square < 1.4);
+}
+
+TEST_CASE("a probe of the outputs is the length of what signs give through the response's Jacobian") {
+  Fixture f({.additions = true});
+  f.batch_size = 3;
+  const Derivatives& exact = dense::derivatives(/*additions=*/true);
+  const SensitivityTable table = make_hessian({.probes = 2, .most_probes = 2})->measure(f.input());
+  std::vector<double> wanted(f.model.sites.size());
+  for (std::uint64_t draw = 0; draw < 2; ++draw) {
+    const at::Tensor signs =
+        internal::signs_of_samples(at::empty({3, 3}, at::kDouble), {0, 0, 3}, internal::mix(f.seed, draw));
+    const at::Tensor gradients = (signs.unsqueeze(2) * exact.responses).sum(1);  // [n, D], by sample
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      wanted[i] += f.model.sites[i].has_weight() ? exact.weights[i].of(gradients.sum(0)).square().sum().item<double>()
+                                                 : exact.inputs[i].of(gradients).square().sum().item<double>();
+  }
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    CHECK(table.scores[i].at(k4) == Approx(wanted[i] / 2 / 3).epsilon(1e-6));
 }
 
 TEST_CASE("probes end where every standard error is small enough, or at their limit") {
   const Fixture f;
-  const Derivatives& exact = dense::derivatives();
-  const SensitivityTable table = make_hessian({.most_probes = 100'000, .standard_error = 0.1})->measure(f.input());
-  for (std::size_t i = 0; i < 4; ++i) {
-    const double trace = dense::trace(exact.weights[i].block(exact.hessians.mean(0)));
-    CHECK(table.standard_errors[i].at(k8) <= 0.1 * table.scores[i].at(k8));
-    CHECK(distance(table.scores[i].at(k8), trace, table.standard_errors[i].at(k8)) < 4);
+  for (const HessianProbe probe : {HessianProbe::Outputs, HessianProbe::Weights}) {
+    const SensitivityTable table =
+        make_hessian({.probe = probe, .most_probes = 100'000, .standard_error = 0.1})->measure(f.input());
+    for (std::size_t i = 0; i < 4; ++i) CHECK(table.standard_errors[i].at(k8) <= 0.1 * table.scores[i].at(k8));
   }
-  // Scales from one batch of two samples: a forward, a backward and two products. Then three rounds of all three
-  // samples: 4, 16 and 20 probes.
-  const SensitivityTable limited = make_hessian({.most_probes = 20, .standard_error = 1e-9})->measure(f.input());
-  CHECK(limited.forward_passes == Approx(2.0 / 3 + 3));
-  CHECK(limited.backward_passes == Approx(2.0 / 3 * (1 + 2 * 2) + 3 + 2 * 20));
+  // Three rounds of all three samples: 4, 16 and 20 probes.
+  HessianOptions options{.most_probes = 20, .standard_error = 1e-9};
+  const SensitivityTable by_outputs = make_hessian(options)->measure(f.input());
+  CHECK(by_outputs.forward_passes == Approx(3));
+  CHECK(by_outputs.backward_passes == Approx(20));
+  // Before them scales from one batch of two samples: a forward, a backward and two products.
+  options.probe = HessianProbe::Weights;
+  const SensitivityTable by_weights = make_hessian(options)->measure(f.input());
+  CHECK(by_weights.forward_passes == Approx(2.0 / 3 + 3));
+  CHECK(by_weights.backward_passes == Approx(2.0 / 3 * (1 + 2 * 2) + 3 + 2 * 20));
 }
 
 TEST_CASE("operands of additions are scored by the trace of their activation") {
   const Fixture f({.additions = true});
   REQUIRE(f.model.sites.size() == 6);
   const Derivatives& exact = dense::derivatives(/*additions=*/true);
-  const HessianOptions options{.probes = 100, .most_probes = 100};
-  const SensitivityTable table = make_hessian(options)->measure(f.input());
-  const SensitivityTable with_errors = make_hessian_error(options)->measure(f.input());
-  for (std::size_t i = 0; i < 6; ++i) {
-    const bool has_weight = f.model.sites[i].has_weight();
-    const at::Tensor mean = exact.hessians.mean(0);
-    const double trace = dense::trace((has_weight ? exact.weights[i] : exact.inputs[i]).block(mean));
-    CAPTURE(f.model.sites[i].name);
-    CHECK(distance(table.scores[i].at(k8), trace, table.standard_errors[i].at(k8)) < 4);
-    const double of_input = f.calibration.sites[i].input.at(4).mean_squared_error;
-    const double of_weight =
-        has_weight ? exact.weights[i].of(exact.errors(f, i, k4))[0].square().mean().item<double>() : 0;
-    CHECK(with_errors.scores[i].at(k4) ==
-          Approx(table.scores[i].at(k4) * (has_weight ? of_weight : of_input)).epsilon(1e-6));
+  for (const HessianProbe probe : {HessianProbe::Outputs, HessianProbe::Weights}) {
+    const HessianOptions options{.probe = probe, .probes = 60, .most_probes = 60};
+    const SensitivityTable table = make_hessian(options)->measure(f.input());
+    const SensitivityTable with_errors = make_hessian_error(options)->measure(f.input());
+    for (std::size_t i = 0; i < 6; ++i) {
+      const bool has_weight = f.model.sites[i].has_weight();
+      const at::Tensor mean = exact.hessians.mean(0);
+      const double trace = dense::trace((has_weight ? exact.weights[i] : exact.inputs[i]).block(mean));
+      CAPTURE(f.model.sites[i].name);
+      CHECK(distance(table.scores[i].at(k8), trace, table.standard_errors[i].at(k8)) < 4);
+      const double of_input = f.calibration.sites[i].input.at(4).mean_squared_error;
+      const double of_weight =
+          has_weight ? exact.weights[i].of(exact.errors(f, i, k4))[0].square().mean().item<double>() : 0;
+      CHECK(with_errors.scores[i].at(k4) ==
+            Approx(table.scores[i].at(k4) * (has_weight ? of_weight : of_input)).epsilon(1e-6));
+    }
   }
 }
 

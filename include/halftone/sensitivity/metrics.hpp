@@ -55,7 +55,16 @@ std::unique_ptr<SensitivityMetric> make_measured_pairs();
 /// backward pass costs about as much as a forward pass, or, through the graph of a gradient, three times that.
 /// While second derivatives are taken, attention runs by its plain formula in the whole process.
 
+/// Where random signs are put to estimate a trace.
+enum class HessianProbe {
+  Outputs,  ///< |J_l^T xi|^2 with H = J^T J, J the Jacobian of `Task::response`, xi signs for outputs: a plain backward
+            ///< pass, never negative; no site's estimate suffers from the others
+  Weights,  ///< v_l . (H v)_l, v signs for all weights: asks nothing of the response, but cross terms with the other
+            ///< sites take hundreds of probes more
+};
+
 struct HessianOptions {
+  HessianProbe probe = HessianProbe::Outputs;
   int probes = 4;                ///< at least, of each batch
   int most_probes = 64;          ///< at most
   double standard_error = 0.05;  ///< probes end where every site's standard error falls below this share of its score
@@ -64,10 +73,10 @@ struct HessianOptions {
 std::vector<std::string> validate(const HessianOptions& options);
 
 /// "hessian": the trace of each site's block of H, by Hutchinson's estimator, with its standard error over probes; for
-/// operands of additions, which have no weight, the block of their activation, in draws of its own. Alike at every
-/// precision. K probes: a forward and a backward pass, and K backward passes through the gradient's graph, for all
-/// sites together (twice K with additions); the graph is made again for each round of probes. Memory: about four times
-/// a batch's activations. Source: docs/methods.md, section 3.4.
+/// operands of additions, which have no weight, the block of their activation. Alike at every precision. K probes: a
+/// forward and K backward passes for all sites together; by weights a forward, a backward and K backward passes through
+/// the gradient's graph (twice K with additions). The graph is made again for each round of probes. Memory: about twice
+/// a batch's activations, by weights four times. Source: docs/methods.md, section 3.4.
 std::unique_ptr<SensitivityMetric> make_hessian(const HessianOptions& options = {});
 
 /// "hessian-error": that trace times the mean squared error of the weight (of the activation, for operands of
