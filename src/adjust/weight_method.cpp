@@ -45,6 +45,8 @@ std::vector<std::string> validate(const WeightMethodOptions& options) {
   for (const RangeMethod method : options.methods)
     if (method == RangeMethod::Automatic)
       violations.push_back(message("methods holds auto, which is a choice among the others: leave it out"));
+  if (!(options.margin >= 0 && options.margin < 1))
+    violations.push_back(message("margin is ", options.margin, ": a share of at least 0 and below 1 is needed"));
   if (options.samples < 1) violations.push_back(message("samples is ", options.samples, ": at least 1 is needed"));
   if (options.batch_size < 1)
     violations.push_back(message("batch_size is ", options.batch_size, ": at least 1 is needed"));
@@ -90,7 +92,7 @@ std::optional<ChosenWeights> choose_weight_method(const Model& model, const Cali
       if (!damage) return std::nullopt;
       ++done;
       choice.trials.push_back({options.methods[k], *damage});
-      if (*damage < choice.trials[best].damage) best = k;
+      if (*damage < (1 - options.margin) * choice.trials[best].damage) best = k;
     }
     choice.chosen = options.methods[best];
     for (std::size_t i = 0; i < model.sites.size(); ++i)

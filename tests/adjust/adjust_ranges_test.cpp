@@ -242,8 +242,8 @@ TEST_CASE("sites that read one tensor keep equal ranges, and ranges that begin a
     const AdjustedRanges result = f.run(plan);
     REQUIRE(result.record.step_kept > 0);
     const auto& sites = result.calibration.sites;
-    CHECK(sites[1].input == sites[2].input);
-    CHECK(sites[1].input != f.calibration.sites[1].input);
+    CHECK((sites[1].input == sites[2].input));
+    CHECK((sites[1].input != f.calibration.sites[1].input));
     for (const std::size_t site : {1, 2, 3}) {
       const double low = sites[site].input.at(4).low;
       CHECK(low == 0);
@@ -277,12 +277,12 @@ TEST_CASE("operands can be held fixed") {
   const AdjustedRanges inputs = f.run();
   REQUIRE(inputs.record.step_kept > 0);
   CHECK(inputs.record.bounds == 8);
-  for (std::size_t i = 0; i < 5; ++i) CHECK(inputs.calibration.sites[i].weight == f.calibration.sites[i].weight);
+  for (std::size_t i = 0; i < 5; ++i) CHECK((inputs.calibration.sites[i].weight == f.calibration.sites[i].weight));
   f.options.weights = true;
   f.options.inputs = false;
   const AdjustedRanges weights = f.run();
   REQUIRE(weights.record.step_kept > 0);
-  for (std::size_t i = 0; i < 5; ++i) CHECK(weights.calibration.sites[i].input == f.calibration.sites[i].input);
+  for (std::size_t i = 0; i < 5; ++i) CHECK((weights.calibration.sites[i].input == f.calibration.sites[i].input));
 }
 
 TEST_CASE("errors of ranges that moved are known again") {

@@ -17,7 +17,9 @@
 namespace halftone {
 
 struct WeightMethodOptions {
-  std::vector<RangeMethod> methods{RangeMethod::Max, RangeMethod::MeanSquaredError};  ///< the first of equals is taken
+  std::vector<RangeMethod> methods{RangeMethod::Max, RangeMethod::MeanSquaredError};
+  /// Share of its damage by which a method must do better than those before it: less is chance.
+  double margin = 0.1;
   std::int64_t samples = 256;  ///< drawn from the data by `seed`; all where it has fewer
   std::int64_t batch_size = 16;
   int threads = 1;
@@ -32,8 +34,9 @@ struct ChosenWeights {
   double forward_passes = 0;                ///< over the whole data
 };
 
-/// The calibration with the weight ranges of the method that damages the network least, chosen for every integer weight
-/// width in `precisions` on its own: all sites are put at the highest precision with that width. Input ranges stay.
+/// The calibration with weight ranges by the method that damages the network least, of those that are better than the
+/// ones before them by more than the margin; chosen for every integer weight width in `precisions` on its own, with all
+/// sites at the highest precision that has this width. Input ranges stay.
 /// Cost: a forward pass over `samples`, and one more for each width and method. Deterministic for one seed, on any
 /// number of threads. Nothing when stopped. Throws as `require_ranges`, and `InvalidArgument` for empty data.
 std::optional<ChosenWeights> choose_weight_method(const Model& model, const Calibration& calibration,
