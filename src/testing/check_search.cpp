@@ -33,6 +33,7 @@ class Chain final : public LatencyModel {
   explicit Chain(double conversion) : conversion_(conversion) {}
   [[nodiscard]] std::string name() const override { return "chain"; }
   [[nodiscard]] std::string origin() const override { return "made up"; }
+  [[nodiscard]] std::string unit() const override { return "units"; }
 
  private:
   [[nodiscard]] double do_estimate(std::span<const Site> sites, const Plan& plan) const override {
