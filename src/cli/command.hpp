@@ -35,6 +35,7 @@ using Action = std::function<int()>;
 /// Each adds one subcommand to `app`; `action` is set once the user chose it. All three must outlive the action.
 void add_quantize(CLI::App& app, const Context& context, Action& action);
 void add_scan(CLI::App& app, const Context& context, Action& action);
+void add_sense(CLI::App& app, const Context& context, Action& action);
 void add_evaluate(CLI::App& app, const Context& context, Action& action);
 void add_export(CLI::App& app, const Context& context, Action& action);
 void add_bench(CLI::App& app, const Context& context, Action& action);

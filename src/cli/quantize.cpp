@@ -16,6 +16,7 @@
 #include "halftone/core/file.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/data/split.hpp"
+#include "halftone/sensitivity/sensitivity_file.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -31,7 +32,8 @@ struct Arguments {
   std::string report;
   std::string task = "top1";
   std::string keep = "99.9%";
-  std::string metric = "error";
+  std::string metric;  ///< empty: not given, "error" or what `sensitivity` holds
+  std::string sensitivity;
   std::string order = "auto";
   std::string search = "bisection";
   std::string latency;
@@ -125,6 +127,7 @@ struct Request {
   ModelRequest model;
   QuantizeOptions options;
   QuantizeParts parts;
+  std::optional<SensitivityFile> sensitivity{};
   std::optional<double> report_share{};  ///< of the validation data
 };
 
@@ -149,7 +152,11 @@ std::optional<double> parse_share(const std::string& text) {
 Request check(const Registry& registry, const Arguments& arguments) {
   const auto engine = choose_engine(registry, arguments);
   refuse_unused(arguments, engine.get());
-  const auto metric = registry.metric(arguments.metric);
+  std::optional<SensitivityFile> known;
+  if (!arguments.sensitivity.empty()) known = read_sensitivity_file(arguments.sensitivity);
+  const std::shared_ptr<const SensitivityMetric> metric =
+      known ? make_known_metric(find_table(*known, arguments.metric))
+            : registry.metric(arguments.metric.empty() ? "error" : arguments.metric);
   Request request{.model = check(arguments.model),
                   .options = {.keep = parse_keep(arguments.keep),
                               .precisions = parse_precisions(precisions(arguments, engine.get())),
@@ -169,6 +176,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
                             .search = registry.search(arguments.search),
                             .engine = engine,
                             .latency = choose_latency(registry, arguments)},
+                  .sensitivity = std::move(known),
                   .report_share = parse_share(arguments.report)};
   require_valid("options", validate(request.options));
   if (arguments.model.spec.ends_with(":random"))
@@ -252,12 +260,18 @@ std::map<std::string, std::string> given(const ModelOptions& model) {
 
 RunResult work(const Context& context, const Arguments& arguments, const Request& request) {
   const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
+  if (request.sensitivity) {
+    std::vector<Precision> scored = request.options.precisions;
+    std::erase(scored, k16);
+    require_fits(*request.sensitivity, arguments.sensitivity, digest(loaded.model), loaded.model.sites, scored);
+  }
   const Data data = open_data(arguments, request, loaded.data);
   Watch watch(context.err, arguments.common.quiet);
   RunResult result = quantize(loaded.model, {*data.calibration, *data.validation, data.report.get()}, request.options,
                               request.parts, watch.monitor());
   result.model = arguments.model.spec;
   result.model_options = given(arguments.model);
+  result.sensitivity_file = arguments.sensitivity;
   return result;
 }
 
@@ -322,7 +336,14 @@ void add_goal(CLI::App& command, const Registry& registry, Arguments& arguments)
           "--cache", arguments.cache,
           "folder of latencies measured earlier, or none;\n~/.cache/halftone by default, where it can be written")
       ->type_name("DIR");
-  add("--metric", arguments.metric, "NAME", "sensitivity that orders the sites: " + names(registry.metrics));
+  command
+      .add_option("--metric", arguments.metric,
+                  "sensitivity that orders the sites, error by default:\n" + names(registry.metrics))
+      ->type_name("NAME");
+  command
+      .add_option("--sensitivity", arguments.sensitivity,
+                  "sensitivity.json of `halftone sense`, of this network, instead\nof measuring anew")
+      ->type_name("FILE");
   command
       .add_option("--order", arguments.order,
                   "how the sites are ordered: " + names(registry.orders) +

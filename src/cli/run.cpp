@@ -62,6 +62,7 @@ int run(const Registry& registry, const std::vector<std::string>& arguments, std
   Action action;
   add_quantize(app, context, action);
   add_scan(app, context, action);
+  add_sense(app, context, action);
   add_evaluate(app, context, action);
   add_bench(app, context, action);
   add_export(app, context, action);

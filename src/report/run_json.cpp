@@ -113,6 +113,7 @@ json options_json(const RunResult& run) {
                   {"task", run.task},
                   {"keep", run.keep},
                   {"metric", run.metric},
+                  {"sensitivity", run.sensitivity_file.empty() ? json() : json(run.sensitivity_file)},
                   {"order", run.order},
                   {"search", run.search},
                   {"latency", run.latency_model},

@@ -88,7 +88,8 @@ class SiteTable {
 };
 
 std::string search_section(const RunResult& run) {
-  std::string text = message("Search (", run.search, " on the order ", run.order, " by ", run.metric, "): ");
+  std::string text = message("Search (", run.search, " on the order ", run.order, " by ", run.metric,
+                             run.sensitivity_file.empty() ? "" : " from " + run.sensitivity_file, "): ");
   if (run.steps.empty()) return text + "no plan was evaluated.\n";
   text += message(run.steps.size(), run.steps.size() == 1 ? " plan" : " plans", " evaluated\n");
   const ScoreText scores(run.task, run.keep);

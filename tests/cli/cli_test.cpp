@@ -156,7 +156,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
   const std::vector<std::tuple<std::string, Words, std::string>> cases{
       {"keep too much", with(good, "--keep", "120%"), "keep \"120%\" is more than the whole score"},
       {"keep no number", with(good, "--keep", "most"), "keep \"most\" is not a number"},
-      {"metric", with(good, "--metric", "magic"), "there is no metric \"magic\": choose from error"},
+      {"metric", with(good, "--metric", "magic"), "there is no metric \"magic\": choose from damage, error"},
       {"search", with(good, "--search", "magic"), "there is no search \"magic\": choose from bisection"},
       {"task", with(good, "--task", "top2"), "there is no task \"top2\": choose from top1, top5"},
       {"latency", with(good, "--latency", "magic"), "there is no latency model \"magic\": choose from roofline"},
@@ -283,7 +283,7 @@ TEST_CASE("a plan of another network is refused") {
 
 TEST_CASE("defects give exit code 3 and say so") {
   const TempDir dir;
-  const Words words = with(quantize((dir / "out").string()), "--metric", "custom");
+  const Words words = with(quantize((dir / "out").string()), "--metric", "custom") + Words{"--quiet"};
   const auto broken = call(words, registry_with_metric([]() -> double { throw std::runtime_error("it broke"); }));
   CHECK(broken.code == 3);
   CHECK(broken.err == "halftone: internal error: it broke\n");
@@ -303,7 +303,7 @@ TEST_CASE("a result that cannot be written is an error") {
 TEST_CASE("help and version are answers, not errors") {
   CHECK(call({"--version"}).out == "halftone " HALFTONE_VERSION "\n");
   CHECK_THAT(call({"--help"}).out, Contains("Examples:") && Contains("Exit codes"));
-  for (const char* command : {"quantize", "scan", "evaluate", "models", "doctor"}) {
+  for (const char* command : {"quantize", "sense", "scan", "evaluate", "models", "doctor"}) {
     const auto help = call({command, "--help"});
     CHECK(help.code == 0);
     CHECK(help.err.empty());
@@ -314,7 +314,7 @@ TEST_CASE("help and version are answers, not errors") {
 }
 
 TEST_CASE("pieces that an embedder adds are offered") {
-  CHECK_THAT(call({"quantize", "--help"}, registry_with_metric([] { return 1; })).out, Contains("custom, error"));
+  CHECK_THAT(call({"quantize", "--help"}, registry_with_metric([] { return 1; })).out, Contains("custom, damage"));
   Registry registry = default_registry();
   Architecture mine;
   mine.name = "mine";

@@ -71,7 +71,8 @@ struct RunResult {
   double keep = 0;
   std::string task;
   std::string metric;
-  std::string order;  ///< how sites were ordered by the metric
+  std::string sensitivity_file;  ///< that sensitivities were read from; empty where they were measured
+  std::string order;             ///< how sites were ordered by the metric
   std::string search;
   std::vector<Precision> precisions;
   std::uint64_t seed = 0;

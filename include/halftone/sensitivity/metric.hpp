@@ -77,4 +77,9 @@ struct SiteView {
 /// A metric from a function of one site at one precision; no passes over the data.
 std::unique_ptr<SensitivityMetric> make_metric(std::string name, std::function<double(const SiteView&)> score);
 
+/// A metric that gives again what was measured before: the scores of `table`, in the order of the model's sites, at the
+/// precisions asked for, and its pairs; no passes. Throws `InvalidArgument` where the table has no such site or
+/// precision.
+std::unique_ptr<SensitivityMetric> make_known_metric(SensitivityTable table);
+
 }  // namespace halftone
