@@ -9,11 +9,14 @@
 #include <utility>
 
 #include "cli/command.hpp"
+#include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
+#include "halftone/core/journal.hpp"
 #include "halftone/sensitivity/rank_correlation.hpp"
 #include "halftone/sensitivity/sensitivity_file.hpp"
 #include "report/text.hpp"
+#include "sensitivity/input_digest.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -85,15 +88,61 @@ Request check(const Registry& registry, const Arguments& arguments) {
                   .task = registry.task(arguments.task)};
   each_word("--metric", arguments.metrics,
             [&](const std::string& name) { request.metrics.push_back(registry.metric(name)); });
-  if (fs::is_directory(arguments.out))
-    throw Error(Errc::InvalidArgument, message("--out ", arguments.out, " is a folder: name a file"));
+  if (fs::exists(arguments.out) && !fs::is_regular_file(arguments.out))
+    throw Error(Errc::InvalidArgument,
+                message("--out ", arguments.out,
+                        fs::is_directory(arguments.out) ? " is a folder" : " is no regular file", ": name a file"));
   if (!arguments.out.empty()) require_writable(fs::absolute(arguments.out).parent_path());
   return request;
 }
 
+/// What is done so far, beside the file that will hold all of it; none where no file is asked for. Stays where there is
+/// work in it and it was not `finish`ed.
+class UnfinishedWork {
+ public:
+  explicit UnfinishedWork(const std::string& out) : path_(out + ".journal") {
+    if (!out.empty()) journal_.emplace(path_);
+    resumes_ = journal_ && journal_->records() > 0;
+  }
+  ~UnfinishedWork() {
+    try {
+      if (journal_ && journal_->records() == 0) journal_->remove();
+    } catch (const Error&) {
+      // an empty file stays: no harm
+    }
+  }
+  UnfinishedWork(UnfinishedWork&&) = delete;
+  UnfinishedWork& operator=(UnfinishedWork&&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] Journal* journal() { return journal_ ? &*journal_ : nullptr; }
+  [[nodiscard]] bool resumes() const { return resumes_; }
+  [[nodiscard]] bool holds_work() const { return journal_ && journal_->records() > 0; }
+  void finish() {
+    if (journal_) journal_->remove();
+  }
+
+ private:
+  std::string path_;
+  std::optional<Journal> journal_;
+  bool resumes_ = false;
+};
+
+/// A metric's table, as an earlier run had it where the journal knows.
+SensitivityTable measure(const SensitivityMetric& metric, const SensitivityInput& input) {
+  if (input.journal == nullptr) return metric.measure(input);
+  const std::string key =
+      "table " +
+      Digest().add(internal::input_digest(input)).add(metric.name()).add(input.batch_size).add(input.threads).hex();
+  if (const auto known = input.journal->find(key)) return nlohmann::json::parse(*known).get<SensitivityTable>();
+  SensitivityTable table = metric.measure(input);
+  input.journal->append(key, nlohmann::json(table).dump());
+  return table;
+}
+
 /// Nothing when stopped.
 std::optional<SensitivityFile> measure(const Request& request, const Arguments& arguments, const LoadedModel& loaded,
-                                       const Monitor& monitor) {
+                                       Journal* journal, const Monitor& monitor) {
   const std::unique_ptr<Dataset> calibration_data = open_dataset(arguments.calibrate, loaded.data);
   const std::unique_ptr<Dataset> other_data =
       arguments.data.empty() ? nullptr : open_dataset(arguments.data, loaded.data);
@@ -119,15 +168,16 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
         calibrate(loaded.model, *calibration_data, request.precisions, request.calibrate, monitor);
     if (calibration.sites.empty()) return std::nullopt;
     for (const auto& metric : request.metrics)
-      file.tables.push_back(metric->measure({.model = loaded.model,
-                                             .calibration = calibration,
-                                             .data = data,
-                                             .task = *request.task,
-                                             .precisions = request.precisions,
-                                             .seed = arguments.common.seed,
-                                             .batch_size = arguments.eval_batch,
-                                             .threads = request.calibrate.threads,
-                                             .monitor = monitor}));
+      file.tables.push_back(measure(*metric, {.model = loaded.model,
+                                              .calibration = calibration,
+                                              .data = data,
+                                              .task = *request.task,
+                                              .precisions = request.precisions,
+                                              .seed = arguments.common.seed,
+                                              .batch_size = arguments.eval_batch,
+                                              .threads = request.calibrate.threads,
+                                              .monitor = monitor,
+                                              .journal = journal}));
   } catch (const Stopped&) {
     return std::nullopt;
   }
@@ -278,16 +328,22 @@ nlohmann::json to_json_with_correlations(const SensitivityFile& file) {
 int run_sense(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
   const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
+  UnfinishedWork work(arguments.out);
+  if (work.resumes() && !arguments.common.quiet)
+    context.err << "Going on from what an earlier run left in " << work.path() << ".\n";
   std::optional<SensitivityFile> file;
   {
     Watch watch(context.err, arguments.common.quiet);
-    file = measure(request, arguments, loaded, watch.monitor());
+    file = measure(request, arguments, loaded, work.journal(), watch.monitor());
   }
   if (!file) {
     context.err << "Stopped on request before all metrics were measured: there is no result.\n";
+    if (work.holds_work())
+      context.err << "What is done is in " << work.path() << ": the same command goes on from there.\n";
     return 1;
   }
   if (!arguments.out.empty()) write_atomically(arguments.out, nlohmann::json(*file).dump(1) + '\n');
+  work.finish();
   if (arguments.common.json) {
     print_json(context.out, to_json_with_correlations(*file));
   } else {
@@ -319,8 +375,7 @@ void add_sense(CLI::App& app, const Context& context, Action& action) {
   add("--task", arguments->task, "NAME", "whose damage is measured: " + names(context.registry.tasks));
   add_ranges(command, arguments->ranges);
   add_count(command, "--eval-batch", arguments->eval_batch, 1, "samples run together");
-  command
-      .add_option("--out", arguments->out, "sensitivity.json, for `halftone quantize --sensitivity` and your own use")
+  command.add_option("--out", arguments->out, "sensitivity.json, for `halftone quantize --sensitivity`")
       ->type_name("FILE");
   add_common(command, arguments->common);
   command.footer(

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <mutex>
@@ -52,26 +53,37 @@ class InterLayer final : public SensitivityMetric {
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
-    Sweep sweep(input, name());
+    Sweep sweep(input, name(), message(options_.temperature));
     const std::vector<Change> changes = internal::single_changes(input);
     const std::int64_t rows = std::ssize(changes);
     ChangeDamage damage(input, changes.size());
     OrderedSum products(rows);
     std::vector<at::Tensor> responses(static_cast<std::size_t>(sweep.batches()));  // [rows, samples d] of open batches
-    sweep.quantize(changes, [&](const BatchRange& batch, std::size_t i, const Sweep::Outputs& outputs,
-                                const Sweep::Outputs& clean) {
-      damage.store(batch, i, outputs, clean);
+    const auto use = [&](const BatchRange& batch, std::size_t i, const Sweep::Outputs& outputs,
+                         const Sweep::Outputs& clean, std::vector<double>& results) {
+      damage.append(outputs, clean, results);
       const at::Tensor response = input.task.response(outputs, clean, options_.temperature).to(at::kCPU).reshape({-1});
       at::Tensor& of_batch = responses[static_cast<std::size_t>(batch.index)];
       if (i == 0) of_batch = at::empty({rows, response.size(0)}, at::kDouble);
       const auto row = static_cast<std::int64_t>(i);
       of_batch[row].copy_(response);
       if (row + 1 < rows) return;
-      products.add(batch.index, of_batch.mm(of_batch.t()));
+      const at::Tensor product = of_batch.mm(of_batch.t());
+      results.insert(results.end(), product.const_data_ptr<double>(), product.const_data_ptr<double>() + rows * rows);
       of_batch.reset();
-    });
-    const at::Tensor sum = products.result() / static_cast<double>(2 * input.data.size());
-    return make_table(input, changes, damage, sum + sum.t(), sweep);  // symmetric to the last bit
+    };
+    // Of each batch: damage by change and sample, then the matrix.
+    const auto keep = [&](const BatchRange& batch, std::span<const double> results) {
+      const auto damages = static_cast<std::size_t>(rows * (batch.end - batch.begin));
+      damage.keep(batch, results.first(damages));
+      const at::Tensor product = at::empty({rows, rows}, at::kDouble);
+      std::copy(results.begin() + static_cast<std::ptrdiff_t>(damages), results.end(),
+                product.mutable_data_ptr<double>());
+      products.add(batch.index, product);
+    };
+    sweep.quantize(changes, use, keep);
+    const at::Tensor sum = products.result();  // symmetric up to rounding
+    return make_table(input, changes, damage, (sum + sum.t()).div(2 * input.data.size()), sweep);
   }
 
   static SensitivityTable make_table(const SensitivityInput& input, const std::vector<Change>& changes,

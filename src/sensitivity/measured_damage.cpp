@@ -13,8 +13,11 @@ using internal::Sweep;
 /// Of each change, over all data.
 ChangeDamage damage_of(const SensitivityInput& input, const std::vector<Change>& changes, Sweep& sweep) {
   ChangeDamage damage(input, changes.size());
-  sweep.quantize(changes, [&](const BatchRange& batch, std::size_t i, const Sweep::Outputs& outputs,
-                              const Sweep::Outputs& clean) { damage.store(batch, i, outputs, clean); });
+  sweep.quantize(
+      changes,
+      [&](const BatchRange&, std::size_t, const Sweep::Outputs& outputs, const Sweep::Outputs& clean,
+          std::vector<double>& results) { damage.append(outputs, clean, results); },
+      [&](const BatchRange& batch, std::span<const double> results) { damage.keep(batch, results); });
   return damage;
 }
 

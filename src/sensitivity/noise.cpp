@@ -99,7 +99,7 @@ class NoiseInjection final : public SensitivityMetric {
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
-    Sweep sweep(input, name());
+    Sweep sweep(input, name(), message(options_.draws, ' ', options_.most_draws, ' ', options_.standard_error));
     std::vector<Change> open = internal::single_changes(input);
     std::map<Change, Draws> draws;
     for (int first = 0; !open.empty() && first < options_.most_draws; first += options_.draws) {
@@ -131,10 +131,11 @@ class NoiseInjection final : public SensitivityMetric {
       return std::make_unique<Noise>(input, batch, changes[i].front().second, mix(input.seed, number));
     };
     ChangeDamage damage(input, changes.size());
-    sweep.run(changes, visitor,
-              [&](const BatchRange& batch, std::size_t i, const Sweep::Outputs& outputs, const Sweep::Outputs& clean) {
-                damage.store(batch, i, outputs, clean);
-              });
+    sweep.run(
+        changes, visitor,
+        [&](const BatchRange&, std::size_t, const Sweep::Outputs& outputs, const Sweep::Outputs& clean,
+            std::vector<double>& results) { damage.append(outputs, clean, results); },
+        [&](const BatchRange& batch, std::span<const double> results) { damage.keep(batch, results); });
     for (std::size_t i = 0; i < changes.size(); ++i) draws[changes[i]].damage.push_back(damage.mean(i));
   }
 

@@ -5,11 +5,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
+#include <optional>
 #include <utility>
 
 #include "graph/device.hpp"
+#include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
+#include "sensitivity/input_digest.hpp"
 
 namespace halftone::internal {
 
@@ -45,6 +49,16 @@ std::vector<std::size_t> sites_of(const Change& change) {
   return sites;
 }
 
+std::string to_bytes(const std::vector<double>& numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double)};
+}
+
+std::optional<std::vector<double>> to_numbers(const std::string& bytes) {
+  std::vector<double> numbers(bytes.size() / sizeof(double));
+  std::memcpy(numbers.data(), bytes.data(), numbers.size() * sizeof(double));
+  return numbers;
+}
+
 }  // namespace
 
 std::vector<Change> single_changes(const SensitivityInput& input) {
@@ -54,7 +68,7 @@ std::vector<Change> single_changes(const SensitivityInput& input) {
   return changes;
 }
 
-Sweep::Sweep(const SensitivityInput& input, std::string metric)
+Sweep::Sweep(const SensitivityInput& input, std::string metric, const std::string& options)
     : input_(input), metric_(std::move(metric)), interpreter_(input.model) {
   if (input.data.size() == 0)
     throw Error(Errc::InvalidArgument,
@@ -62,11 +76,22 @@ Sweep::Sweep(const SensitivityInput& input, std::string metric)
   recording_bytes_ = input.most_bytes / input.threads;
   const std::int64_t bytes = std::max<std::int64_t>(interpreter_.recorded_bytes(1), 1);
   batch_size_ = std::clamp<std::int64_t>(recording_bytes_ / bytes, 1, input.batch_size);
+  if (input.journal != nullptr) identity_ = message(input_digest(input), ' ', metric_, ' ', options);
 }
 
 BatchLoop Sweep::loop() const { return {input_.data.size(), batch_size_, input_.threads, "sense", metric_}; }
 
-void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, const UseFn& use) {
+std::string Sweep::journal_key(const std::vector<Change>& changes, const BatchRange& batch) const {
+  Digest key;
+  key.add(identity_).add(runs_).add(batch.begin).add(batch.end);
+  for (const Change& change : changes) {
+    key.add(std::ssize(change));
+    for (const auto& [site, precision] : change) key.add(static_cast<std::int64_t>(site)).add(to_string(precision));
+  }
+  return key.hex();
+}
+
+void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, const UseFn& use, const KeepFn& keep) {
   const at::Device device = device_of(input_.model);
   const BatchLoop batches = loop();
   std::atomic<bool> stopped = false;
@@ -79,43 +104,65 @@ void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, co
   };
   const Monitor monitor{.on_progress = {}, .should_stop = consult};
 
-  std::vector<double> shares(static_cast<std::size_t>(batches.batches()));
-  const bool completed = for_each_batch(batches, monitor, [&](const BatchRange& batch, std::size_t worker) {
+  // What is made of one batch, and behind it the passes that it took; nothing when stopped.
+  const auto run_batch = [&](const BatchRange& batch, std::size_t worker) -> std::optional<std::vector<double>> {
     const auto inputs = move_to(device, input_.data.range(batch.begin, batch.end).inputs);
     const CleanPass clean = interpreter_.record(inputs, recording_bytes_);
+    std::vector<double> results;
     double passes = 1;
-    for (std::size_t i = 0; i < changes.size() && !stopped; ++i) {
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      if (stopped) return std::nullopt;
       const auto changed = sites_of(changes[i]);
       const auto replayed = interpreter_.replay(clean, changed, *visitor(batch, i));
-      use(batch, i, replayed, clean.outputs);
+      use(batch, i, replayed, clean.outputs, results);
       passes += interpreter_.replayed_share(clean, changed);
       done += batch.end - batch.begin;
       if (worker == 0) consult();
     }
-    shares[static_cast<std::size_t>(batch.index)] = passes * static_cast<double>(batch.end - batch.begin);
+    results.push_back(passes);
+    return results;
+  };
+
+  ++runs_;
+  std::vector<double> shares(static_cast<std::size_t>(batches.batches()));
+  const bool completed = for_each_batch(batches, monitor, [&](const BatchRange& batch, std::size_t worker) {
+    const std::string key = input_.journal != nullptr ? journal_key(changes, batch) : "";
+    const auto known = input_.journal != nullptr ? input_.journal->find(key) : std::nullopt;
+    const auto results = known ? to_numbers(*known) : run_batch(batch, worker);
+    if (!results) return;
+    if (known) done += (batch.end - batch.begin) * std::ssize(changes);
+    if (!known && input_.journal != nullptr) input_.journal->append(key, to_bytes(*results));
+    keep(batch, std::span(*results).first(results->size() - 1));
+    shares[static_cast<std::size_t>(batch.index)] = results->back() * static_cast<double>(batch.end - batch.begin);
   });
   if (!completed || stopped) throw Stopped();
   for (const double share : shares) forward_passes_ += share / static_cast<double>(input_.data.size());
 }
 
-void Sweep::quantize(const std::vector<Change>& changes, const UseFn& use) {
+void Sweep::quantize(const std::vector<Change>& changes, const UseFn& use, const KeepFn& keep) {
   QuantizedWeights weights(input_.model, input_.calibration);
   for (const Precision precision : input_.precisions)
     weights.prepare(Plan::uniform(input_.model.sites.size(), precision));
   run(
       changes,
       [&](const BatchRange&, std::size_t i) { return std::make_unique<QuantizedSites>(input_, weights, changes[i]); },
-      use);
+      use, keep);
 }
 
 ChangeDamage::ChangeDamage(const SensitivityInput& input, std::size_t changes)
     : input_(input), samples_(static_cast<std::size_t>(input.data.size())), damage_(changes * samples_) {}
 
-void ChangeDamage::store(const BatchRange& batch, std::size_t change, const Sweep::Outputs& outputs,
-                         const Sweep::Outputs& clean) {
+void ChangeDamage::append(const Sweep::Outputs& outputs, const Sweep::Outputs& clean,
+                          std::vector<double>& results) const {
   const at::Tensor damage = input_.task.damage(outputs, clean).to(at::kCPU).contiguous();
-  std::copy_n(damage.const_data_ptr<double>(), damage.numel(),
-              damage_.begin() + static_cast<std::ptrdiff_t>(change * samples_) + batch.begin);
+  results.insert(results.end(), damage.const_data_ptr<double>(), damage.const_data_ptr<double>() + damage.numel());
+}
+
+void ChangeDamage::keep(const BatchRange& batch, std::span<const double> results) {
+  const std::int64_t samples = batch.end - batch.begin;
+  for (std::size_t change = 0; change * static_cast<std::size_t>(samples) < results.size(); ++change)
+    std::copy_n(results.begin() + static_cast<std::ptrdiff_t>(change) * samples, samples,
+                damage_.begin() + static_cast<std::ptrdiff_t>(change * samples_) + batch.begin);
 }
 
 double ChangeDamage::mean(std::size_t change) const {

@@ -122,6 +122,7 @@ void compare_scores(const SensitivityTable& table, const SensitivityTable& other
 SensitivityInput quiet(const SensitivityInput& input) {
   SensitivityInput other = input;
   other.monitor = {};
+  other.journal = nullptr;
   return other;
 }
 

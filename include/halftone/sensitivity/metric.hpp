@@ -9,6 +9,7 @@
 #include <string>
 
 #include "halftone/calibrate/calibration.hpp"
+#include "halftone/core/journal.hpp"
 #include "halftone/core/monitor.hpp"
 #include "halftone/data/dataset.hpp"
 #include "halftone/evaluate/task.hpp"
@@ -31,6 +32,9 @@ struct SensitivityInput {
   /// does not fit, every change takes a full pass.
   std::int64_t most_bytes = std::int64_t{2} << 30;
   Monitor monitor{};
+  /// Where metrics that sweep over batches put each one that is done, and find those done before, of the same work; may
+  /// be null.
+  Journal* journal = nullptr;
 };
 
 /// Scores every site at every precision.
