@@ -221,13 +221,13 @@ class Study {
       row(costs_, name).add("backward", table.backward_passes);
       for (const Precision precision : precisions_)
         row(correlations_[to_string(precision)], name)
-            .add("Spearman", rank_correlation(scores(table, precision), scores(truth, precision)));
+            .add("Spearman", rank_correlation(scores(table, precision), scores(truth, precision)).value_or(0));
     }
-    for (std::size_t site = 0; site < model.sites.size(); ++site) depth_.push_back(static_cast<double>(site));
+    std::vector<double> from_the_end;
+    for (std::size_t site = model.sites.size(); site > 0; --site) from_the_end.push_back(static_cast<double>(site));
     for (const Precision precision : precisions_)
-      row(correlations_[to_string(precision)], "depth, from the end")
-          .add("Spearman",
-               -rank_correlation({depth_.end() - std::ssize(model.sites), depth_.end()}, scores(truth, precision)));
+      row(correlations_[to_string(precision)], "position from the end")
+          .add("Spearman", rank_correlation(from_the_end, scores(truth, precision)).value_or(0));
 
     Truth damages(model, ranges, *scored, *task_, arguments_.threads);
     for (const Step& step : steps_) follow(step, tables, damages);
@@ -273,7 +273,6 @@ class Study {
   std::shared_ptr<const Dataset> validation_;
   std::vector<Step> steps_;
   std::vector<Precision> precisions_;
-  std::vector<double> depth_;
   LinearCost cost_;
   Table costs_;
   std::map<std::string, Table> correlations_;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cli/command.hpp"
+#include "cli/subject.hpp"
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
@@ -28,7 +29,7 @@ namespace fs = std::filesystem;
 struct Arguments {
   ModelOptions model;
   CommonOptions common;
-  RangeChoice ranges;
+  RangeChoice ranges{.weight = "auto"};
   std::string calibrate;
   std::string data;
   std::string metrics = "interlayer";
@@ -143,9 +144,9 @@ SensitivityTable measure(const SensitivityMetric& metric, const SensitivityInput
 /// Nothing when stopped.
 std::optional<SensitivityFile> measure(const Request& request, const Arguments& arguments, const LoadedModel& loaded,
                                        Journal* journal, const Monitor& monitor) {
-  const std::unique_ptr<Dataset> calibration_data = open_dataset(arguments.calibrate, loaded.data);
-  const std::unique_ptr<Dataset> other_data =
-      arguments.data.empty() ? nullptr : open_dataset(arguments.data, loaded.data);
+  const std::shared_ptr<const Dataset> calibration_data = open_data(arguments.calibrate, loaded);
+  const std::shared_ptr<const Dataset> other_data =
+      arguments.data.empty() ? nullptr : open_data(arguments.data, loaded);
   const Dataset& data = other_data ? *other_data : *calibration_data;
   const auto describe = [&](const Dataset& set) -> SensitivityData {
     const auto digest = set.digest(request.calibrate.threads, monitor);
@@ -164,8 +165,8 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
   try {
     file.calibration = describe(*calibration_data);
     file.data = other_data ? describe(data) : file.calibration;
-    const Calibration calibration =
-        calibrate(loaded.model, *calibration_data, request.precisions, request.calibrate, monitor);
+    const Calibration calibration = make_calibration(request.calibrate, loaded.model, *calibration_data, *request.task,
+                                                     request.precisions, monitor);
     if (calibration.sites.empty()) return std::nullopt;
     for (const auto& metric : request.metrics)
       file.tables.push_back(measure(*metric, {.model = loaded.model,

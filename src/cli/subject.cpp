@@ -18,27 +18,31 @@ namespace {
 
 bool needs_ranges(Precision p) { return p.weight_bits < 16 || p.activation_bits < 16; }
 
-/// Ranges from the samples of --calibrate. No sites: it was stopped.
-Calibration make_calibration(const SubjectRequest& request, const LoadedModel& loaded, const Plan& plan,
-                             std::span<const Precision> precisions, const Monitor& monitor) {
+/// Ranges from the samples of --calibrate, adjusted where that was asked for. No sites: it was stopped.
+Calibration make_ranges(const SubjectRequest& request, const LoadedModel& loaded, const Plan& plan,
+                        std::span<const Precision> precisions, const Monitor& monitor) {
   const auto data = open_data(request.data, loaded);
   const std::shared_ptr<const Task> task = request.task ? request.task : make_top_k(1);
-  CalibrateOptions options = request.calibrate;
-  const bool chooses = options.weight.method == RangeMethod::Automatic;
-  if (chooses) options.weight.method = RangeMethod::Max;
-  Calibration calibration = calibrate(loaded.model, *data, precisions, options, monitor);
-  if (chooses && !calibration.sites.empty()) {
-    auto chosen = choose_weight_method(loaded.model, calibration, *data, *task, precisions,
-                                       {.batch_size = options.batch_size, .threads = options.threads}, monitor);
-    calibration = chosen ? std::move(chosen->calibration) : Calibration{};
-  }
+  Calibration calibration = make_calibration(request.calibrate, loaded.model, *data, *task, precisions, monitor);
   if (!request.adjust || calibration.sites.empty()) return calibration;
+  const CalibrateOptions& options = request.calibrate;
   AdjustedRanges adjusted = adjust_ranges(loaded.model, calibration, *data, *task, plan,
                                           {.batch_size = options.batch_size, .threads = options.threads}, monitor);
   return adjusted.record.stopped ? Calibration{} : std::move(adjusted.calibration);
 }
 
 }  // namespace
+
+Calibration make_calibration(CalibrateOptions options, const Model& model, const Dataset& data, const Task& task,
+                             std::span<const Precision> precisions, const Monitor& monitor) {
+  const bool chooses = options.weight.method == RangeMethod::Automatic;
+  if (chooses) options.weight.method = RangeMethod::Max;
+  Calibration calibration = calibrate(model, data, precisions, options, monitor);
+  if (!chooses || calibration.sites.empty()) return calibration;
+  auto chosen = choose_weight_method(model, calibration, data, task, precisions,
+                                     {.batch_size = options.batch_size, .threads = options.threads}, monitor);
+  return chosen ? std::move(chosen->calibration) : Calibration{};
+}
 
 void add_subject(CLI::App& command, SubjectOptions& options) {
   command.add_option("--plan", options.plan, "plan.json of `halftone quantize`")->type_name("FILE");
@@ -115,7 +119,7 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
   if (subject.random_ranges) {
     subject.calibration = random_calibration(loaded.model, precisions);
   } else {
-    subject.calibration = make_calibration(request, loaded, subject.plan, precisions, monitor);
+    subject.calibration = make_ranges(request, loaded, subject.plan, precisions, monitor);
   }
   if (subject.calibration.sites.empty()) return std::nullopt;
   return subject;

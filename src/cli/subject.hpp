@@ -46,6 +46,10 @@ struct Subject {
 /// Throws where --calibrate was given and no operand of the network has a range.
 void require_calibration_used(const SubjectRequest& request);
 
+/// Ranges from `data`, with the weights' method chosen where that was asked for. No sites: it was stopped.
+Calibration make_calibration(CalibrateOptions options, const Model& model, const Dataset& data, const Task& task,
+                             std::span<const Precision> precisions, const Monitor& monitor);
+
 /// In place of DATA of --calibrate: inputs drawn at random, right for time, not for accuracy.
 inline constexpr const char* kRandomData = "random";
 

@@ -107,6 +107,7 @@ std::vector<double> shares_from(const Model& model) {
 class HvpPairs final : public SensitivityMetric {
  public:
   [[nodiscard]] std::string name() const override { return "interlayer-hvp"; }
+  [[nodiscard]] bool gives_pairs() const override { return true; }
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
