@@ -40,7 +40,7 @@ TEST_CASE("range methods are named as on the command line") {
   CHECK(parse_range_method("mse") == RangeMethod::MeanSquaredError);
   const Failure f = failure([] { return parse_range_method("MSE"); });
   CHECK(f.code == Errc::InvalidArgument);
-  CHECK_THAT(f.text, Contains("\"MSE\"") && Contains("max, percentile or mse"));
+  CHECK_THAT(f.text, Contains("\"MSE\"") && Contains("max, percentile, mse or, for weights, auto"));
 }
 
 TEST_CASE("a calibration with anything wrong is refused, naming the field") {

@@ -56,7 +56,8 @@ TEST_CASE("ranges adjusted to the plan found are kept only with the score that t
   const RunResult run = f.run();
   REQUIRE(run.adjustments.size() == 1);
   const PlanFigures& result = run.result;
-  SimulatedEvaluator evaluator(f.model, run.calibration, *f.data, *make_top_k(1),
+  const auto task = make_top_k(1);
+  SimulatedEvaluator evaluator(f.model, run.calibration, *f.data, *task,
                                {.gate = {.keep = f.options.keep}, .batch_size = 10});
   (void)evaluator.measure_baseline(Plan::uniform(5, k16));
   const auto again = evaluator.evaluate(run.plan);
