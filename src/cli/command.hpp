@@ -124,11 +124,17 @@ class Watch {
   std::unique_ptr<State> state_;
 };
 
-/// "error, noise": the keys of a registry's map.
+/// "error, noise": the keys of a registry's map, in lines that fit a help text.
 template <class Map>
 std::string names(const Map& map) {
+  constexpr std::size_t kWidth = 48;
   std::string text;
-  for (const auto& [name, unused] : map) text += (text.empty() ? "" : ", ") + name;
+  std::size_t line = 0;
+  for (const auto& [name, unused] : map) {
+    const bool wraps = line > 0 && line + name.size() > kWidth;
+    text += (text.empty() ? "" : wraps ? ",\n" : ", ") + name;
+    line = wraps ? name.size() : line + 2 + name.size();
+  }
   return text;
 }
 

@@ -102,7 +102,14 @@ struct Reordered {
   std::vector<std::size_t> from;  ///< by new position: the site's position in the input
 };
 
-/// Scores of `other`, whose site i is site from[i] of `table`, must agree.
+/// Standard error of a difference of two scores; 0 for metrics that do not sample.
+double error_of_difference(const SensitivityTable& a, std::size_t i, const SensitivityTable& b, std::size_t j,
+                           Precision precision) {
+  if (a.standard_errors.empty() || b.standard_errors.empty()) return 0;
+  return std::hypot(a.standard_errors[i].at(precision), b.standard_errors[j].at(precision));
+}
+
+/// Scores of `other`, whose site i is site from[i] of `table`, must agree, but for what sampling explains.
 void compare_scores(const SensitivityTable& table, const SensitivityTable& other, const std::vector<std::size_t>& from,
                     const SensitivityInput& input, double tolerance, const std::string& changed,
                     Violations& violations) {
@@ -112,7 +119,9 @@ void compare_scores(const SensitivityTable& table, const SensitivityTable& other
     for (std::size_t i = 0; i < from.size(); ++i) {
       const double was = table.scores[from[i]].at(precision);
       const double is = other.scores[i].at(precision);
-      if (std::abs(is - was) <= tolerance * largest) continue;
+      constexpr double kErrors = 4;  // that chance alone exceeds once in 16,000
+      const double by_chance = kErrors * error_of_difference(table, from[i], other, i, precision);
+      if (std::abs(is - was) <= tolerance * largest + by_chance) continue;
       return violations.add("its scores depend on ", changed, ": site \"", input.model.sites[from[i]].name,
                             "\" at precision ", precision, " is scored ", was, " and then ", is);
     }

@@ -219,11 +219,11 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"table", with(good, "--latency", "table:none.json"), "none.json"},
       {"one precision", with(good, "--precisions", "8"), "at least two precisions"},
       {"precision", with(good, "--precisions", "16,9"), "precision \"9\" is not known"},
-      {"range", with(good, "--range-input", "min"), "range method \"min\" is not known: use max, percentile or mse"},
+      {"range", with(good, "--range-input", "min"), "range method \"min\" is not known: use max, percentile, mse or"},
       {"share", with(good, "--report", "100%"), "--report is 100%: a share above 0 % and below 100 %"},
       {"order", with(good, "--order", "magic"), "there is no order \"magic\": choose from gain, nested, score"},
       {"pairs", with(good, "--order", "nested"),
-       "--metric error says nothing of them: choose --metric from interlayer, interlayer-pairs"},
+       "--metric error says nothing of them: choose --metric from interlayer, interlayer-hvp"},
       {"share without unit", with(good, "--report", "20"), "--report is 20, a number without a unit"},
       {"random weights",
        {"quantize", "cifar_resnet20:random", "--calibrate", calibration("[0:5]"), "--validate", validation("[0:5]"),
@@ -450,7 +450,8 @@ TEST_CASE("a plan's ranges can be replaced by fresh ones") {
   const Words words{"evaluate", kModel,      "--data", validation("[0:20]"), "--plan", (dir / "plan.json").string(),
                     "--json",   "--threads", "1"};
   const json stored = json::parse(call(words).out);
-  const json same = json::parse(call(words + Words{"--calibrate", calibration("[0:10]")}).out);
+  const json same =
+      json::parse(call(words + Words{"--calibrate", calibration("[0:10]"), "--range-weight", "auto"}).out);
   const json fresh =
       json::parse(call(words + Words{"--calibrate", calibration("[20:30]"), "--range-input", "max"}).out);
   CHECK(same == stored);

@@ -7,7 +7,7 @@
 
 namespace halftone::testing {
 
-/// How far scores may differ, as shares of the largest score at their precision.
+/// How far scores may differ, as shares of the largest score at their precision, beyond four standard errors.
 struct CheckMetricOptions {
   double site_order = 1e-6;
   double batch_size = 0.01;  ///< sums of floats are rounded otherwise, and quantizing turns that into whole steps
