@@ -19,6 +19,11 @@ install(FILES
   cmake/HalftoneTurboJpeg.cmake
   DESTINATION ${package_dir})
 
-# The installed program finds LibTorch where the build found it.
-set_target_properties(halftone_program PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+# The installed program finds LibTorch and OpenVINO where the build found them. Named one by one: CMake's
+# INSTALL_RPATH_USE_LINK_PATH leaves out folders inside the source tree, and ./run puts both there.
+set(library_folders $<TARGET_FILE_DIR:torch>)
+if(OpenVINO_FOUND)
+  list(APPEND library_folders $<TARGET_FILE_DIR:openvino::runtime>)
+endif()
+set_target_properties(halftone_program PROPERTIES INSTALL_RPATH "${library_folders}")
 install(TARGETS halftone_program)

@@ -5,6 +5,7 @@
 
 #include "halftone/models/architecture.hpp"
 #include "halftone/quantize.hpp"
+#include "halftone/testing/check_metric.hpp"
 
 int main(int argc, char** argv) {
   const std::string assets = argc > 1 ? argv[1] : "assets";
@@ -20,6 +21,16 @@ int main(int argc, char** argv) {
         return (error.square().sum() / view.weight.square().sum()).item<double>();
       });
   // [readme]
+
+  // Does it keep the rules? A few samples are enough to find out.
+  const std::vector<halftone::Precision> precisions{halftone::k8, halftone::k4};
+  const auto few = halftone::open_dataset("cifar10:" + assets + "/cifar10/calibration.bin[0:4]", network.data);
+  const halftone::Calibration ranges = halftone::calibrate(network.model, *few, precisions);
+  const auto task = halftone::make_top_k(1);
+  const auto violations = halftone::testing::check_metric(
+      *metric, {.model = network.model, .calibration = ranges, .data = *few, .task = *task, .precisions = precisions});
+  for (const std::string& violation : violations) std::cerr << violation << '\n';
+  if (!violations.empty()) return 1;
 
   const halftone::QuantizeParts parts{.metric = metric};
   const auto result = halftone::quantize(network.model, {.calibration = *calibration, .validation = *validation},

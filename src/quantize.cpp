@@ -5,18 +5,22 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "calibrate/token_ids.hpp"
+#include "halftone/adjust/weight_method.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/engine/deployed_evaluator.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
 #include "halftone/latency/measure_latency.hpp"
 #include "halftone/latency/roofline.hpp"
 #include "halftone/search/bisection.hpp"
+#include "halftone/sensitivity/metrics.hpp"
 #include "halftone/version.hpp"
 #include "quantize/finalists.hpp"
 #include "report/text.hpp"
+#include "report/text_summary.hpp"
 
 namespace halftone {
 
@@ -30,6 +34,11 @@ class Run {
       : model_(model), data_(data), options_(options), parts_(parts), monitor_(monitor) {
     if (!parts_.task) parts_.task = make_top_k(1);
     if (!parts_.metric) parts_.metric = make_quantization_error();
+    if (!parts_.order) parts_.order = parts_.metric->gives_pairs() ? nested_order() : gain_order();
+    if (parts_.order->needs_pairs && !parts_.metric->gives_pairs())
+      throw Error(Errc::InvalidArgument,
+                  message("order ", parts_.order->name, " needs pairs of sites, which metric ", parts_.metric->name(),
+                          " does not give: take one that does (gives_pairs), such as interlayer, or another order"));
     if (!parts_.search) parts_.search = std::make_shared<const Bisection>();
     measures_latency_ = !parts_.latency && parts_.engine;
     if (!parts_.latency && !parts_.engine)
@@ -49,6 +58,7 @@ class Run {
     try {
       timed("read", [&] { read_data(); });
       timed("calibrate", [&] { calibrate_ranges(); });
+      if (adjusts(RangeAdjusting::Search)) timed("adjust", [&] { adjust_uniform_plans(); });
       if (measures_latency_)
         timed("latency", [&] { measure_sites(baseline); });
       else if (parts_.engine)
@@ -56,10 +66,10 @@ class Run {
       timed("baseline", [&] { score_baseline(baseline); });
       timed("sense", [&] { score_sensitivity(); });
       timed("search", [&] { search(); });
-      if (parts_.engine && result_.status != RunStatus::Stopped) {
-        timed("measure", [&] { measure_finalists(baseline); });
-        timed("compare", [&] { score_otherwise(); });
-      }
+      const bool ended = result_.status != RunStatus::Stopped;
+      if (parts_.engine && ended) timed("measure", [&] { measure_finalists(baseline); });
+      if (adjusts(RangeAdjusting::Final) && ended) timed("adjust the plan", [&] { adjust_result(); });
+      if (parts_.engine && ended) timed("compare", [&] { score_otherwise(); });
       if (data_.report != nullptr && result_.status != RunStatus::Stopped)
         timed("report", [&] { score_report(baseline); });
     } catch (const Stopped&) {
@@ -77,6 +87,7 @@ class Run {
     result_.keep = options_.keep;
     result_.task = parts_.task->name();
     result_.metric = parts_.metric->name();
+    result_.order = parts_.order->name;
     result_.search = parts_.search->name();
     result_.precisions = options_.precisions;
     result_.seed = options_.seed;
@@ -84,6 +95,7 @@ class Run {
     result_.batch_size = options_.batch_size;
     result_.range_input = to_string(options_.input_range.method);
     result_.range_weight = to_string(options_.weight_range.method);
+    result_.adjust_ranges = to_string(options_.adjust_ranges);
     result_.scored_in = deployed_ ? engine_name() : "simulation";
     if (parts_.engine)
       result_.engine = {parts_.engine->name(), parts_.engine->version(), options_.latency_threads,
@@ -134,7 +146,7 @@ class Run {
     result_.latency_unit = parts_.latency->unit();
     result_.latency_measured = measures_latency_;
     result_.latency_batch = parts_.latency->batch();
-    result_.baseline.predicted_latency = latency(baseline);
+    result_.baseline.predicted_latency = result_.result.predicted_latency = latency(baseline);
     for (const Precision precision : options_.precisions)
       result_.uniform_latency[to_string(precision)] = latency(Plan::uniform(model_.sites.size(), precision));
   }
@@ -161,14 +173,79 @@ class Run {
   }
 
   void calibrate_ranges() {
-    result_.calibration = calibrate(model_, data_.calibration, options_.precisions,
-                                    {.input = options_.input_range,
-                                     .weight = options_.weight_range,
-                                     .batch_size = options_.batch_size,
-                                     .threads = options_.threads},
-                                    monitor_);
+    const bool chooses_weights = options_.weight_range.method == RangeMethod::Automatic;
+    result_.calibration =
+        calibrate(model_, data_.calibration, options_.precisions,
+                  {.input = options_.input_range,
+                   .weight = chooses_weights ? RangeOptions{.method = RangeMethod::Max} : options_.weight_range,
+                   .batch_size = options_.batch_size,
+                   .threads = options_.threads},
+                  monitor_);
     if (result_.calibration.sites.empty()) throw Stopped();
     ++result_.forward_passes;
+    if (chooses_weights) choose_weights();
+  }
+
+  void choose_weights() {
+    auto chosen = choose_weight_method(
+        model_, result_.calibration, data_.calibration, *parts_.task, options_.precisions,
+        {.batch_size = options_.batch_size, .threads = options_.threads, .seed = options_.seed}, monitor_);
+    if (!chosen) throw Stopped();
+    result_.calibration = std::move(chosen->calibration);
+    result_.weight_methods = std::move(chosen->choices);
+    result_.forward_passes += chosen->forward_passes;
+  }
+
+  [[nodiscard]] bool adjusts(RangeAdjusting when) const {
+    return options_.adjust_ranges == when || options_.adjust_ranges == RangeAdjusting::Both;
+  }
+
+  /// Of all sites at each precision in turn, from the highest. Precisions may share a width, as 8 and w4a8 do: what one
+  /// has adjusted stays for those below it.
+  void adjust_uniform_plans() {
+    std::set<int> inputs{16};
+    std::set<int> weights{16};
+    for (const Precision precision : options_.precisions) {
+      const bool new_inputs = inputs.insert(precision.activation_bits).second;
+      const bool new_weights = weights.insert(precision.weight_bits).second;
+      if (!new_inputs && !new_weights) continue;
+      result_.calibration = adjust(Plan::uniform(model_.sites.size(), precision), new_inputs, new_weights).calibration;
+    }
+  }
+
+  AdjustedRanges adjust(const Plan& plan, bool inputs, bool weights) {
+    AdjustOptions options = options_.adjust;
+    options.inputs = options.inputs && inputs;
+    options.weights = options.weights && weights;
+    options.batch_size = options_.batch_size;
+    options.threads = options_.threads;
+    options.seed = options_.seed;
+    AdjustedRanges adjusted =
+        adjust_ranges(model_, result_.calibration, data_.calibration, *parts_.task, plan, options, monitor_);
+    adjusted.record.plan = internal::composition(plan);
+    result_.adjustments.push_back(adjusted.record);
+    result_.forward_passes += adjusted.record.forward_passes;
+    result_.backward_passes += adjusted.record.backward_passes;
+    if (adjusted.record.stopped) throw Stopped();
+    return adjusted;
+  }
+
+  /// The result's evaluation stays one of the ranges returned: others are taken only with the score that they have.
+  void adjust_result() {
+    AdjustedRanges adjusted = adjust(result_.plan, true, true);
+    if (adjusted.record.step_kept == 0) return;
+    PlanEvaluator evaluator(make_runner(deployed_, adjusted.calibration), *evaluator_);
+    const auto evaluation = evaluator.evaluate(result_.plan);
+    result_.forward_passes += evaluator.forward_passes();
+    if (!evaluation) throw Stopped();
+    const Evaluation& before = result_.result.evaluation;
+    const bool is_better = evaluation->damage < before.damage && (evaluation->passed || !before.passed);
+    result_.steps.push_back({result_.plan, *evaluation,
+                             is_better ? "ranges adjusted to this plan do less damage: they are kept"
+                                       : "ranges adjusted to this plan do no better: they are dropped"});
+    if (!is_better) return;
+    result_.calibration = std::move(adjusted.calibration);
+    finish_with(result_.plan, evaluation->passed ? RunStatus::Met : result_.status, *evaluation);
   }
 
   [[nodiscard]] MeasureLatencyOptions latency_options() const {
@@ -180,8 +257,8 @@ class Run {
   }
 
   void measure_sites(const Plan& baseline) {
-    auto measured =
-        measure_latency(*parts_.engine, model_, result_.calibration, options_.precisions, latency_options(), monitor_);
+    auto measured = measure_latency(*parts_.engine, model_, result_.calibration, options_.precisions, latency_options(),
+                                    monitor_, &result_.notes);
     if (!measured) throw Stopped();
     if (measured->fits_poorly())
       result_.notes.push_back(message("The measured latencies fit poorly (median error ",
@@ -203,13 +280,14 @@ class Run {
     return {.gate = {.keep = options_.keep}, .batch_size = options_.batch_size, .threads = options_.threads};
   }
 
-  [[nodiscard]] std::unique_ptr<PlanRunner> make_runner(bool deployed) const {
-    return deployed ? deploy(model_, result_.calibration, parts_.engine, evaluator_options(), float_type_)
-                    : simulate(model_, result_.calibration);
+  [[nodiscard]] std::unique_ptr<PlanRunner> make_runner(bool deployed, const Calibration& calibration) const {
+    return deployed ? deploy(model_, calibration, parts_.engine, evaluator_options(), float_type_)
+                    : simulate(model_, calibration);
   }
 
   [[nodiscard]] std::unique_ptr<PlanEvaluator> make_evaluator(const Dataset& data) const {
-    return std::make_unique<PlanEvaluator>(make_runner(deployed_), data, *parts_.task, evaluator_options(), monitor_);
+    return std::make_unique<PlanEvaluator>(make_runner(deployed_, result_.calibration), data, *parts_.task,
+                                           evaluator_options(), monitor_);
   }
 
   void score_baseline(const Plan& baseline) {
@@ -241,7 +319,7 @@ class Run {
     const bool from_16 = options_.precisions.front() == k16;
     if (!from_16 && !start_passes()) return;
     const Evaluation start = result_.result.evaluation;
-    const OrderFn order = order_by_score(result_.sensitivity);
+    const OrderFn order = parts_.order->make(result_.sensitivity, model_.sites, *parts_.latency);
     const SearchResult found = parts_.search->search(
         {.sites = model_.sites, .precisions = options_.precisions, .order = order, .latency = *parts_.latency},
         *evaluator_);
@@ -304,9 +382,10 @@ class Run {
       const auto evaluation = variant->plan == baseline ? result_.baseline.evaluation : score_finalist(*variant);
       if (!evaluation.passed) continue;
       finish_with(variant->plan, RunStatus::Met, evaluation);
-      result_.notes.push_back(message("The plan that the search found took ", internal::with_unit(predicted_time, "ms"),
-                                      ", ", variant->name, ' ', internal::with_unit(time, "ms"),
-                                      " and passes too: it is the result."));
+      const std::string before = internal::with_unit(predicted_time, "ms");
+      if (const std::string result = internal::with_unit(time, "ms"); result != before)
+        result_.notes.push_back(message("The plan that the search found took ", before, ", ", variant->name, ' ',
+                                        result, " and passes too: it is the result."));
       return;
     }
   }
@@ -330,7 +409,7 @@ class Run {
 
   /// The plan simulated where it was scored in the engine, and the other way round.
   void score_otherwise() {
-    PlanEvaluator other(make_runner(!deployed_), *evaluator_);
+    PlanEvaluator other(make_runner(!deployed_, result_.calibration), *evaluator_);
     result_.other_score = other.evaluate(result_.plan);
     if (!result_.other_score) throw Stopped();
     result_.other_scored_in = deployed_ ? "simulation" : engine_name();
@@ -358,7 +437,25 @@ class Run {
   RunResult result_;
 };
 
+constexpr std::pair<RangeAdjusting, const char*> kRangeAdjusting[] = {{RangeAdjusting::None, "none"},
+                                                                      {RangeAdjusting::Search, "search"},
+                                                                      {RangeAdjusting::Final, "final"},
+                                                                      {RangeAdjusting::Both, "both"}};
+
 }  // namespace
+
+const char* to_string(RangeAdjusting adjusting) {
+  for (const auto& [known, name] : kRangeAdjusting)
+    if (known == adjusting) return name;
+  return "unknown";
+}
+
+RangeAdjusting parse_range_adjusting(const std::string& text) {
+  for (const auto& [adjusting, name] : kRangeAdjusting)
+    if (text == name) return adjusting;
+  throw Error(Errc::InvalidArgument,
+              message("when to adjust ranges is \"", text, "\": none, search, final or both is needed"));
+}
 
 std::vector<std::string> validate(const QuantizeOptions& options) {
   std::vector<std::string> violations;
@@ -372,6 +469,9 @@ std::vector<std::string> validate(const QuantizeOptions& options) {
     violations.push_back(message("latency_threads is ", options.latency_threads, ": at least 1"));
   for (const auto& violation : validate(options.input_range)) violations.push_back("input_range: " + violation);
   for (const auto& violation : validate(options.weight_range)) violations.push_back("weight_range: " + violation);
+  for (const auto& violation : validate(options.adjust)) violations.push_back("adjust: " + violation);
+  if (options.input_range.method == RangeMethod::Automatic)
+    violations.push_back(message("input_range: auto is for weights: use max, percentile or mse"));
   return violations;
 }
 

@@ -5,6 +5,7 @@
 #include "halftone/latency/size.hpp"
 #include "halftone/latency/table.hpp"
 #include "halftone/search/bisection.hpp"
+#include "halftone/sensitivity/metrics.hpp"
 
 namespace halftone {
 
@@ -30,6 +31,8 @@ std::shared_ptr<const SensitivityMetric> Registry::metric(const std::string& nam
   return find(metrics, name, "metric")();
 }
 
+const OrderMethod& Registry::order(const std::string& name) const { return find(orders, name, "order"); }
+
 std::shared_ptr<const SearchStrategy> Registry::search(const std::string& name) const {
   return find(searches, name, "search")();
 }
@@ -50,6 +53,15 @@ Registry default_registry() {
   Registry registry;
   registry.architectures = shipped_architectures();
   registry.metrics["error"] = [] { return make_quantization_error(); };
+  registry.metrics["damage"] = [] { return make_damage(); };
+  registry.metrics["noise"] = [] { return make_noise(); };
+  registry.metrics["interlayer"] = [] { return make_interlayer(); };
+  registry.metrics["interlayer-pairs"] = [] { return make_measured_pairs(); };
+  registry.metrics["hessian"] = [] { return make_hessian(); };
+  registry.metrics["hessian-error"] = [] { return make_hessian_error(); };
+  registry.metrics["fisher"] = [] { return make_fisher(); };
+  registry.metrics["interlayer-hvp"] = [] { return make_hvp_pairs(); };
+  for (const OrderMethod& order : {score_order(), gain_order(), nested_order()}) registry.orders[order.name] = order;
   registry.searches["bisection"] = [] { return std::make_shared<const Bisection>(); };
   registry.tasks["top1"] = [] { return make_top_k(1); };
   registry.tasks["top5"] = [] { return make_top_k(5); };

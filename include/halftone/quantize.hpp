@@ -7,12 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "halftone/adjust/adjust_ranges.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/engine/engine.hpp"
 #include "halftone/evaluate/gate.hpp"
 #include "halftone/evaluate/task.hpp"
 #include "halftone/graph/model.hpp"
 #include "halftone/latency/latency_model.hpp"
+#include "halftone/order/ordering.hpp"
 #include "halftone/report/run_result.hpp"
 #include "halftone/search/search.hpp"
 #include "halftone/sensitivity/metric.hpp"
@@ -30,6 +32,7 @@ struct QuantizeData {
 struct QuantizeParts {
   std::shared_ptr<const Task> task{};                 ///< top-1
   std::shared_ptr<const SensitivityMetric> metric{};  ///< quantization error
+  std::optional<OrderMethod> order{};                 ///< "nested" where the metric gives pairs, else "gain"
   std::shared_ptr<const SearchStrategy> search{};     ///< bisection
   /// Runs the network for real: measures latency, where `latency` is null, and scores plans as they ship.
   std::shared_ptr<const Engine> engine{};
@@ -43,11 +46,25 @@ enum class Scoring {
   Deployed,   ///< in the engine
 };
 
+/// Of which plans ranges are adjusted by gradient descent, on the calibration data.
+enum class RangeAdjusting {
+  None,
+  Search,  ///< of all sites at each precision to choose from, before anything is scored
+  Final,   ///< of the plan found; kept where it still passes and its damage on the validation data is less
+  Both,
+};
+
+const char* to_string(RangeAdjusting adjusting);
+/// Reads "none", "search", "final", "both".
+RangeAdjusting parse_range_adjusting(const std::string& text);
+
 struct QuantizeOptions {
   double keep = 0.999;  ///< share of the all-16 baseline's score to keep, in (0, 1]
   std::vector<Precision> precisions{k16, k8, k4};
   RangeOptions input_range{.method = RangeMethod::MeanSquaredError};
-  RangeOptions weight_range{.method = RangeMethod::Max};
+  RangeOptions weight_range{.method = RangeMethod::Automatic};
+  RangeAdjusting adjust_ranges = RangeAdjusting::None;
+  AdjustOptions adjust{};        ///< batch size, threads and seed are those given here
   std::int64_t batch_size = 16;  ///< samples run together; affects speed and memory only
   int threads = 0;               ///< 0: one per core; figures do not depend on it
   std::uint64_t seed = 0;
@@ -62,14 +79,15 @@ struct QuantizeOptions {
 
 std::vector<std::string> validate(const QuantizeOptions& options);
 
-/// Finds the precision of every site: calibrates, measures latency where there is an engine, scores sensitivities,
-/// searches, times the finalists end to end, and scores the plan once more on the report part. The plan returned was
-/// itself evaluated and passed, or is the baseline; only where the status is `Missed` it did not pass. With measured
-/// latency, unless stopped before, it is also the fastest of the finalists as measured: never slower than all sites at
-/// one of `precisions`, where that passes. `model` must be prepared. A stop request, at any stage,
-/// returns the best plan so far: all-16, with no samples scored, where the baseline was not reached. Cost in forward
-/// passes: one over the calibration data, two over the validation data, one more per evaluated plan; with an engine one
-/// more, and where a faster finalist has to be scored.
+/// Finds the precision of every site: calibrates, adjusts ranges where that was asked for, measures latency where there
+/// is an engine, scores sensitivities, searches, times the finalists end to end, and scores the plan once more on the
+/// report part. The plan returned was itself evaluated and passed, or is the baseline; only where the status is
+/// `Missed` it did not pass. With measured latency, unless stopped before, it is also the fastest of the finalists as
+/// measured: never slower than all sites at one of `precisions`, where that passes. `model` must be prepared. A stop
+/// request, at any stage, returns the best plan so far: all-16, with no samples scored, where the baseline was not
+/// reached. Cost in forward passes: one over the calibration data, what `choose_weight_method` and `adjust_ranges` say,
+/// two over the validation data, one more per evaluated plan; with an engine one more, and where a faster finalist has
+/// to be scored.
 RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options = {},
                    const QuantizeParts& parts = {}, const Monitor& monitor = {});
 

@@ -10,6 +10,7 @@
 #include "halftone/evaluate/task.hpp"
 #include "halftone/latency/latency_model.hpp"
 #include "halftone/models/architecture.hpp"
+#include "halftone/order/ordering.hpp"
 #include "halftone/search/search.hpp"
 #include "halftone/sensitivity/metric.hpp"
 
@@ -22,6 +23,7 @@ struct Registry {
 
   std::vector<ArchitectureFamily> architectures;
   Makers<SensitivityMetric> metrics;
+  std::map<std::string, OrderMethod> orders;
   Makers<SearchStrategy> searches;
   Makers<Task> tasks;
   Makers<Engine> engines;
@@ -32,6 +34,7 @@ struct Registry {
 
   /// Each throws `NotFound` with the names that exist.
   [[nodiscard]] std::shared_ptr<const SensitivityMetric> metric(const std::string& name) const;
+  [[nodiscard]] const OrderMethod& order(const std::string& name) const;
   [[nodiscard]] std::shared_ptr<const SearchStrategy> search(const std::string& name) const;
   [[nodiscard]] std::shared_ptr<const Task> task(const std::string& name) const;
   /// Throws `Unsupported` too, where the engine is not here.

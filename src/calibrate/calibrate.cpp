@@ -71,6 +71,14 @@ std::vector<Histogram> observe(const Model& model, const Dataset& data, const in
   return histograms;
 }
 
+/// `method` is of one tensor's values alone.
+void require_chosen(const char* operand, RangeMethod method, std::vector<std::string>& violations) {
+  if (method == RangeMethod::Automatic)
+    violations.push_back(message(operand,
+                                 ": auto is a choice between other methods by damage, which this stage does "
+                                 "not know: use max, percentile or mse"));
+}
+
 SiteRanges weight_ranges(const Model& model, const Site& site, const std::set<int>& widths,
                          const RangeOptions& options) {
   SiteRanges ranges;
@@ -92,6 +100,8 @@ std::vector<std::string> validate(const CalibrateOptions& options) {
   std::vector<std::string> violations;
   for (const auto& violation : validate(options.input)) violations.push_back("input: " + violation);
   for (const auto& violation : validate(options.weight)) violations.push_back("weight: " + violation);
+  require_chosen("input", options.input.method, violations);
+  require_chosen("weight", options.weight.method, violations);
   if (options.batch_size < 1)
     violations.push_back(message("batch_size is ", options.batch_size, ": at least 1 is needed"));
   if (options.threads < 1) violations.push_back(message("threads is ", options.threads, ": at least 1 is needed"));
@@ -131,6 +141,25 @@ Calibration calibrate(const Model& model, const Dataset& data, std::span<const P
     sites[site].input = inputs[slot];
   }
   return {std::move(sites)};
+}
+
+Calibration with_weight_ranges(const Model& model, Calibration calibration, const RangeOptions& options, int threads,
+                               const Monitor& monitor) {
+  std::vector<std::string> violations = validate(options);
+  require_chosen("weight", options.method, violations);
+  require_valid("range options", violations);
+  if (calibration.sites.size() != model.sites.size())
+    throw Error(Errc::InvalidArgument, message("the calibration has ", calibration.sites.size(), " sites, the model ",
+                                               model.sites.size(), ": calibrate this model"));
+  const BatchLoop over_sites{std::ssize(model.sites), 1, threads, "calibrate", "weights"};
+  const auto one_weight = [&](const BatchRange& item, std::size_t) {
+    const auto site = static_cast<std::size_t>(item.index);
+    std::set<int> widths;
+    for (const auto& [bits, range] : calibration.sites[site].weight) widths.insert(bits);
+    calibration.sites[site].weight = weight_ranges(model, model.sites[site], widths, options).weight;
+  };
+  if (!internal::for_each_batch(over_sites, monitor, one_weight)) return {};
+  return calibration;
 }
 
 }  // namespace halftone

@@ -13,8 +13,10 @@ namespace {
 
 using internal::JsonField;
 
-constexpr std::pair<RangeMethod, const char*> kRangeMethods[] = {
-    {RangeMethod::Max, "max"}, {RangeMethod::Percentile, "percentile"}, {RangeMethod::MeanSquaredError, "mse"}};
+constexpr std::pair<RangeMethod, const char*> kRangeMethods[] = {{RangeMethod::Max, "max"},
+                                                                 {RangeMethod::Percentile, "percentile"},
+                                                                 {RangeMethod::MeanSquaredError, "mse"},
+                                                                 {RangeMethod::Automatic, "auto"}};
 
 InputRange read_input_range(const JsonField& field) {
   field.expect_keys({"low", "high", "mean_squared_error"});
@@ -75,7 +77,8 @@ const char* to_string(RangeMethod method) {
 RangeMethod parse_range_method(const std::string& text) {
   for (const auto& [method, name] : kRangeMethods)
     if (text == name) return method;
-  throw Error(Errc::InvalidArgument, message("range method \"", text, "\" is not known: use max, percentile or mse"));
+  throw Error(Errc::InvalidArgument,
+              message("range method \"", text, "\" is not known: use max, percentile, mse or, for weights, auto"));
 }
 
 void to_json(nlohmann::json& json, const Calibration& calibration) {

@@ -197,6 +197,8 @@ InputRange choose_range(const Histogram& histogram, int bits, const RangeOptions
   require_valid("range options", validate(options));
   if (!is_valid_width(bits) || bits == 16)
     throw Error(Errc::InvalidArgument, message("a range at ", bits, " bits: integer widths are 2 to 8 bits"));
+  if (options.method == RangeMethod::Automatic)
+    throw Error(Errc::InvalidArgument, "the range method auto is for weights: give max, percentile or mse");
   if (options.method == RangeMethod::MeanSquaredError) {
     RangeSearch search(histogram, bits, options.candidates);
     InputRange range = search.run();

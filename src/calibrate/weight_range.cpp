@@ -61,6 +61,8 @@ at::Tensor bounds_of(const at::Tensor& rows, int bits, const RangeOptions& optio
       return percentile_bounds(rows, largest, options.percentile);
     case RangeMethod::MeanSquaredError:
       return best_bounds(rows, largest, bits, options.candidates);
+    case RangeMethod::Automatic:
+      break;  // refused before
   }
   return largest;
 }

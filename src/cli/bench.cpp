@@ -52,7 +52,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
           .engine = engine,
           .float_type = parse_float(arguments.float_type).value_or(preferred_float(*engine)),
           .options = {.batch = arguments.batch,
-                      .threads = static_cast<int>(arguments.threads),
+                      .threads = engine_threads("--threads", arguments.threads),
                       .measure = {.relative_error = arguments.error / 100, .max_seconds = arguments.seconds}}};
 }
 
@@ -65,10 +65,14 @@ struct Bench {
   bool stopped = false;
 };
 
+/// In float32 the plan of 16 bits is the float network.
 std::vector<Variant> variants(const Request& request, const Plan& plan) {
   const std::size_t sites = plan.size();
-  std::vector<Variant> list{{"32-bit float", Plan::uniform(sites, k16), FloatType::Float32}};
-  if (request.float_type == FloatType::BFloat16) list.push_back({"16-bit (bf16)", Plan::uniform(sites, k16)});
+  const bool bf16 = request.float_type == FloatType::BFloat16;
+  std::vector<Variant> list;
+  if (bf16) list.push_back({"32-bit float", Plan::uniform(sites, k16), FloatType::Float32});
+  list.push_back(
+      {message("all at 16 bits (", to_string(request.float_type), ')'), Plan::uniform(sites, k16), request.float_type});
   list.push_back({"all at 8 bits", Plan::uniform(sites, k8), request.float_type});
   if (request.subject.file || (request.subject.uniform && *request.subject.uniform != k16 && plan != list.back().plan))
     list.push_back({request.subject.file ? "plan" : composition(plan), plan, request.float_type});
@@ -113,6 +117,15 @@ std::string ratio_text(const Ratio& ratio) {
                          : message("no difference seen (", interval, ')');
 }
 
+/// What to say where the fastest passes say the opposite of the ratio.
+std::optional<std::string> contradiction(const Timing& timing, const Timing& baseline) {
+  const Ratio ratio = compare(timing, baseline);
+  const double minima = timing.minimum / baseline.minimum;
+  if (!ratio.differs() || (ratio.value > 1) == (minima > 1)) return std::nullopt;
+  return message("its fastest pass takes ", change(1, minima), ", its turns ", change(1, ratio.value),
+                 ": something else uses the machine; measure again when it is quiet.");
+}
+
 void print_text(const Context& context, const Arguments& arguments, const Request& request, const Bench& bench) {
   const Measurement& measured = bench.measurement;
   const int threads = request.options.threads;
@@ -121,8 +134,7 @@ void print_text(const Context& context, const Arguments& arguments, const Reques
               << "\n\n";
   using Align = TextTable::Align;
   TextTable table({Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
-  table.add({"", "minimum", "median", "+-", "spread",
-             message("of the ", bench.baseline == 0 ? "32" : "16", "-bit time (95 % interval)")});
+  table.add({"", "minimum", "median", "+-", "spread", "of the 16-bit time (95 % interval)"});
   for (std::size_t i = 0; i < bench.variants.size(); ++i) {
     const Timing& timing = measured.timings[i];
     table.add({bench.variants[i].name, with_unit(timing.minimum, "ms"), with_unit(timing.median, "ms"),
@@ -130,12 +142,20 @@ void print_text(const Context& context, const Arguments& arguments, const Reques
                percent(timing.spread, 1),
                i == bench.baseline ? "" : ratio_text(compare(timing, measured.timings[bench.baseline]))});
   }
+  const auto turns = measured.timings.front().samples.size();
   context.out << table.text() << '\n'
-              << wrapped(message("Measured in ", fixed(measured.seconds, 1), " s, the networks in turn, ",
-                                 measured.timings.front().samples.size(), " turns each; load of the machine ",
+              << wrapped(
+                     "The minimum is the fastest pass; of the 16-bit time: the median of the turns' ratios, and no "
+                     "difference is claimed that compiling anew could make (1 %).")
+              << '\n'
+              << wrapped(message("Measured in ", fixed(measured.seconds, 1), " s, the networks in turn, ", turns,
+                                 turns == 1 ? " turn" : " turns", " each; load of the machine ",
                                  fixed(measured.load_before, 1), " before and ", fixed(measured.load_after, 1),
                                  " after."))
               << '\n';
+  for (std::size_t i = 0; i < bench.variants.size(); ++i)
+    if (const auto doubt = contradiction(measured.timings[i], measured.timings[bench.baseline]))
+      context.out << wrapped(message("! ", bench.variants[i].name, ": ", *doubt), 2) << '\n';
   if (bench.stopped)
     context.out << "! Stopped on request: measured for less long than was asked for.\n";
   else if (!measured.precise)
@@ -208,7 +228,7 @@ void add_bench(CLI::App& app, const Context& context, Action& action) {
   add_engine(command, context.registry, arguments->engine, "where it runs: ")->capture_default_str();
   add_float(command, arguments->float_type);
   add_count(command, "--batch", arguments->batch, 1, "samples a pass");
-  add_count(command, "--threads", arguments->threads, 1, "threads of the network that is measured");
+  add_count(command, "--threads", arguments->threads, 1, "threads of the network, in the engine");
   command.add_option("--error", arguments->error, "how well each median is to be known, in %")
       ->capture_default_str()
       ->type_name("PERCENT");

@@ -65,7 +65,7 @@ void add_count(CLI::App& command, const std::string& name, std::int64_t& count, 
 }
 
 void add_common(CLI::App& command, CommonOptions& options) {
-  add_count(command, "--threads", options.threads, 0, "0: one per core");
+  add_count(command, "--threads", options.threads, 0, "that work in LibTorch, not in the engine; 0: one per core");
   add_common_but_threads(command, options);
 }
 
@@ -77,13 +77,28 @@ void add_common_but_threads(CLI::App& command, CommonOptions& options) {
       ->check(not_negative)
       ->capture_default_str()
       ->type_name("N");
-  command.add_flag("--json", options.json, "the result as one JSON object on standard output");
+  add_json(command, options);
   command.add_flag("--quiet", options.quiet, "show no progress");
 }
 
+void add_json(CLI::App& command, CommonOptions& options) {
+  command.add_flag("--json", options.json, "the result as one JSON object on standard output");
+}
+
+namespace {
+
+std::int64_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
+
+}  // namespace
+
 int thread_count(const CommonOptions& options) {
-  if (options.threads > 0) return static_cast<int>(options.threads);
-  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  return static_cast<int>(options.threads > 0 ? options.threads : cores());
+}
+
+int engine_threads(const char* option, std::int64_t count) {
+  if (count > cores())
+    throw Error(Errc::InvalidArgument, message(option, " is ", count, ": there are ", cores(), " cores here"));
+  return static_cast<int>(std::max<std::int64_t>(1, count));
 }
 
 void add_model(CLI::App& command, ModelOptions& options) {
@@ -99,7 +114,8 @@ void add_model(CLI::App& command, ModelOptions& options) {
   command.add_option("--mean", options.mean, "of image channels, e.g. 0.49,0.48,0.45; where ARCH sets none")
       ->type_name("NUMBERS");
   command.add_option("--std", options.std, "standard deviation of image channels")->type_name("NUMBERS");
-  command.add_flag("--additions", options.additions, "residual additions are sites too, an operand each");
+  command.add_flag("--additions", options.additions,
+                   "residual additions are sites too, an operand each; where\n--plan is given, the plan decides");
 }
 
 ModelRequest check(const ModelOptions& options) {
@@ -139,7 +155,10 @@ void add_ranges(CLI::App& command, RangeChoice& choice) {
     command.add_option(name, method, description)->capture_default_str()->type_name("METHOD");
   };
   add("--range-input", choice.input, "ranges of activations: mse, max or percentile");
-  add("--range-weight", choice.weight, "ranges of weights: mse, max or percentile");
+  add("--range-weight", choice.weight,
+      choice.weight == "auto" ? "ranges of weights: max, mse, percentile, or auto: max or\nmse, whichever damages the "
+                                "outputs less"
+                              : "ranges of weights: mse, max or percentile");
 }
 
 CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string& name, const std::string& purpose) {

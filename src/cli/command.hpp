@@ -35,6 +35,7 @@ using Action = std::function<int()>;
 /// Each adds one subcommand to `app`; `action` is set once the user chose it. All three must outlive the action.
 void add_quantize(CLI::App& app, const Context& context, Action& action);
 void add_scan(CLI::App& app, const Context& context, Action& action);
+void add_sense(CLI::App& app, const Context& context, Action& action);
 void add_evaluate(CLI::App& app, const Context& context, Action& action);
 void add_export(CLI::App& app, const Context& context, Action& action);
 void add_bench(CLI::App& app, const Context& context, Action& action);
@@ -45,7 +46,7 @@ void add_doctor(CLI::App& app, const Context& context, Action& action);
 void add_count(CLI::App& command, const std::string& name, std::int64_t& count, std::int64_t least,
                const std::string& description);
 
-/// --json --quiet --seed --threads
+/// --json --quiet --seed --threads; commands that have no use for some leave them out.
 struct CommonOptions {
   bool json = false;
   bool quiet = false;
@@ -54,7 +55,11 @@ struct CommonOptions {
 };
 void add_common(CLI::App& command, CommonOptions& options);
 void add_common_but_threads(CLI::App& command, CommonOptions& options);
+void add_json(CLI::App& command, CommonOptions& options);
 int thread_count(const CommonOptions& options);
+
+/// Threads of a network in an engine: one where none were asked for. Throws where this machine has fewer cores.
+int engine_threads(const char* option, std::int64_t count);
 
 /// MODEL --input --mean --std --additions
 struct ModelOptions {
@@ -76,6 +81,9 @@ struct ModelRequest {
 };
 ModelRequest check(const ModelOptions& options);
 LoadedModel load(const ModelRequest& request, const Registry& registry, std::uint64_t seed);
+
+/// Opens DATA; throws `BadFile` where the first sample does not fit the model.
+std::shared_ptr<const Dataset> open_data(const std::string& spec, const LoadedModel& loaded);
 
 /// --range-input --range-weight
 struct RangeChoice {
@@ -116,11 +124,17 @@ class Watch {
   std::unique_ptr<State> state_;
 };
 
-/// "error, noise": the keys of a registry's map.
+/// "error, noise": the keys of a registry's map, in lines that fit a help text.
 template <class Map>
 std::string names(const Map& map) {
+  constexpr std::size_t kWidth = 48;
   std::string text;
-  for (const auto& [name, unused] : map) text += (text.empty() ? "" : ", ") + name;
+  std::size_t line = 0;
+  for (const auto& [name, unused] : map) {
+    const bool wraps = line > 0 && line + name.size() > kWidth;
+    text += (text.empty() ? "" : wraps ? ",\n" : ", ") + name;
+    line = wraps ? name.size() : line + 2 + name.size();
+  }
   return text;
 }
 

@@ -195,7 +195,7 @@ void print_text(const nlohmann::json& found, std::ostream& out) {
 void add_doctor(CLI::App& app, const Context& context, Action& action) {
   auto options = std::make_shared<CommonOptions>();
   CLI::App& command = *app.add_subcommand("doctor", "show versions, machine, and what works here");
-  add_common(command, *options);
+  add_json(command, *options);
   command.footer("Example:\n  halftone doctor --json");
   command.callback([options, &context, &action] {
     action = [options, &context] {

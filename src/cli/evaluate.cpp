@@ -45,6 +45,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
                   .evaluator = {.gate = {}, .batch_size = arguments.eval_batch, .threads = threads},
                   .task = registry.task(arguments.task),
                   .engine = arguments.engine.empty() ? nullptr : registry.engine(arguments.engine)};
+  request.subject.task = request.task;
   require_calibration_used(request.subject);
   if (request.subject.data == kRandomData)
     throw Error(
@@ -151,7 +152,7 @@ nlohmann::json to_json(const Request& request, const Arguments& arguments, const
 int run_evaluate(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
   const LoadedModel loaded = load(request.model, request.subject, context.registry, arguments.common.seed);
-  const auto data = open_dataset(arguments.data, loaded.data);
+  const auto data = open_data(arguments.data, loaded);
   std::optional<Subject> subject;
   std::optional<Results> results;
   {

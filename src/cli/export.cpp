@@ -43,6 +43,7 @@ int run_export(const Context& context, const Arguments& arguments) {
     throw Error(Errc::Io,
                 message("--out is \"", arguments.out, "\": there is no folder ", folder, ": create it first"));
   require_writable(folder);
+  require_replaceable(arguments.out);
   std::optional<Subject> subject;
   {
     Watch watch(context.err, arguments.common.quiet);

@@ -75,7 +75,7 @@ nlohmann::json to_json(const std::vector<Architecture>& architectures) {
 void add_models(CLI::App& app, const Context& context, Action& action) {
   auto options = std::make_shared<CommonOptions>();
   CLI::App& command = *app.add_subcommand("models", "list the architectures that ship");
-  add_common(command, *options);
+  add_json(command, *options);
   command.footer("Example:\n  halftone models");
   command.callback([options, &context, &action] {
     action = [options, &context] {

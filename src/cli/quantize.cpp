@@ -16,6 +16,7 @@
 #include "halftone/core/file.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/data/split.hpp"
+#include "halftone/sensitivity/sensitivity_file.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -25,13 +26,16 @@ namespace fs = std::filesystem;
 struct Arguments {
   ModelOptions model;
   CommonOptions common;
-  RangeChoice ranges;
+  RangeChoice ranges{.weight = "auto"};
+  std::string adjust = "none";
   std::string calibrate;
   std::string validate;
   std::string report;
   std::string task = "top1";
   std::string keep = "99.9%";
-  std::string metric = "error";
+  std::string metric;  ///< empty: not given, "error" or what `sensitivity` holds
+  std::string sensitivity;
+  std::string order = "auto";
   std::string search = "bisection";
   std::string latency;
   std::string engine;
@@ -62,6 +66,9 @@ std::shared_ptr<const Engine> choose_engine(const Registry& registry, const Argu
 /// Null where latency is measured, or where there is neither an engine nor a wish: the library's default.
 std::shared_ptr<const LatencyModel> choose_latency(const Registry& registry, const Arguments& arguments) {
   if (arguments.latency.empty() || arguments.latency == "measured") return nullptr;
+  if (!registry.latencies.contains(arguments.latency.substr(0, arguments.latency.find(':'))))
+    throw Error(Errc::NotFound, message("there is no latency model \"", arguments.latency, "\": choose from measured, ",
+                                        names(registry.latencies)));
   return registry.latency(arguments.latency, arguments.batch);
 }
 
@@ -107,11 +114,26 @@ fs::path choose_cache(const std::string& given) {
   }
 }
 
+/// Nothing where the library is to choose. Refuses what the metric gives no ground for.
+std::optional<OrderMethod> choose_order(const Registry& registry, const std::string& name,
+                                        const SensitivityMetric& metric) {
+  if (name == "auto") return std::nullopt;
+  const OrderMethod& order = registry.order(name);
+  if (!order.needs_pairs || metric.gives_pairs()) return order;
+  std::string able;
+  for (const auto& [other, make] : registry.metrics)
+    if (make()->gives_pairs()) able += (able.empty() ? "" : ", ") + other;
+  throw Error(Errc::InvalidArgument,
+              message("--order ", name, " needs to know of pairs of sites, and --metric ", metric.name(),
+                      " says nothing of them: choose --metric from ", able, ", or another order"));
+}
+
 /// The arguments after every one was checked.
 struct Request {
   ModelRequest model;
   QuantizeOptions options;
   QuantizeParts parts;
+  std::optional<SensitivityFile> sensitivity{};
   std::optional<double> report_share{};  ///< of the validation data
 };
 
@@ -136,23 +158,31 @@ std::optional<double> parse_share(const std::string& text) {
 Request check(const Registry& registry, const Arguments& arguments) {
   const auto engine = choose_engine(registry, arguments);
   refuse_unused(arguments, engine.get());
+  std::optional<SensitivityFile> known;
+  if (!arguments.sensitivity.empty()) known = read_sensitivity_file(arguments.sensitivity);
+  const std::shared_ptr<const SensitivityMetric> metric =
+      known ? make_known_metric(find_table(*known, arguments.metric))
+            : registry.metric(arguments.metric.empty() ? "error" : arguments.metric);
   Request request{.model = check(arguments.model),
                   .options = {.keep = parse_keep(arguments.keep),
                               .precisions = parse_precisions(precisions(arguments, engine.get())),
                               .input_range = range_options(arguments.ranges.input),
                               .weight_range = range_options(arguments.ranges.weight),
+                              .adjust_ranges = parse_range_adjusting(arguments.adjust),
                               .batch_size = arguments.eval_batch,
                               .threads = thread_count(arguments.common),
                               .seed = arguments.common.seed,
                               .scoring = parse_scoring(arguments.evaluate),
                               .latency_batch = arguments.batch,
-                              .latency_threads = static_cast<int>(std::max<std::int64_t>(1, arguments.engine_threads)),
+                              .latency_threads = engine_threads("--engine-threads", arguments.engine_threads),
                               .float_type = parse_float(arguments.float_type)},
                   .parts = {.task = registry.task(arguments.task),
-                            .metric = registry.metric(arguments.metric),
+                            .metric = metric,
+                            .order = choose_order(registry, arguments.order, *metric),
                             .search = registry.search(arguments.search),
                             .engine = engine,
                             .latency = choose_latency(registry, arguments)},
+                  .sensitivity = std::move(known),
                   .report_share = parse_share(arguments.report)};
   require_valid("options", validate(request.options));
   if (arguments.model.spec.ends_with(":random"))
@@ -166,27 +196,15 @@ Request check(const Registry& registry, const Arguments& arguments) {
   return request;
 }
 
-/// Proves that results can be written before any work is done; takes folders away again where they are new and nothing
-/// came of them.
-class OutputDirectory {
- public:
-  explicit OutputDirectory(const std::string& path) {
-    std::error_code ignored;
-    for (fs::path folder = fs::absolute(path); !fs::exists(folder, ignored) && folder != folder.root_path();
-         folder = folder.parent_path())
-      created_.push_back(folder);
-    require_writable(path);
-  }
-  ~OutputDirectory() {
-    std::error_code ignored;
-    for (const auto& folder : created_) fs::remove(folder, ignored);  // fails where it holds something, as it should
-  }
-  OutputDirectory(OutputDirectory&&) = delete;
-  OutputDirectory& operator=(OutputDirectory&&) = delete;
-
- private:
-  std::vector<fs::path> created_;  ///< innermost first
-};
+/// Proves that results can be written before any work is done, and makes nothing that would stay where none come: where
+/// `path` is not there, the innermost folder above it that is must take files.
+void require_output(const fs::path& path) {
+  std::error_code ignored;
+  fs::path folder = fs::absolute(path);
+  while (!fs::exists(folder, ignored) && folder != folder.root_path()) folder = folder.parent_path();
+  require_writable(folder);
+  for (const char* name : {"plan.json", "run.json", "report.txt"}) require_replaceable(path / name);
+}
 
 struct Data {
   std::shared_ptr<const Dataset> calibration;
@@ -217,13 +235,12 @@ void split_validation(Data& data, double share, const std::string& text, std::ui
   data.report = make_subset(whole, std::move(parts[1]), message(text, " of ", whole->name(), " (", how, ')'));
 }
 
-Data open_data(const Arguments& arguments, const Request& request, const DataOptions& options) {
-  Data data{.calibration = open_dataset(arguments.calibrate, options),
-            .validation = open_dataset(arguments.validate, options)};
+Data open_parts(const Arguments& arguments, const Request& request, const LoadedModel& loaded) {
+  Data data{.calibration = open_data(arguments.calibrate, loaded), .validation = open_data(arguments.validate, loaded)};
   if (request.report_share)
     split_validation(data, *request.report_share, arguments.report, arguments.common.seed);
   else if (!arguments.report.empty())
-    data.report = open_dataset(arguments.report, options);
+    data.report = open_data(arguments.report, loaded);
   return data;
 }
 
@@ -238,28 +255,40 @@ std::map<std::string, std::string> given(const ModelOptions& model) {
 
 RunResult work(const Context& context, const Arguments& arguments, const Request& request) {
   const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
-  const Data data = open_data(arguments, request, loaded.data);
+  if (request.sensitivity) {
+    std::vector<Precision> scored = request.options.precisions;
+    std::erase(scored, k16);
+    require_fits(*request.sensitivity, arguments.sensitivity, digest(loaded.model), loaded.model.sites, scored);
+  }
+  const Data data = open_parts(arguments, request, loaded);
   Watch watch(context.err, arguments.common.quiet);
   RunResult result = quantize(loaded.model, {*data.calibration, *data.validation, data.report.get()}, request.options,
                               request.parts, watch.monitor());
   result.model = arguments.model.spec;
   result.model_options = given(arguments.model);
+  result.sensitivity_file = arguments.sensitivity;
   return result;
 }
 
 int run_quantize(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
-  const OutputDirectory directory(arguments.out);
+  require_output(arguments.out);
   const RunResult result = work(context, arguments, request);
-  write_run(result, arguments.out);
-  if (result.status == RunStatus::Stopped)
+  // The baseline alone is worth no file, least of all in place of an earlier result.
+  const bool is_result = result.status != RunStatus::Stopped || !result.steps.empty();
+  if (is_result) write_run(result, arguments.out);
+  if (!is_result)
+    context.err << "Stopped on request before any plan but the baseline was scored: nothing was written.\n";
+  else if (result.status == RunStatus::Stopped)
     context.err << "Stopped on request; the best plan so far is in " << arguments.out << ".\n";
   if (arguments.common.json) {
     print_json(context.out, to_run_json(result));
   } else {
+    context.out << text_summary(result);
     const fs::path out(arguments.out);
-    context.out << text_summary(result) << "\nWritten: " << (out / "report.txt").string() << " (site by site), "
-                << (out / "plan.json").string() << ", " << (out / "run.json").string() << '\n';
+    if (is_result)
+      context.out << "\nWritten: " << (out / "report.txt").string() << " (site by site), "
+                  << (out / "plan.json").string() << ", " << (out / "run.json").string() << '\n';
   }
   return result.status == RunStatus::Met ? 0 : 1;
 }
@@ -308,7 +337,20 @@ void add_goal(CLI::App& command, const Registry& registry, Arguments& arguments)
           "--cache", arguments.cache,
           "folder of latencies measured earlier, or none;\n~/.cache/halftone by default, where it can be written")
       ->type_name("DIR");
-  add("--metric", arguments.metric, "NAME", "sensitivity that orders the sites: " + names(registry.metrics));
+  command
+      .add_option("--metric", arguments.metric,
+                  "sensitivity that orders the sites, error by default:\n" + names(registry.metrics))
+      ->type_name("NAME");
+  command
+      .add_option("--sensitivity", arguments.sensitivity,
+                  "sensitivity.json of `halftone sense`, of this network, instead\nof measuring anew")
+      ->type_name("FILE");
+  command
+      .add_option("--order", arguments.order,
+                  "how the sites are ordered: " + names(registry.orders) +
+                      ", or auto: nested\nwhere the metric tells of pairs of sites, else gain")
+      ->capture_default_str()
+      ->type_name("NAME");
   add("--search", arguments.search, "NAME", "strategy: " + names(registry.searches));
 }
 
@@ -321,13 +363,19 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   add_data(command, *arguments);
   add_goal(command, context.registry, *arguments);
   add_ranges(command, arguments->ranges);
+  command
+      .add_option("--adjust", arguments->adjust,
+                  "adjust ranges by gradient descent: before the search (search),\nto the plan found (final), both, or "
+                  "none")
+      ->capture_default_str()
+      ->type_name("WHEN");
   add_count(command, "--eval-batch", arguments->eval_batch, 1, "samples run together; for speed and memory only");
   command.add_option("--out", arguments->out, "folder for plan.json, run.json and report.txt")
       ->required()
       ->type_name("DIR");
   add_common(command, arguments->common);
   command.footer(
-      "Ctrl-C keeps the best plan so far.\n\n"
+      "Ctrl-C keeps the best plan so far; where none but the baseline was scored, nothing is written.\n\n"
       "Example:\n"
       "  halftone quantize cifar_resnet20:weights.safetensors --calibrate 'cifar10:train.bin[0:500]' \\\n"
       "    --validate cifar10:test.bin --report 20% --keep 99.9% --out result");

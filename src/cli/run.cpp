@@ -26,8 +26,8 @@ constexpr const char* kFooter =
     "\n"
     "DATA is cifar10:FILE.bin, images:DIRECTORY (JPEG files and labels.tsv) or FILE.safetensors (inputs by\n"
     "name, and target); [a:b] behind it takes samples a to b-1.\n"
-    "Exit codes: 0 target met, 1 target not met or stopped (best plan written), 2 usage or input error, 3 internal\n"
-    "error. `halftone COMMAND --help` has the options of a command.";
+    "Exit codes: 0 target met, 1 target not met or stopped (best plan written, where one was scored), 2 usage or\n"
+    "input error, 3 internal error. `halftone COMMAND --help` has the options of a command.";
 
 int act(const Action& action, std::ostream& out, std::ostream& err) {
   try {
@@ -62,6 +62,7 @@ int run(const Registry& registry, const std::vector<std::string>& arguments, std
   Action action;
   add_quantize(app, context, action);
   add_scan(app, context, action);
+  add_sense(app, context, action);
   add_evaluate(app, context, action);
   add_bench(app, context, action);
   add_export(app, context, action);
@@ -69,6 +70,13 @@ int run(const Registry& registry, const std::vector<std::string>& arguments, std
   add_doctor(app, context, action);
   if (arguments.empty()) {
     err << app.help();
+    return kUsageError;
+  }
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (!word.empty() && !(word.starts_with("--") && word.ends_with('='))) continue;
+    err << "halftone: " << (word.empty() && i > 0 ? arguments[i - 1] : word)
+        << " is given nothing (''): give it a value or leave it out\n";
     return kUsageError;
   }
   try {

@@ -127,6 +127,10 @@ nlohmann::json to_json(const Scan& scan) {
 
 int run_scan(const Context& context, const Arguments& arguments) {
   const ModelRequest request = check(arguments.model);
+  if (arguments.latency.starts_with("measured"))
+    throw Error(Errc::InvalidArgument,
+                "--latency is \"measured\", and scan measures nothing: `halftone bench` does; choose from " +
+                    names(context.registry.latencies));
   const auto latency = context.registry.latency(arguments.latency, arguments.batch);
   const auto precisions = parse_precisions(arguments.precisions);
   const LoadedModel loaded = load(request, context.registry, arguments.common.seed);
@@ -151,7 +155,7 @@ void add_scan(CLI::App& app, const Context& context, Action& action) {
   command.add_option("--precisions", arguments->precisions, "whose latency to show: 16, 2 to 8, w4a8")
       ->capture_default_str()
       ->type_name("LIST");
-  add_common(command, arguments->common);
+  add_common_but_threads(command, arguments->common);
   command.footer(
       "Examples:\n"
       "  halftone scan cifar_resnet56:random\n"

@@ -3,8 +3,11 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
+#include "halftone/adjust/adjust_ranges.hpp"
+#include "halftone/adjust/weight_method.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/engine/benchmark.hpp"
 #include "report/text_summary.hpp"
@@ -15,7 +18,31 @@ namespace {
 
 bool needs_ranges(Precision p) { return p.weight_bits < 16 || p.activation_bits < 16; }
 
+/// Ranges from the samples of --calibrate, adjusted where that was asked for. No sites: it was stopped.
+Calibration make_ranges(const SubjectRequest& request, const LoadedModel& loaded, const Plan& plan,
+                        std::span<const Precision> precisions, const Monitor& monitor) {
+  const auto data = open_data(request.data, loaded);
+  const std::shared_ptr<const Task> task = request.task ? request.task : make_top_k(1);
+  Calibration calibration = make_calibration(request.calibrate, loaded.model, *data, *task, precisions, monitor);
+  if (!request.adjust || calibration.sites.empty()) return calibration;
+  const CalibrateOptions& options = request.calibrate;
+  AdjustedRanges adjusted = adjust_ranges(loaded.model, calibration, *data, *task, plan,
+                                          {.batch_size = options.batch_size, .threads = options.threads}, monitor);
+  return adjusted.record.stopped ? Calibration{} : std::move(adjusted.calibration);
+}
+
 }  // namespace
+
+Calibration make_calibration(CalibrateOptions options, const Model& model, const Dataset& data, const Task& task,
+                             std::span<const Precision> precisions, const Monitor& monitor) {
+  const bool chooses = options.weight.method == RangeMethod::Automatic;
+  if (chooses) options.weight.method = RangeMethod::Max;
+  Calibration calibration = calibrate(model, data, precisions, options, monitor);
+  if (!chooses || calibration.sites.empty()) return calibration;
+  auto chosen = choose_weight_method(model, calibration, data, task, precisions,
+                                     {.batch_size = options.batch_size, .threads = options.threads}, monitor);
+  return chosen ? std::move(chosen->calibration) : Calibration{};
+}
 
 void add_subject(CLI::App& command, SubjectOptions& options) {
   command.add_option("--plan", options.plan, "plan.json of `halftone quantize`")->type_name("FILE");
@@ -25,9 +52,10 @@ void add_subject(CLI::App& command, SubjectOptions& options) {
       ->type_name("PRECISION");
   command
       .add_option("--calibrate", options.calibrate,
-                  "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan; "
-                  "\"random\" for timing only")
+                  "samples that ranges come from: for --uniform below 16, or\ninstead of the ranges in the plan, which "
+                  "may lack a width;\n\"random\" for timing only")
       ->type_name("DATA");
+  command.add_flag("--adjust", options.adjust, "adjust these ranges by gradient descent on the samples");
   add_ranges(command, options.ranges);
 }
 
@@ -37,7 +65,11 @@ SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int
                          .calibrate = {.input = range_options(options.ranges.input),
                                        .weight = range_options(options.ranges.weight),
                                        .batch_size = batch_size,
-                                       .threads = threads}};
+                                       .threads = threads},
+                         .adjust = options.adjust};
+  if (options.adjust && (options.calibrate.empty() || options.calibrate == kRandomData))
+    throw Error(Errc::InvalidArgument,
+                "--adjust needs samples to adjust ranges on: give --calibrate DATA, 250 to 500 of them");
   if (!options.plan.empty() && !options.uniform.empty())
     throw Error(Errc::InvalidArgument, "--plan and --uniform are both given: one network is taken at a time");
   if (!options.plan.empty()) {
@@ -73,7 +105,9 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
   const std::vector<Site>& sites = loaded.model.sites;
   Subject subject{.plan = Plan::uniform(sites.size(), request.uniform.value_or(k16)),
                   .calibration = {std::vector<SiteRanges>(sites.size())}};
-  if (request.file) {
+  if (request.file && !request.data.empty()) {  // ranges come from there, for whatever the plan was edited to
+    subject.plan = apply_precisions(*request.file, sites, digest(loaded.model));
+  } else if (request.file) {
     AppliedPlan applied = apply_plan_file(*request.file, sites, digest(loaded.model));
     subject.plan = std::move(applied.plan);
     subject.calibration = std::move(applied.calibration);
@@ -85,8 +119,7 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
   if (subject.random_ranges) {
     subject.calibration = random_calibration(loaded.model, precisions);
   } else {
-    const auto data = open_dataset(request.data, loaded.data);
-    subject.calibration = calibrate(loaded.model, *data, precisions, request.calibrate, monitor);
+    subject.calibration = make_ranges(request, loaded, subject.plan, precisions, monitor);
   }
   if (subject.calibration.sites.empty()) return std::nullopt;
   return subject;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,11 +11,12 @@
 /// The network that a command works on: a model under a plan.
 namespace halftone::cli {
 
-/// --plan --uniform --calibrate --range-input --range-weight
+/// --plan --uniform --calibrate --adjust --range-input --range-weight
 struct SubjectOptions {
   std::string plan;
   std::string uniform;
   std::string calibrate;
+  bool adjust = false;
   RangeChoice ranges;
 };
 
@@ -27,6 +29,8 @@ struct SubjectRequest {
   std::string path{};                  ///< of the plan
   std::string data{};                  ///< --calibrate
   CalibrateOptions calibrate{};
+  bool adjust = false;
+  std::shared_ptr<const Task> task{};  ///< whose damage --adjust and --range-weight auto go by; top-1 where null
 };
 SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int threads);
 
@@ -41,6 +45,10 @@ struct Subject {
 
 /// Throws where --calibrate was given and no operand of the network has a range.
 void require_calibration_used(const SubjectRequest& request);
+
+/// Ranges from `data`, with the weights' method chosen where that was asked for. No sites: it was stopped.
+Calibration make_calibration(CalibrateOptions options, const Model& model, const Dataset& data, const Task& task,
+                             std::span<const Precision> precisions, const Monitor& monitor);
 
 /// In place of DATA of --calibrate: inputs drawn at random, right for time, not for accuracy.
 inline constexpr const char* kRandomData = "random";

@@ -146,12 +146,16 @@ std::string read_text(const fs::path& path, std::size_t most) {
   }
 }
 
+void require_replaceable(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored))
+    throw Error(Errc::Io, message("cannot write ", path, ": it exists and is no regular file: choose another name"));
+}
+
 void write_atomically(const fs::path& path, std::string_view content) {
+  require_replaceable(path);  // what is no file (a device, say) is never replaced by one
   try {
-    // A link keeps pointing where it did; what is no file (a device, say) is never replaced by one.
-    const fs::path target = fs::exists(path) ? fs::canonical(path) : path;
-    if (fs::exists(target) && !fs::is_regular_file(target))
-      throw Error(Errc::Io, message("cannot write ", path, ": it exists and is no regular file: choose another name"));
+    const fs::path target = fs::exists(path) ? fs::canonical(path) : path;  // a link keeps pointing where it did
     TemporaryFile temporary(directory_of(target));
     write_all(temporary.fd(), content);
     temporary.rename_to(target);

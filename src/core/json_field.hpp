@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <string>
@@ -23,6 +24,13 @@ inline std::string shortened(const std::string& text, std::size_t most = 80) {
   return text.size() > most ? text.substr(0, most) + "…" : text;
 }
 
+/// "line 3, column 7" of `text`, for the byte that a parser stopped at, counted from 1.
+inline std::string place_in(const std::string& text, std::size_t byte) {
+  const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(byte > 0 ? byte - 1 : 0, text.size()));
+  const auto line = std::find(std::make_reverse_iterator(end), text.rend(), '\n').base();
+  return message("line ", std::count(text.begin(), end, '\n') + 1, ", column ", end - line + 1);
+}
+
 /// Parses JSON from outside, called `place` in messages: bounded depth (no format of ours needs more than 4 levels),
 /// and a key given twice is refused, not silently dropped.
 inline nlohmann::json parse_json(const std::string& text, const std::string& place) {
@@ -37,10 +45,18 @@ inline nlohmann::json parse_json(const std::string& text, const std::string& pla
       throw Error(Errc::BadFile, message(place, ": key ", shortened(parsed.dump()), " is given twice in one object"));
     return true;
   };
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos)
+    throw Error(Errc::BadFile, message(place, " is empty: was it written to its end?"));
   try {
     return nlohmann::json::parse(text, check);
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(Errc::BadFile, message(place, ": not JSON: ", shortened(error.what(), 300)));
+  } catch (const nlohmann::json::parse_error& error) {
+    if (error.byte > text.size())
+      throw Error(Errc::BadFile, message(place, " is cut short: it ends at ", place_in(text, error.byte),
+                                         ", in the middle of its JSON; write it again"));
+    throw Error(Errc::BadFile, message(place, " is not JSON at ", place_in(text, error.byte),
+                                       ": mend it there, or write the file again"));
+  } catch (const nlohmann::json::exception&) {  // a number beyond all limits: it has no place
+    throw Error(Errc::BadFile, message(place, " is not JSON: it holds a number that is out of range"));
   }
 }
 
@@ -114,6 +130,7 @@ class JsonField {
     fail("write it in quotes, as \"16\", \"8\", \"4\" or, for weight and activation, \"w4a8\"");
   }
 
+  [[nodiscard]] bool is_text() const { return value_->is_string(); }
   [[nodiscard]] std::string text() const {
     if (!value_->is_string() || value_->get_ref<const std::string&>().empty()) fail("a text is needed");
     return value_->get<std::string>();

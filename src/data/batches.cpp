@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -64,10 +65,11 @@ class Schedule {
     return done_;
   }
 
-  /// Waits for another batch to end; false once none is under way.
+  /// Waits for another batch to end, but no longer than a person waits for a stop; false once none is under way.
   bool wait(std::int64_t seen) {
+    constexpr std::chrono::milliseconds kPatience(100);
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return running_ == 0 || done_ != seen; });
+    changed_.wait_for(lock, kPatience, [&] { return running_ == 0 || done_ != seen; });
     return running_ > 0;
   }
 

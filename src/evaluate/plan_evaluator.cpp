@@ -109,7 +109,7 @@ struct PlanEvaluator::State {
   Evaluation baseline{};
   bool measured = false;
   bool is_own_baseline = false;  ///< of this runner, not of another evaluator's
-  std::int64_t passes = 0;
+  double passes = 0;
   int plans = 0;
 
   void check_task(const NetworkFn& network) const {
@@ -227,6 +227,6 @@ std::optional<Evaluation> PlanEvaluator::evaluate(const Plan& plan) {
   return evaluation;
 }
 
-std::int64_t PlanEvaluator::forward_passes() const { return state_->passes; }
+double PlanEvaluator::forward_passes() const { return state_->passes; }
 
 }  // namespace halftone

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "evaluate/non_finite.hpp"
 #include "halftone/core/error.hpp"
 
@@ -77,7 +79,17 @@ class TopK final : public Task {
                                      const std::vector<at::Tensor>& clean) const override {
     const at::Tensor p = clean[0].to(at::kDouble).log_softmax(1);
     const at::Tensor q = outputs[0].to(at::kDouble).log_softmax(1);
-    return p.exp().mul_(p - q).sum(1).clamp_min_(0);
+    const at::Tensor divergence = (p.exp() * (p - q)).sum(1);
+    // Rounding may give less than 0. A clamp would have half a derivative or none at 0, where Hessians are taken.
+    return at::where(divergence.lt(0), at::zeros_like(divergence), divergence);
+  }
+
+  [[nodiscard]] at::Tensor do_response(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean,
+                                       double temperature) const override {
+    const at::Tensor logits = clean[0].to(at::kDouble);
+    const at::Tensor p = (logits / temperature).softmax(1);
+    const at::Tensor u = outputs[0].to(at::kDouble) - logits;
+    return p.sqrt() * (u - (p * u).sum(1, /*keepdim=*/true));
   }
 
   std::int64_t k_;
@@ -109,6 +121,39 @@ at::Tensor Task::score(const std::vector<at::Tensor>& outputs, const at::Tensor&
 at::Tensor Task::damage(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean) const {
   require_finite(*this, outputs);
   return checked(*this, "damage", do_damage(outputs, clean), outputs);
+}
+
+at::Tensor Task::response(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean,
+                          double temperature) const {
+  require_finite(*this, outputs);
+  if (!(temperature > 0))
+    throw Error(Errc::InvalidArgument, message("temperature is ", temperature, ": a number above 0 is needed"));
+  at::Tensor result = do_response(outputs, clean, temperature);
+  const std::int64_t samples = outputs.at(0).size(0);
+  if (!result.defined() || result.scalar_type() != at::kDouble || result.dim() != 2 || result.size(0) != samples)
+    throw Error(Errc::Internal,
+                message("task ", name(), " gave ",
+                        result.defined() ? message(at::toString(result.scalar_type()), ' ', result.sizes()) : "nothing",
+                        " as response of ", samples, " samples: one vector of float64 a sample is needed"));
+  return result;
+}
+
+at::Tensor Task::do_response(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean,
+                             double /*temperature*/) const {
+  std::vector<at::Tensor> differences;
+  std::vector<at::Tensor> references;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!at::isFloatingType(outputs[i].scalar_type())) continue;
+    references.push_back(clean[i].to(at::kDouble).flatten(1));
+    differences.push_back(outputs[i].to(at::kDouble).flatten(1) - references.back());
+  }
+  if (differences.empty())
+    throw Error(Errc::Unsupported, message("task ", name(),
+                                           ": the network has no floating-point output to compare: "
+                                           "override Task::do_response"));
+  const at::Tensor reference = at::cat(references, 1);
+  const at::Tensor scale = reference.square().mean(1, /*keepdim=*/true).sqrt().clamp_min(1e-12);
+  return at::cat(differences, 1) / (scale * std::sqrt(static_cast<double>(reference.size(1)) / 2));
 }
 
 std::unique_ptr<Task> make_top_k(std::int64_t k) {

@@ -3,7 +3,11 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
-#include <map>
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <optional>
 
 #include "core/scalar_type.hpp"
 #include "graph/device.hpp"
@@ -28,7 +32,8 @@ struct Step {
   std::vector<Slot> slots;
   const std::vector<Output>* outputs;
   std::vector<std::size_t> sites{};  ///< indices into Model::sites
-  std::vector<ValueId> last_uses;    ///< computed values that nothing reads after this step
+  std::vector<ValueId> reads{};
+  std::vector<ValueId> last_uses;  ///< inputs and computed values that nothing reads after this step
 };
 
 template <class Items>
@@ -85,7 +90,7 @@ Step make_step(const Node& node, at::Device device) {
   if (arguments.size() != node.arguments.size())
     throw Error(Errc::Unsupported, message("operator ", node.op, " takes ", arguments.size(),
                                            " arguments in this LibTorch, the graph gives ", node.arguments.size()));
-  Step step{.op = *op, .slots = {}, .outputs = &node.outputs, .last_uses = {}};
+  Step step{.op = *op, .slots = {}, .outputs = &node.outputs, .reads = read_values(node), .last_uses = {}};
   for (std::size_t i = 0; i < arguments.size(); ++i)
     step.slots.push_back(std::visit(SlotMaker{arguments[i], device}, node.arguments[i]));
   return step;
@@ -96,12 +101,16 @@ Step make_step(const Node& node, at::Device device) {
 struct Interpreter::Program {
   const Model& model;
   std::vector<Step> steps;
+  std::vector<ValueId> recorded{};  ///< what replays read of a clean pass, inputs and computed values
+  bool writes_in_place = false;
 
   explicit Program(const Model& borrowed) : model(borrowed) {
     const at::Device device = internal::device_of(model);
     for (const auto& node : model.graph.nodes) steps.push_back(make_step(node, device));
     for (std::size_t i = 0; i < model.sites.size(); ++i) steps[model.sites[i].node].sites.push_back(i);
+    for (const auto& node : model.graph.nodes) writes_in_place = writes_in_place || !node.written.empty();
     find_last_uses();
+    find_recorded();
   }
 
   void find_last_uses() {
@@ -115,9 +124,53 @@ struct Interpreter::Program {
     }
     for (const auto id : graph.outputs) last[static_cast<std::size_t>(id)] = -1;
     for (std::size_t id = 0; id < last.size(); ++id)
-      if (last[id] >= 0 && graph.values[id].kind != ValueKind::Parameter &&
-          graph.values[id].kind != ValueKind::Constant)
+      if (last[id] >= 0 && !graph.values[id].is_data())
         steps[static_cast<std::size_t>(last[id])].last_uses.push_back(static_cast<ValueId>(id));
+  }
+
+  /// A replay reads a clean value where some site reaches the reader but not the value. Values between two neighbouring
+  /// sites, such as what goes from a convolution into its ReLU, are therefore never kept.
+  void find_recorded() {
+    std::vector<std::vector<bool>> reaching(model.graph.values.size());  // by value: the sites upstream
+    std::vector<bool> is_recorded(model.graph.values.size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      std::vector<bool> sites(model.sites.size());
+      for (const std::size_t site : steps[i].sites) sites[site] = true;
+      for (const auto id : steps[i].reads) {
+        const auto& upstream = reaching[static_cast<std::size_t>(id)];
+        for (std::size_t site = 0; site < upstream.size(); ++site)
+          if (upstream[site]) sites[site] = true;
+      }
+      for (const auto id : steps[i].reads) {
+        const auto index = static_cast<std::size_t>(id);
+        const auto count = [](const std::vector<bool>& flags) { return std::count(flags.begin(), flags.end(), true); };
+        if (!model.graph.values[index].is_data() && count(sites) > count(reaching[index])) is_recorded[index] = true;
+      }
+      for (const auto& output : *steps[i].outputs)
+        for (const auto id : output.ids) reaching[static_cast<std::size_t>(id)] = sites;
+    }
+    for (std::size_t id = 0; id < is_recorded.size(); ++id)
+      if (is_recorded[id]) recorded.push_back(static_cast<ValueId>(id));
+  }
+
+  /// By step: whether a replay of `changed` sites runs it.
+  std::vector<bool> reached(const CleanPass& clean, std::span<const std::size_t> changed) const {
+    if (!clean.is_whole) return std::vector<bool>(steps.size(), true);
+    std::vector<bool> values(model.graph.values.size());
+    std::vector<bool> result(steps.size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const Step& step = steps[i];
+      const auto reads_changed = [&](ValueId id) { return values[static_cast<std::size_t>(id)]; };
+      const auto is_changed = [&](std::size_t site) {
+        return std::find(changed.begin(), changed.end(), site) != changed.end();
+      };
+      result[i] = std::any_of(step.reads.begin(), step.reads.end(), reads_changed) ||
+                  std::any_of(step.sites.begin(), step.sites.end(), is_changed);
+      if (!result[i]) continue;
+      for (const auto& output : *step.outputs)
+        for (const auto id : output.ids) values[static_cast<std::size_t>(id)] = true;
+    }
+    return result;
   }
 
   std::int64_t check_inputs(std::span<const at::Tensor> inputs) const {
@@ -145,13 +198,18 @@ namespace {
 /// The tensors of one pass.
 class Frame {
  public:
-  Frame(const Model& model, std::int64_t batch) : model_(model), batch_(batch), computed_(model.graph.values.size()) {}
+  /// Values that are not set come from `recorded`, where there is one, and from the model.
+  Frame(const Model& model, std::int64_t batch, const std::vector<at::Tensor>* recorded = nullptr)
+      : model_(model), batch_(batch), recorded_(recorded), computed_(model.graph.values.size()) {}
 
   const at::Tensor& operator[](ValueId id) const {
     const auto index = static_cast<std::size_t>(id);
-    return computed_[index].defined() ? computed_[index] : model_.tensors[index];
+    if (computed_[index].defined()) return computed_[index];
+    if (recorded_ != nullptr && (*recorded_)[index].defined()) return (*recorded_)[index];
+    return model_.tensors[index];
   }
   void set(ValueId id, at::Tensor tensor) { computed_[static_cast<std::size_t>(id)] = std::move(tensor); }
+  [[nodiscard]] bool is_set(ValueId id) const { return computed_[static_cast<std::size_t>(id)].defined(); }
   void drop(ValueId id) { computed_[static_cast<std::size_t>(id)].reset(); }
 
   c10::IValue argument(const Slot& slot) const {
@@ -197,15 +255,38 @@ class Frame {
  private:
   const Model& model_;
   std::int64_t batch_;
+  const std::vector<at::Tensor>* recorded_;
   std::vector<at::Tensor> computed_;
 };
 
-void visit(const Model& model, const Step& step, SiteVisitor& visitor, torch::jit::Stack& stack) {
-  for (const std::size_t index : step.sites) {
-    const Site& site = model.sites[index];
-    stack[site.argument] = visitor.input(index, stack[site.argument].toTensor());
-    if (site.has_weight()) stack[1] = visitor.weight(index, stack[1].toTensor());
+/// A visitor, and which sites it sees; none: all.
+struct Visit {
+  SiteVisitor& visitor;
+  std::span<const std::size_t> changed{};
+
+  [[nodiscard]] bool sees(std::size_t site) const {
+    return changed.empty() || std::find(changed.begin(), changed.end(), site) != changed.end();
   }
+};
+
+void execute(const Model& model, const Step& step, const Visit* visit, Frame& frame, torch::jit::Stack& stack) {
+  stack.clear();
+  for (const Slot& slot : step.slots) stack.push_back(frame.argument(slot));
+  if (visit != nullptr)
+    for (const std::size_t index : step.sites) {
+      if (!visit->sees(index)) continue;
+      const Site& site = model.sites[index];
+      stack[site.argument] = visit->visitor.input(index, stack[site.argument].toTensor());
+      if (site.has_weight()) stack[1] = visit->visitor.weight(index, stack[1].toTensor());
+    }
+  step.op.callBoxed(stack);
+  frame.store(*step.outputs, stack);
+}
+
+std::vector<at::Tensor> read_outputs(const Graph& graph, const Frame& frame) {
+  std::vector<at::Tensor> outputs;
+  for (const auto id : graph.outputs) outputs.push_back(frame[id]);
+  return outputs;
 }
 
 }  // namespace
@@ -215,21 +296,89 @@ Interpreter::~Interpreter() = default;
 Interpreter::Interpreter(Interpreter&&) noexcept = default;
 
 std::vector<at::Tensor> Interpreter::run(std::span<const at::Tensor> inputs, SiteVisitor* visitor) const {
-  const Graph& graph = program_->model.graph;
-  Frame frame(program_->model, program_->check_inputs(inputs));
-  for (std::size_t i = 0; i < inputs.size(); ++i) frame.set(graph.inputs[i], inputs[i]);
+  const Model& model = program_->model;
+  Frame frame(model, program_->check_inputs(inputs));
+  for (std::size_t i = 0; i < inputs.size(); ++i) frame.set(model.graph.inputs[i], inputs[i]);
+  const std::optional<Visit> visit = visitor == nullptr ? std::nullopt : std::optional(Visit{*visitor});
   torch::jit::Stack stack;
   for (const Step& step : program_->steps) {
-    stack.clear();
-    for (const Slot& slot : step.slots) stack.push_back(frame.argument(slot));
-    if (visitor != nullptr) visit(program_->model, step, *visitor, stack);
-    step.op.callBoxed(stack);
-    frame.store(*step.outputs, stack);
+    execute(model, step, visit ? &*visit : nullptr, frame, stack);
     for (const auto id : step.last_uses) frame.drop(id);
   }
-  std::vector<at::Tensor> outputs;
-  for (const auto id : graph.outputs) outputs.push_back(frame[id]);
+  return read_outputs(model.graph, frame);
+}
+
+CleanPass Interpreter::record(std::span<const at::Tensor> inputs, std::int64_t most_bytes) const {
+  const Model& model = program_->model;
+  const std::int64_t batch = program_->check_inputs(inputs);
+  CleanPass clean{.outputs = {},
+                  .values = std::vector<at::Tensor>(model.graph.values.size()),
+                  .batch = batch,
+                  .is_whole = recorded_bytes(batch) <= most_bytes};
+  std::vector<bool> keep(model.graph.values.size());
+  for (const auto id : clean.is_whole ? program_->recorded : model.graph.inputs)
+    keep[static_cast<std::size_t>(id)] = true;
+
+  Frame frame(model, batch);
+  const auto set = [&](ValueId id) {
+    if (keep[static_cast<std::size_t>(id)]) clean.values[static_cast<std::size_t>(id)] = frame[id];
+  };
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    frame.set(model.graph.inputs[i], inputs[i]);
+    set(model.graph.inputs[i]);
+  }
+  torch::jit::Stack stack;
+  for (const Step& step : program_->steps) {
+    execute(model, step, nullptr, frame, stack);
+    for (const auto& output : *step.outputs)
+      for (const auto id : output.ids) set(id);
+    for (const auto id : step.last_uses) frame.drop(id);
+  }
+  clean.outputs = read_outputs(model.graph, frame);
+  return clean;
+}
+
+std::vector<at::Tensor> Interpreter::replay(const CleanPass& clean, std::span<const std::size_t> changed,
+                                            SiteVisitor& visitor) const {
+  if (changed.empty()) return clean.outputs;
+  const Model& model = program_->model;
+  const std::vector<bool> reached = program_->reached(clean, changed);
+  const Visit visit{visitor, changed};
+  Frame frame(model, clean.batch, &clean.values);
+  torch::jit::Stack stack;
+  for (std::size_t i = 0; i < reached.size(); ++i) {
+    if (!reached[i]) continue;
+    const Step& step = program_->steps[i];
+    execute(model, step, &visit, frame, stack);
+    for (const auto id : step.last_uses) frame.drop(id);
+  }
+  std::vector<at::Tensor> outputs = clean.outputs;
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    if (frame.is_set(model.graph.outputs[i])) outputs[i] = frame[model.graph.outputs[i]];
   return outputs;
+}
+
+std::int64_t Interpreter::recorded_bytes(std::int64_t batch) const {
+  if (program_->writes_in_place) return std::numeric_limits<std::int64_t>::max();
+  std::int64_t bytes = 0;
+  for (const auto id : program_->recorded) {
+    const Value& value = program_->model.graph.values[static_cast<std::size_t>(id)];
+    const auto sizes = sizes_at(value.shape, batch);
+    const auto element = static_cast<std::int64_t>(info(value.dtype).bytes);
+    bytes += std::accumulate(sizes.begin(), sizes.end(), element, std::multiplies<>());
+  }
+  return bytes;
+}
+
+double Interpreter::replayed_share(const CleanPass& clean, std::span<const std::size_t> changed) const {
+  const std::vector<bool> reached = program_->reached(clean, changed);
+  std::int64_t run = 0;
+  std::int64_t all = 0;
+  for (const Site& site : program_->model.sites) {
+    all += site.macs;
+    if (reached[site.node]) run += site.macs;
+  }
+  return all == 0 ? 1 : static_cast<double>(run) / static_cast<double>(all);
 }
 
 }  // namespace halftone

@@ -59,11 +59,20 @@ bool draws_nothing(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue>
   return false;
 }
 
+std::string shapes(const std::vector<at::Tensor>& tensors) {
+  std::string text;
+  for (const at::Tensor& tensor : tensors) text += message(text.empty() ? "" : ", ", tensor.sizes());
+  return text;
+}
+
 }  // namespace
 
 std::string without_backtrace(const std::exception& error) {
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-  return torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
+  std::string text = torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
+  while (text.ends_with('\n')) text.pop_back();
+  // TorchScript puts twenty lines of its own calls before the one that says what is wrong.
+  return text.find("TorchScript") == text.npos ? text : text.substr(text.rfind('\n') + 1);
 }
 
 Recorder::Recorder(const std::vector<NamedTensor>& parameters, const std::vector<at::Tensor>& inputs,
@@ -104,9 +113,12 @@ std::vector<at::Tensor> Recorder::record(const ForwardFn& forward, const std::ve
       throw;
     } catch (const std::exception& error) {
       if (error_.empty())
-        throw Error(Errc::Unsupported,
-                    message("the model's forward pass failed (",
-                            describe_place(model_.graph, model_.graph.nodes.size()), "): ", without_backtrace(error)));
+        throw Error(
+            Errc::Unsupported,
+            message("the model's forward pass failed (", describe_place(model_.graph, model_.graph.nodes.size()),
+                    ") for inputs of shape ", shapes(inputs), ": ", without_backtrace(error),
+                    ". Does it take other shapes? The first dimension is the batch; --input 3,32,32 gives those "
+                    "behind it"));
     }
   }
   if (!error_.empty()) throw Error(Errc::Unsupported, error_);

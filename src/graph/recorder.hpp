@@ -10,7 +10,7 @@
 
 namespace halftone::internal {
 
-/// What LibTorch has to say, without the stack of its calls.
+/// What LibTorch has to say, without the stack of its calls or, of TorchScript, its traceback.
 std::string without_backtrace(const std::exception& error);
 
 /// Builds a graph from the operators of one forward pass, seen through a thread-local RecordFunction callback. Only the

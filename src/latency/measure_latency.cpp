@@ -119,20 +119,22 @@ class Timer {
   int round_ = 1;
 };
 
-/// What an earlier run measured; nothing where there is none, or a poor one, which a busy machine leaves behind.
+/// What an earlier run measured; nothing where there is none, a damaged one, of which `notes` are told, or a poor one,
+/// which a busy machine leaves behind.
 std::optional<MeasuredLatency> read_cache(const fs::path& path, const std::string& fingerprint,
-                                          std::span<const Site> sites) {
+                                          std::span<const Site> sites, std::vector<std::string>* notes) {
   constexpr std::size_t kMostBytes = 16u << 20;
   std::error_code ignored;
   if (path.empty() || !fs::exists(path, ignored)) return std::nullopt;
-  const std::string place = "measured latency " + path.string();
-  LatencyMeasurements measured = parse_latency_measurements(read_text(path, kMostBytes), place);
-  if (measured.fingerprint != fingerprint) throw Error(Errc::BadFile, place + " is of something else: remove it");
   try {
+    LatencyMeasurements measured = parse_latency_measurements(read_text(path, kMostBytes), "the file");
+    if (measured.fingerprint != fingerprint) throw Error(Errc::BadFile, "it is of something else");
     MeasuredLatency latency(std::move(measured), sites);
     return latency.fits_poorly() ? std::nullopt : std::optional(std::move(latency));
   } catch (const Error& error) {
-    throw Error(Errc::BadFile, message(place, ": ", error.what(), ": remove it"));
+    if (notes != nullptr)
+      notes->push_back(message("Latency was measured anew, as ", path.string(), " could not be used: ", error.what()));
+    return std::nullopt;
   }
 }
 
@@ -157,13 +159,14 @@ void require_measurable(const Engine& engine, std::span<const Precision> precisi
 
 std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model& model, const Calibration& calibration,
                                                std::span<const Precision> precisions,
-                                               const MeasureLatencyOptions& options, const Monitor& monitor) {
+                                               const MeasureLatencyOptions& options, const Monitor& monitor,
+                                               std::vector<std::string>* notes) {
   require_measurable(engine, precisions, options);
   const std::size_t sites = model.sites.size();
   const Precision integer = representative(precisions);
   const std::string key = fingerprint(engine, model, integer, options);
   const fs::path path = options.cache.empty() ? fs::path() : options.cache / (key + ".json");
-  std::optional<MeasuredLatency> latency = read_cache(path, key, model.sites);
+  std::optional<MeasuredLatency> latency = read_cache(path, key, model.sites, notes);
   const bool is_new = !latency;
   LatencyMeasurements measured;
   if (latency) measured = latency->measurements();

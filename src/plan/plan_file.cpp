@@ -89,7 +89,19 @@ std::string place_of_site(const nlohmann::json& site, std::size_t index, const s
   return message(file, ": site \"", shortened(name->get<std::string>()), '"');
 }
 
-[[noreturn]] void refuse(const std::string& what) { throw Error(Errc::BadFile, "plan file: " + what); }
+[[noreturn]] void refuse(const std::string& what) { throw Error(Errc::BadFile, what); }
+
+std::string name_of(const std::string& path) { return message("plan \"", path, '"'); }
+
+/// Does `work`; what it refuses gets the name of the file.
+template <class Work>
+auto with_name(const PlanFile& file, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    throw Error(error.code(), message(file.path.empty() ? "plan file" : name_of(file.path), ": ", error.what()));
+  }
+}
 
 std::string widths_of(const auto& ranges) {
   std::string list;
@@ -102,12 +114,10 @@ void require_range(const PlanFile::Entry& entry, const char* field, int bits, co
   if (bits < 16 && !ranges.contains(bits))
     refuse(message("site \"", entry.name, "\" is at precision ", entry.precision, ", but its ", field, " has no ", bits,
                    "-bit entry (it has: ", widths_of(ranges),
-                   "): choose another precision, or calibrate with the precisions you need"));
+                   "): choose one that has, or give samples that ranges come from (--calibrate DATA)"));
 }
 
-void check_entry(const PlanFile::Entry& entry, const Site& site) {
-  if (entry.kind != to_string(site.kind))
-    refuse(message("site \"", entry.name, "\" is of kind ", entry.kind, ", in the model it is ", to_string(site.kind)));
+void check_ranges(const PlanFile::Entry& entry, const Site& site) {
   if (site.has_weight())
     require_range(entry, "weight_range", entry.precision.weight_bits, entry.ranges.weight);
   else if (!entry.ranges.weight.empty())
@@ -133,7 +143,12 @@ void check_shared_inputs(std::span<const Site> sites, const Calibration& calibra
   }
 }
 
-std::map<std::string, const PlanFile::Entry*> by_name(const PlanFile& file, std::span<const Site> sites) {
+/// The entries in the order of `sites`.
+std::vector<const PlanFile::Entry*> find_entries(const PlanFile& file, std::span<const Site> sites,
+                                                 const std::string& model_digest) {
+  if (file.model_digest != model_digest)
+    refuse(message("it was made for another network (digest ", shortened(file.model_digest, 40), ", this model has ",
+                   model_digest, "): use it with the weights it was made for, or quantize this model"));
   std::set<std::string> known;
   for (const Site& site : sites) known.insert(site.name);
   std::map<std::string, const PlanFile::Entry*> entries;
@@ -144,7 +159,16 @@ std::map<std::string, const PlanFile::Entry*> by_name(const PlanFile& file, std:
     if (!entries.emplace(entry.name, &entry).second)
       refuse(message("site \"", entry.name, "\" is listed twice: keep one of them"));
   }
-  return entries;
+  std::vector<const PlanFile::Entry*> found;
+  for (const Site& site : sites) {
+    const auto entry = entries.find(site.name);
+    if (entry == entries.end()) refuse(message("site \"", site.name, "\" of the model is missing: list every site"));
+    found.push_back(entry->second);
+    if (found.back()->kind != to_string(site.kind))
+      refuse(message("site \"", site.name, "\" is of kind ", found.back()->kind, ", in the model it is ",
+                     to_string(site.kind), ": change nothing but precisions"));
+  }
+  return found;
 }
 
 }  // namespace
@@ -180,14 +204,16 @@ std::string to_text(const PlanFile& file) {
 }
 
 PlanFile read_plan_file(const std::filesystem::path& path) {
-  const std::string file = message("plan \"", path.string(), '"');
+  const std::string file = name_of(path.string());
   const nlohmann::json json = internal::parse_json(read_text(path, kMostBytes), file);
   const JsonField field(json, file);
+  if (json.is_object() && field.has("evaluations") && field.has("options"))
+    throw Error(Errc::BadFile, message(file, " is what a run found out (run.json): give the plan.json beside it"));
   // A later version may have other keys: say so rather than complain about those.
   if (json.is_object() && field.has("version") && field["version"].integer(1) != kVersion)
     field["version"].fail(message("this program reads version ", kVersion));
   field.expect_keys({"version", "model_digest", "sites"});
-  PlanFile plan{.model_digest = field["model_digest"].text(), .sites = {}};
+  PlanFile plan{.model_digest = field["model_digest"].text(), .sites = {}, .path = path.string()};
   const nlohmann::json& sites = json["sites"];
   if (!sites.is_array() || sites.empty()) field["sites"].fail("an array of at least one site is needed");
   for (std::size_t i = 0; i < sites.size(); ++i)
@@ -195,21 +221,26 @@ PlanFile read_plan_file(const std::filesystem::path& path) {
   return plan;
 }
 
+Plan apply_precisions(const PlanFile& file, std::span<const Site> sites, const std::string& model_digest) {
+  return with_name(file, [&] {
+    Plan plan;
+    for (const auto* entry : find_entries(file, sites, model_digest)) plan.precisions.push_back(entry->precision);
+    return plan;
+  });
+}
+
 AppliedPlan apply_plan_file(const PlanFile& file, std::span<const Site> sites, const std::string& model_digest) {
-  if (file.model_digest != model_digest)
-    refuse(message("it was made for another network (digest ", shortened(file.model_digest, 40), ", this model has ",
-                   model_digest, "): use it with the weights it was made for, or quantize this model"));
-  const auto entries = by_name(file, sites);
-  AppliedPlan applied;
-  for (const Site& site : sites) {
-    const auto found = entries.find(site.name);
-    if (found == entries.end()) refuse(message("site \"", site.name, "\" of the model is missing"));
-    check_entry(*found->second, site);
-    applied.plan.precisions.push_back(found->second->precision);
-    applied.calibration.sites.push_back(found->second->ranges);
-  }
-  check_shared_inputs(sites, applied.calibration);
-  return applied;
+  return with_name(file, [&] {
+    AppliedPlan applied;
+    const auto entries = find_entries(file, sites, model_digest);
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      check_ranges(*entries[i], sites[i]);
+      applied.plan.precisions.push_back(entries[i]->precision);
+      applied.calibration.sites.push_back(entries[i]->ranges);
+    }
+    check_shared_inputs(sites, applied.calibration);
+    return applied;
+  });
 }
 
 }  // namespace halftone

@@ -20,7 +20,7 @@ constexpr int kVersion = 1;
 /// many samples; all of it is in "measured".
 json latency_json(const RunResult& run, double predicted, const Timing* timing) {
   const bool comparable = timing != nullptr && run.latency_unit == "ms" && run.latency_batch == run.measured->batch;
-  json object = {{"predicted", predicted},
+  json object = {{"predicted", predicted > 0 ? json(predicted) : json()},  // unknown where stopped early
                  {"unit", run.latency_unit},
                  {"model", run.latency_model},
                  {"origin", run.latency_origin},
@@ -113,12 +113,15 @@ json options_json(const RunResult& run) {
                   {"task", run.task},
                   {"keep", run.keep},
                   {"metric", run.metric},
+                  {"sensitivity", run.sensitivity_file.empty() ? json() : json(run.sensitivity_file)},
+                  {"order", run.order},
                   {"search", run.search},
                   {"latency", run.latency_model},
                   {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},
                   {"precisions", precisions},
                   {"range_input", run.range_input},
                   {"range_weight", run.range_weight},
+                  {"adjust", run.adjust_ranges},
                   {"eval_batch", run.batch_size},
                   {"threads", run.threads},
                   {"seed", run.seed},
@@ -131,6 +134,40 @@ json options_json(const RunResult& run) {
         {{"engine", run.engine->name}, {"engine_threads", run.engine->threads}, {"float", run.engine->float_type}});
   for (const auto& [name, value] : run.model_options) options[name] = value;
   return options;
+}
+
+/// How ranges came about beyond what each tensor says by itself.
+json ranges_json(const RunResult& run) {
+  json methods = json::array();
+  for (const WeightMethodChoice& choice : run.weight_methods) {
+    json damage = json::object();
+    for (const auto& trial : choice.trials) damage[to_string(trial.method)] = trial.damage;
+    methods.push_back({{"bits", choice.bits},
+                       {"precision", to_string(choice.precision)},
+                       {"chosen", to_string(choice.chosen)},
+                       {"damage", std::move(damage)},
+                       {"samples", choice.samples}});
+  }
+  json adjustments = json::array();
+  for (const RangeAdjustment& adjustment : run.adjustments) {
+    json checks = json::array();
+    for (const auto& check : adjustment.checks)
+      checks.push_back({{"step", check.step}, {"training", check.training}, {"held_out", check.held_out}});
+    adjustments.push_back(
+        {{"plan", adjustment.plan},
+         {"damage_before", adjustment.damage_before},
+         {"damage_after", adjustment.damage_after},
+         {"held_out", adjustment.held_out},
+         {"trained_on", adjustment.trained_on},
+         {"bounds", adjustment.bounds},
+         {"steps", adjustment.steps},
+         {"step_kept", adjustment.step_kept},
+         {"checks", std::move(checks)},
+         {"passes", {{"forward", adjustment.forward_passes}, {"backward", adjustment.backward_passes}}},
+         {"seconds", adjustment.seconds},
+         {"stopped", adjustment.stopped}});
+  }
+  return {{"weight_methods", std::move(methods)}, {"adjustments", std::move(adjustments)}};
 }
 
 json sensitivity_json(const RunResult& run) {
@@ -214,6 +251,7 @@ json to_run_json(const RunResult& run) {
            {{"calibration", data_json(run.calibration_data)},
             {"validation", data_json(run.validation_data)},
             {"report", run.report_data ? data_json(*run.report_data) : json()}}},
+          {"ranges", ranges_json(run)},
           {"sensitivity", sensitivity_json(run)},
           {"sites", sites_json(run)}};
 }

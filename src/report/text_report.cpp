@@ -88,7 +88,8 @@ class SiteTable {
 };
 
 std::string search_section(const RunResult& run) {
-  std::string text = message("Search (", run.search, " on the order by ", run.metric, "): ");
+  std::string text = message("Search (", run.search, " on the order ", run.order, " by ", run.metric,
+                             run.sensitivity_file.empty() ? "" : " from " + run.sensitivity_file, "): ");
   if (run.steps.empty()) return text + "no plan was evaluated.\n";
   text += message(run.steps.size(), run.steps.size() == 1 ? " plan" : " plans", " evaluated\n");
   const ScoreText scores(run.task, run.keep);
@@ -100,6 +101,28 @@ std::string search_section(const RunResult& run) {
                significant(evaluation.damage, 3), evaluation.passed ? "pass" : "fail", run.steps[i].decision});
   }
   return text + table.text();
+}
+
+/// Empty where every range is what its tensor alone asks for.
+std::string range_section(const RunResult& run) {
+  if (run.weight_methods.empty() && run.adjustments.empty()) return {};
+  TextTable table({Align::Left, Align::Left});
+  for (const WeightMethodChoice& choice : run.weight_methods) {
+    std::string tried;
+    for (const auto& trial : choice.trials)
+      tried += message(tried.empty() ? "" : ", ", to_string(trial.method), ' ', significant(trial.damage, 3));
+    table.add({message("weights at ", choice.bits, " bits"),
+               message("by ", to_string(choice.chosen), "; damage of all sites at ", in_words(choice.precision), ": ",
+                       tried)});
+  }
+  for (const RangeAdjustment& adjustment : run.adjustments)
+    table.add({message("adjusted: ", adjustment.plan),
+               adjustment.stopped
+                   ? "stopped"
+                   : message("damage ", significant(adjustment.damage_before, 3), " -> ",
+                             significant(adjustment.damage_after, 3), " on ", adjustment.held_out,
+                             " samples held out, step ", adjustment.step_kept, " of ", adjustment.steps)});
+  return "Ranges, by damage on calibration samples\n" + table.text() + '\n';
 }
 
 std::string data_section(const RunResult& run) {
@@ -129,8 +152,8 @@ std::string run_section(const RunResult& run) {
     environment += message(environment.empty() ? "" : ", ", name, ' ', value);
   TextTable table({Align::Left, Align::Left});
   table.add({"seconds", fixed(total, 1) + stages});
-  table.add(
-      {"passes", message(run.forward_passes, " forward, ", run.backward_passes, " backward, each over one data part")});
+  table.add({"passes", message(significant(run.forward_passes), " forward, ", significant(run.backward_passes),
+                               " backward, each over one data part")});
   table.add({"model", message(run.model, " (digest ", run.model_digest, ')')});
   table.add(
       {"settings", message("inputs by ", run.range_input, ", weights by ", run.range_weight, ", seed ", run.seed, ", ",
@@ -142,8 +165,8 @@ std::string run_section(const RunResult& run) {
 }  // namespace
 
 std::string text_report(const RunResult& run) {
-  return text_summary(run) + '\n' + SiteTable(run).text() + '\n' + search_section(run) + '\n' + data_section(run) +
-         '\n' + run_section(run);
+  return text_summary(run) + '\n' + SiteTable(run).text() + '\n' + search_section(run) + '\n' + range_section(run) +
+         data_section(run) + '\n' + run_section(run);
 }
 
 }  // namespace halftone

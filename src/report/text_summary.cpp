@@ -104,7 +104,10 @@ std::string score_section(const RunResult& run) {
     rows.push_back({"report part: baseline", *run.baseline.report, *run.baseline.report});
     if (run.result.report) rows.push_back({"report part: plan", *run.result.report, *run.baseline.report});
   }
-  const std::string place = is_simulation(run.scored_in) ? "simulated" : "deployed in " + run.scored_in;
+  const std::string place =
+      is_simulation(run.scored_in)
+          ? "simulated"
+          : message("deployed in ", run.scored_in, run.engine ? ", all but integers in " + run.engine->float_type : "");
   const std::string where =
       run.scored_in.empty() ? "" : wrapped("Scored " + place + ", where not said otherwise:") + '\n';
   return '\n' + where + score_table(ScoreText(run.task, run.keep), rows);
@@ -134,7 +137,8 @@ std::string measured_section(const RunResult& run) {
     const auto found = run.uniform_latency.find(precision);
     return found == run.uniform_latency.end() ? 0 : found->second;
   };
-  add("all at 16 bits", run.baseline.predicted_latency, times.baseline);
+  add(run.engine->float_type == "f32" ? "all at 16 bits (f32)" : "all at 16 bits", run.baseline.predicted_latency,
+      times.baseline);
   for (const Precision precision : run.precisions)
     if (const auto found = times.uniform.find(to_string(precision)); precision != k16 && found != times.uniform.end())
       add(message("all at ", in_words(precision)), predicted(to_string(precision)), found->second);

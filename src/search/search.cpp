@@ -48,7 +48,12 @@ SearchRun::SearchRun(const SearchProblem& problem, Evaluator& evaluator) : probl
 
 std::optional<bool> SearchRun::score(const Plan& plan) {
   fresh_ = false;
-  if (result_.status == SearchStatus::Stopped) return std::nullopt;
+  if (result_.status == SearchStatus::Stopped) {
+    constexpr int kPatience = 1000;
+    if (++refused_ > kPatience)
+      throw Error(Errc::Internal, "search: it goes on after the user asked to stop, where passes() gave nothing");
+    return std::nullopt;
+  }
   if (plan == Plan::uniform(problem_.sites.size(), problem_.precisions.front())) return true;
   if (const SearchStep* known = find_step(result_.steps, plan)) return known->evaluation.passed;
 

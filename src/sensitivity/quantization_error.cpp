@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "halftone/sensitivity/metric.hpp"
+#include "halftone/sensitivity/metrics.hpp"
 
 namespace halftone {
 

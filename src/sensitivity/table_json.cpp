@@ -1,5 +1,7 @@
 #include <nlohmann/json.hpp>
 
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "core/json_field.hpp"
@@ -9,31 +11,81 @@ namespace halftone {
 
 using internal::JsonField;
 
-void to_json(nlohmann::json& json, const SensitivityTable& table) {
-  nlohmann::json scores = nlohmann::json::array();
-  for (const auto& site : table.scores) {
+namespace {
+
+using ByPrecision = std::vector<std::map<Precision, double>>;
+
+nlohmann::json numbers_json(const ByPrecision& sites) {
+  nlohmann::json array = nlohmann::json::array();
+  for (const auto& site : sites) {
     nlohmann::json by_precision = nlohmann::json::object();
-    for (const auto& [precision, score] : site) by_precision[to_string(precision)] = score;
-    scores.push_back(std::move(by_precision));
+    for (const auto& [precision, number] : site) by_precision[to_string(precision)] = number;
+    array.push_back(std::move(by_precision));
   }
+  return array;
+}
+
+ByPrecision read_numbers(const JsonField& field) {
+  ByPrecision sites;
+  field.each_element([&](const JsonField& site) {
+    auto& numbers = sites.emplace_back();
+    site.each_precision([&](Precision precision, const JsonField& number) { numbers[precision] = number.number(); });
+  });
+  return sites;
+}
+
+/// JSON has no NaN and no infinity: they are written as texts.
+nlohmann::json given_json(double given) {
+  if (std::isfinite(given)) return given;
+  return std::isnan(given) ? "nan" : given > 0 ? "inf" : "-inf";
+}
+
+double read_given(const JsonField& field) {
+  if (!field.is_text()) return field.number();
+  const std::string text = field.text();
+  if (text == "nan") return std::numeric_limits<double>::quiet_NaN();
+  if (text == "inf" || text == "-inf") return (text[0] == '-' ? -1 : 1) * std::numeric_limits<double>::infinity();
+  field.fail("a number, \"nan\", \"inf\" or \"-inf\" is needed");
+}
+
+}  // namespace
+
+void to_json(nlohmann::json& json, const SensitivityTable& table) {
   json = {{"metric", table.metric},
-          {"scores", std::move(scores)},
+          {"scores", numbers_json(table.scores)},
           {"forward_passes", table.forward_passes},
           {"backward_passes", table.backward_passes},
           {"seconds", table.seconds}};
+  if (!table.standard_errors.empty()) json["standard_errors"] = numbers_json(table.standard_errors);
+  if (table.pairs) json["pairs"] = *table.pairs;
+  for (const ClampedScore& score : table.clamped)
+    json["clamped"].push_back(
+        {{"site", score.site}, {"precision", to_string(score.precision)}, {"given", given_json(score.given)}});
 }
 
 void from_json(const nlohmann::json& json, SensitivityTable& table) {
   const JsonField field(json, "sensitivity");
-  field.expect_keys({"metric", "scores", "forward_passes", "backward_passes", "seconds"});
+  field.expect_keys({"metric", "scores", "forward_passes", "backward_passes", "seconds"},
+                    {"standard_errors", "pairs", "clamped"});
   SensitivityTable read;
   read.metric = field["metric"].text();
-  field["scores"].each_element([&](const JsonField& site) {
-    auto& scores = read.scores.emplace_back();
-    site.each_precision([&](Precision precision, const JsonField& score) { scores[precision] = score.number(); });
-  });
-  read.forward_passes = field["forward_passes"].integer(0);
-  read.backward_passes = field["backward_passes"].integer(0);
+  read.scores = read_numbers(field["scores"]);
+  if (field.has("standard_errors")) read.standard_errors = read_numbers(field["standard_errors"]);
+  if (field.has("pairs")) {
+    read.pairs = json["pairs"].get<PairMatrix>();
+    if (read.pairs->sites() != read.scores.size())
+      field["pairs"]["sites"].fail(message("as many as there are scores, ", read.scores.size(), ", are needed"));
+  }
+  if (field.has("clamped"))
+    field["clamped"].each_element([&](const JsonField& entry) {
+      entry.expect_keys({"site", "precision", "given"});
+      const auto last = static_cast<std::int64_t>(read.scores.size()) - 1;
+      read.clamped.push_back({.site = static_cast<std::size_t>(entry["site"].integer(0, last)),
+                              .precision = entry["precision"].precision(),
+                              .given = read_given(entry["given"])});
+    });
+  read.forward_passes = field["forward_passes"].number_not_negative();
+  read.backward_passes = field["backward_passes"].number_not_negative();
   read.seconds = field["seconds"].number_not_negative();
   table = std::move(read);
 }

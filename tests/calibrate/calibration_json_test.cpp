@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <limits>
 
 #include "catch.hpp"
@@ -39,7 +40,7 @@ TEST_CASE("range methods are named as on the command line") {
   CHECK(parse_range_method("mse") == RangeMethod::MeanSquaredError);
   const Failure f = failure([] { return parse_range_method("MSE"); });
   CHECK(f.code == Errc::InvalidArgument);
-  CHECK_THAT(f.text, Contains("\"MSE\"") && Contains("max, percentile or mse"));
+  CHECK_THAT(f.text, Contains("\"MSE\"") && Contains("max, percentile, mse or, for weights, auto"));
 }
 
 TEST_CASE("a calibration with anything wrong is refused, naming the field") {
@@ -88,13 +89,26 @@ TEST_CASE("a calibration that cannot be read leaves the old value alone") {
 TEST_CASE("a sensitivity table survives JSON bit for bit") {
   const SensitivityTable table{.metric = "error",
                                .scores = {{{k8, 1.0 / 3}, {k4, -2}, {kW4A8, 0}}, {}},
-                               .forward_passes = 3,
+                               .standard_errors = {{{k8, 0.1}}, {}},
+                               .pairs = PairMatrix(2, {k8}, {1, 0.5, 0.5, 1}, 3),
+                               .clamped = {{.site = 1, .precision = k8, .given = -2},
+                                           {.site = 0, .precision = k4, .given = -HUGE_VAL},
+                                           {.site = 0, .precision = k4, .given = std::nan("")}},
+                               .forward_passes = 3.25,
                                .backward_passes = 1,
                                .seconds = 0.5};
   const auto read = json::parse(json(table).dump()).get<SensitivityTable>();
   CHECK(read.metric == table.metric);
   CHECK(read.scores == table.scores);
-  CHECK(read.forward_passes == 3);
+  CHECK(read.standard_errors == table.standard_errors);
+  REQUIRE(read.pairs);
+  CHECK(read.pairs->values() == table.pairs->values());
+  REQUIRE(read.clamped.size() == 3);
+  CHECK(read.clamped[0].given == -2);
+  CHECK(read.clamped[1].given == -HUGE_VAL);
+  CHECK(std::isnan(read.clamped[2].given));
+  CHECK(read.clamped[2].precision == k4);
+  CHECK(read.forward_passes == 3.25);
   CHECK(read.backward_passes == 1);
   CHECK(read.seconds == 0.5);
 }
@@ -107,9 +121,11 @@ TEST_CASE("a sensitivity table with anything wrong is refused, naming the field"
       {"/scores/0/8", nullptr, "sensitivity.scores[0].8 is null"},
       {"/scores/0/9", 1, "sensitivity.scores[0]: precision \"9\" is not known"},
       {"/scores/0/w8a8", 1, "write precision \"w8a8\" as \"8\""},
-      {"/forward_passes", -1, "sensitivity.forward_passes is -1: an integer of at least 0"},
-      {"/forward_passes", 1.5, "sensitivity.forward_passes is 1.5"},
-      {"/backward_passes", UINT64_MAX, "sensitivity.backward_passes is 18446744073709551615"},
+      {"/forward_passes", -1, "sensitivity.forward_passes is -1: a number of at least 0"},
+      {"/backward_passes", "1", "sensitivity.backward_passes is \"1\": a number is needed"},
+      {"/clamped", {{{"site", 1}, {"precision", "8"}, {"given", 0}}}, "sensitivity.clamped[0].site is 1: an integer"},
+      {"/clamped", {{{"site", 0}, {"precision", "8"}, {"given", "many"}}}, "sensitivity.clamped[0].given is \"many\""},
+      {"/pairs", json(PairMatrix(2, {k8}, {1, 0, 0, 1})), "pairs.sites is 2: as many as there are scores, 1"},
       {"/seconds", -0.1, "sensitivity.seconds is -0.1"},
       {"/note", "", "unknown key \"note\""},
   };

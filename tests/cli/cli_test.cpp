@@ -47,6 +47,26 @@ Registry registry_with_metric(std::function<double()> score) {
   return registry;
 }
 
+/// SIGINT as in a program that was just started; checks that it is left so.
+class PlainInterrupt {
+ public:
+  PlainInterrupt() {
+    struct sigaction plain {};
+    plain.sa_handler = SIG_DFL;
+    ::sigaction(SIGINT, &plain, &before_);
+  }
+  ~PlainInterrupt() {
+    struct sigaction after {};
+    ::sigaction(SIGINT, &before_, &after);
+    CHECK(after.sa_handler == SIG_DFL);
+  }
+  PlainInterrupt(PlainInterrupt&&) = delete;
+  PlainInterrupt& operator=(PlainInterrupt&&) = delete;
+
+ private:
+  struct sigaction before_ {};
+};
+
 }  // namespace
 
 TEST_CASE("quantize writes what evaluate reproduces") {
@@ -124,25 +144,51 @@ TEST_CASE("a target that no plan meets gives exit code 1 and the best plan") {
 
 TEST_CASE("a request to stop keeps the best plan so far and gives exit code 1") {
   const TempDir dir;
-  struct sigaction before {};
-  struct sigaction plain {};
-  plain.sa_handler = SIG_DFL;
-  ::sigaction(SIGINT, &plain, &before);
-  const auto registry = registry_with_metric([] {
-    static bool raised = false;  // a second signal would end the program
-    if (!std::exchange(raised, true)) std::raise(SIGINT);
-    return 1.0;
-  });
-  const auto quantized = call(with(quantize((dir / "out").string()), "--metric", "custom"), registry);
+  const PlainInterrupt plain;
+  struct Interrupted final : SearchStrategy {
+    [[nodiscard]] std::string name() const override { return "interrupted"; }
+
+   private:
+    void do_search(const SearchProblem& problem, SearchRun& run) const override {
+      const auto all = [&](Precision precision) { return Plan::uniform(problem.sites.size(), precision); };
+      (void)run.passes(all(k8), [](bool) { return "the first"; });
+      std::raise(SIGINT);
+      CHECK_FALSE(run.passes(all(k4), [](bool) { return "none"; }));
+    }
+  };
+  Registry registry = default_registry();
+  registry.searches["interrupted"] = [] { return std::make_shared<const Interrupted>(); };
+  const Words words = with(with(quantize((dir / "out").string()), "--search", "interrupted"), "--keep", "50%");
+  const auto quantized = call(words, registry);
   CHECK(quantized.code == 1);
   CHECK_THAT(quantized.err, Contains("the best plan so far is in"));
   CHECK_THAT(quantized.out, Catch::StartsWith("Stopped on request"));
   CHECK(json::parse(read_text(dir / "out/run.json"))["status"] == "stopped");
   CHECK(call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", (dir / "out/plan.json").string()}).code ==
         0);
-  struct sigaction after {};
-  ::sigaction(SIGINT, &before, &after);
-  CHECK(after.sa_handler == SIG_DFL);
+}
+
+TEST_CASE("a request to stop before any plan was scored leaves earlier results, and no folder, behind") {
+  const TempDir dir;
+  const PlainInterrupt plain;
+  const auto stopped = [&](const std::string& out) {
+    bool raised = false;  // a second signal would end the program
+    const auto registry = registry_with_metric([&] {
+      if (!std::exchange(raised, true)) std::raise(SIGINT);
+      return 1.0;
+    });
+    return call(with(quantize((dir / out).string()), "--metric", "custom"), registry);
+  };
+  const auto first = stopped("new/out");
+  CHECK(first.code == 1);
+  CHECK_THAT(first.err, Contains("nothing was written"));
+  CHECK_THAT(first.out, Catch::StartsWith("Stopped on request") && !Contains("Written: "));
+  CHECK(dir.count() == 0);
+  REQUIRE(call(quantize((dir / "out").string())).code == 0);
+  const std::string plan = read_text(dir / "out/plan.json");
+  CHECK(stopped("out").code == 1);
+  CHECK(read_text(dir / "out/plan.json") == plan);
+  CHECK(json::parse(read_text(dir / "out/run.json"))["status"] == "met");
 }
 
 TEST_CASE("what is wrong with a command is said before any work, and nothing is left behind") {
@@ -152,21 +198,32 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
   const Words good = with(quantize(out), "--validate", validation("[0:10]"));
   std::string cut = read_text(kAssets + "/cifar10/validation.bin").substr(0, 3073 * 20 + 5);
   const auto truncated = dir.write("cut.bin", cut);
+  const TempDir taken;
+  std::filesystem::create_directory(taken / "plan.json");
+  const std::string flat =
+      dir.write("flat.safetensors",
+                safetensors_bytes(R"({"input":{"dtype":"F32","shape":[1,3,16,32],"data_offsets":[0,6144]}})",
+                                  std::string(6144, '\0')))
+          .string();
   const auto files = dir.count();
   const std::vector<std::tuple<std::string, Words, std::string>> cases{
       {"keep too much", with(good, "--keep", "120%"), "keep \"120%\" is more than the whole score"},
       {"keep no number", with(good, "--keep", "most"), "keep \"most\" is not a number"},
-      {"metric", with(good, "--metric", "magic"), "there is no metric \"magic\": choose from error"},
+      {"metric", with(good, "--metric", "magic"), "there is no metric \"magic\": choose from damage, error"},
       {"search", with(good, "--search", "magic"), "there is no search \"magic\": choose from bisection"},
       {"task", with(good, "--task", "top2"), "there is no task \"top2\": choose from top1, top5"},
-      {"latency", with(good, "--latency", "magic"), "there is no latency model \"magic\": choose from roofline"},
+      {"latency", with(good, "--latency", "magic"),
+       "there is no latency model \"magic\": choose from measured, roofline, size, table"},
       {"device", with(good, "--latency", "roofline:abacus"),
        "there is no roofline device \"abacus\": choose from a100"},
       {"table", with(good, "--latency", "table:none.json"), "none.json"},
       {"one precision", with(good, "--precisions", "8"), "at least two precisions"},
       {"precision", with(good, "--precisions", "16,9"), "precision \"9\" is not known"},
-      {"range", with(good, "--range-input", "min"), "range method \"min\" is not known: use max, percentile or mse"},
+      {"range", with(good, "--range-input", "min"), "range method \"min\" is not known: use max, percentile, mse or"},
       {"share", with(good, "--report", "100%"), "--report is 100%: a share above 0 % and below 100 %"},
+      {"order", with(good, "--order", "magic"), "there is no order \"magic\": choose from gain, nested, score"},
+      {"pairs", with(good, "--order", "nested"),
+       "--metric error says nothing of them: choose --metric from interlayer, interlayer-hvp"},
       {"share without unit", with(good, "--report", "20"), "--report is 20, a number without a unit"},
       {"random weights",
        {"quantize", "cifar_resnet20:random", "--calibrate", calibration("[0:5]"), "--validate", validation("[0:5]"),
@@ -187,6 +244,14 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"empty slice", with(good, "--validate", validation("[5:5]")), "there are no samples 5 to 5"},
       {"slice beyond", with(good, "--calibrate", calibration("[0:1000]")), "the number of samples"},
       {"truncated", with(good, "--validate", "cifar10:" + truncated.string()), "cut.bin"},
+      {"out is empty", with(good, "--out", ""), "--out is given nothing"},
+      {"precisions are empty", with(good, "--precisions", ""), "--precisions is given nothing"},
+      {"an option with nothing behind =", good + Words{"--keep="}, "--keep= is given nothing"},
+      {"a result cannot be replaced", with(good, "--out", taken.path().string()), "it exists and is no regular file"},
+      {"scan measures nothing", {"scan", "cifar_resnet20:random", "--latency", "measured"}, "`halftone bench` does"},
+      {"data of another shape", with(good, "--validate", flat),
+       "flat.safetensors\" does not fit the model: one sample of input \"input\" is float32 [1, 3, 16, 32], the model "
+       "takes float32 [1, 3, 32, 32]"},
       {"below a file", with(good, "--out", (text / "out").string()), "cannot write into directory"},
       {"out is a file", with(good, "--out", text.string()), "cannot write into directory"},
       {"architecture", {"scan", "magic:random"}, "there is no architecture \"magic\": `halftone models` lists"},
@@ -202,7 +267,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"uniform", {"evaluate", kModel, "--data", "d", "--uniform", "int8"}, "precision \"int8\" is not known"},
       {"two networks", {"evaluate", kModel, "--data", "d", "--uniform", "8", "--plan", "p"}, "both given"},
       {"no plan", {"evaluate", kModel, "--data", "d", "--plan", "none.json"}, "none.json"},
-      {"bad plan", {"evaluate", kModel, "--data", "d", "--plan", text.string()}, "not JSON"},
+      {"bad plan", {"evaluate", kModel, "--data", "d", "--plan", text.string()}, "not JSON at line 1, column 1"},
       {"no command", {}, "Usage"},
       {"unknown command", {"magic"}, "\"magic\" is not known here"},
   };
@@ -269,6 +334,28 @@ TEST_CASE("a broken network or broken data is refused by name, and nothing is wr
   }
 }
 
+TEST_CASE("a plan edited to a width without ranges is taken with samples that they come from") {
+  const TempDir dir;
+  REQUIRE(call(quantize((dir / "out").string())).code == 0);
+  std::string text = read_text(dir / "out/plan.json");
+  const std::string before = "\"precision\": \"";
+  const auto at = text.find(before) + before.size();
+  const std::string plan = dir.write("plan.json", text.replace(at, text.find('"', at) - at, "5")).string();
+  const Words words{"evaluate", kModel, "--data", validation("[0:20]"), "--plan", plan, "--json", "--threads", "1"};
+  const auto refused = call(words);
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err,
+             Contains("plan \"" + plan + "\": site \"conv1\" is at precision 5") && Contains("--calibrate DATA"));
+  const Words ranges{"--calibrate", calibration("[0:10]")};
+  const auto evaluated = call(words + ranges);
+  REQUIRE(evaluated.code == 0);
+  CHECK(json::parse(evaluated.out)["plan"]["conv1"] == "5");
+  CHECK(call(Words{"export", kModel, "--plan", plan, "--out", dir / "network.onnx"} + ranges).code == 0);
+  const auto run = call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", dir / "out/run.json"});
+  CHECK(run.code == 2);
+  CHECK_THAT(run.err, Contains("run.json): give the plan.json beside it"));
+}
+
 TEST_CASE("a plan of another network is refused") {
   const TempDir dir;
   REQUIRE(call(quantize(dir.path().string())).code == 0);
@@ -300,7 +387,7 @@ TEST_CASE("a result that cannot be written is an error") {
 TEST_CASE("help and version are answers, not errors") {
   CHECK(call({"--version"}).out == "halftone " HALFTONE_VERSION "\n");
   CHECK_THAT(call({"--help"}).out, Contains("Examples:") && Contains("Exit codes"));
-  for (const char* command : {"quantize", "scan", "evaluate", "models", "doctor"}) {
+  for (const char* command : {"quantize", "sense", "scan", "evaluate", "models", "doctor"}) {
     const auto help = call({command, "--help"});
     CHECK(help.code == 0);
     CHECK(help.err.empty());
@@ -311,7 +398,7 @@ TEST_CASE("help and version are answers, not errors") {
 }
 
 TEST_CASE("pieces that an embedder adds are offered") {
-  CHECK_THAT(call({"quantize", "--help"}, registry_with_metric([] { return 1; })).out, Contains("custom, error"));
+  CHECK_THAT(call({"quantize", "--help"}, registry_with_metric([] { return 1; })).out, Contains("custom, damage"));
   Registry registry = default_registry();
   Architecture mine;
   mine.name = "mine";
@@ -363,7 +450,8 @@ TEST_CASE("a plan's ranges can be replaced by fresh ones") {
   const Words words{"evaluate", kModel,      "--data", validation("[0:20]"), "--plan", (dir / "plan.json").string(),
                     "--json",   "--threads", "1"};
   const json stored = json::parse(call(words).out);
-  const json same = json::parse(call(words + Words{"--calibrate", calibration("[0:10]")}).out);
+  const json same =
+      json::parse(call(words + Words{"--calibrate", calibration("[0:10]"), "--range-weight", "auto"}).out);
   const json fresh =
       json::parse(call(words + Words{"--calibrate", calibration("[20:30]"), "--range-input", "max"}).out);
   CHECK(same == stored);

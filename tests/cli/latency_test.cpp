@@ -111,7 +111,8 @@ TEST_CASE("what is wrong with engine and latency is said before any work") {
       {{"--evaluate", "magic"}, "--evaluate is \"magic\": simulated or deployed is needed"},
       {{"--engine", "magic"}, "there is no engine \"magic\": choose from libtorch, trap"},
       {{"--engine-threads", "0"}, "--engine-threads: Value 0 not in range"},
-      {{"--latency", "measured:a100"}, "there is no latency model \"measured\": choose from roofline, size, table"},
+      {{"--latency", "measured:a100"}, "there is no latency model \"measured:a100\": choose from measured, roofline"},
+      {{"--engine-threads", "9999"}, "--engine-threads is 9999: there are "},
   };
   for (const auto& [words, expected] : cases) {
     CAPTURE(words);

@@ -102,7 +102,7 @@ TEST_CASE("every variant is compiled once, run once, and timed by repeating") {
   CHECK(calls.compiled == std::vector<std::string>{"16 16 16 16 16 f32 2", "16 16 16 16 16 bf16 2"});
   CHECK(calls.runs == 2);
   CHECK(calls.repeats == 2 * (1 + 6));
-  REQUIRE(stages.size() == 2 + 6);
+  REQUIRE(stages.size() == 2 + 2 * (1 + 6));  // compiling, warm-up and turns
   CHECK(stages[1] == "bf16");
 }
 

@@ -99,6 +99,37 @@ TEST_CASE("equal outputs have no damage, extreme ones a finite one") {
   CHECK(far.ge(0).all().item<bool>());
 }
 
+TEST_CASE("half a response's squared length is the damage of a small difference") {
+  const at::Tensor clean = tiny::random({20, 4}, 44) * 3;
+  const at::Tensor close = clean + tiny::random({20, 4}, 45) * 1e-3;
+  class SquaredError final : public Task {  // of a user: has the response that a task has by default
+   public:
+    [[nodiscard]] std::string name() const override { return "squared"; }
+
+   private:
+    void do_check(const std::vector<at::Tensor>&, const Dataset&) const override {}
+    [[nodiscard]] at::Tensor do_score(const std::vector<at::Tensor>&, const at::Tensor&) const override { return {}; }
+    [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
+                                       const std::vector<at::Tensor>& reference) const override {
+      const at::Tensor z = reference[0].to(at::kDouble);
+      return (outputs[0].to(at::kDouble) - z).square().mean(1) / z.square().mean(1);
+    }
+  };
+  const SquaredError squared;
+  const auto top1 = make_top_k(1);
+  for (const Task* task : {static_cast<const Task*>(top1.get()), static_cast<const Task*>(&squared)}) {
+    const at::Tensor half = task->response({close}, {clean}).square().sum(1) / 2;
+    const at::Tensor damage = task->damage({close}, {clean});
+    CHECK(((half - damage).abs() / damage).max().item<double>() < 0.01);
+    const at::Tensor twice = task->response({clean + 2 * (close - clean)}, {clean});
+    CHECK(at::allclose(twice, 2 * task->response({close}, {clean}), 1e-3, 1e-7));  // linear up to float32
+  }
+  const at::Tensor warm = top1->response({close}, {clean}, 4);
+  const at::Tensor p = (clean.to(at::kDouble) / 4).softmax(1);
+  const at::Tensor u = close.to(at::kDouble) - clean.to(at::kDouble);
+  CHECK(at::allclose(warm.square().sum(1), (p * u.square()).sum(1) - (p * u).sum(1).square()));
+}
+
 TEST_CASE("targets that do not fit the outputs are refused with value and place") {
   const at::Tensor logits = at::zeros({2, 5});
   const auto task = make_top_k(1);

@@ -7,7 +7,7 @@
 #include "halftone/latency/measured.hpp"
 #include "halftone/plan/plan_file.hpp"
 #include "halftone/quant/fake_quantize.hpp"
-#include "halftone/sensitivity/metric.hpp"
+#include "halftone/sensitivity/metrics.hpp"
 #include "tiny_model.hpp"
 
 namespace {

@@ -143,6 +143,20 @@ TEST_CASE("a network that writes to its parameters is refused") {
              Catch::Contains("aten::add_") && Catch::Contains("in place"));
 }
 
+TEST_CASE("TorchScript that fails on a shape says so in one line, with the shape") {
+  const TempDir dir;
+  const std::string path = (dir.path() / "net.pt").string();
+  torch::jit::Module module("net");
+  module.register_parameter("weight", torch::ones({4, 3}), false);
+  module.define("def forward(self, x):\n    return torch.matmul(x, self.weight)\n");
+  module.eval();
+  module.save(path);
+  const std::string text = error_message([&] { capture_torchscript(path, {torch::ones({1, 5})}); });
+  CHECK_THAT(text, Catch::Contains("for inputs of shape [2, 5]") && Catch::Contains("cannot be multiplied") &&
+                       Catch::Contains("--input"));
+  CHECK_THAT(text, !Catch::Contains("\n") && !Catch::Contains("Traceback"));
+}
+
 TEST_CASE("files and inputs that cannot be captured are errors") {
   CHECK_THAT(error_message([] { capture_torchscript("no/such.pt", {torch::ones({1})}); }),
              Catch::Contains("no file \"no/such.pt\""));

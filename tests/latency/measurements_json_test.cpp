@@ -109,7 +109,9 @@ TEST_CASE("what is no JSON at all is no latency measurement") {
                                   std::string("{\"load\":1e999}"), std::string("\xff\xfe")}) {
     const Failure f = failure([&] { (void)parse(text); });
     CHECK(f.code == Errc::BadFile);
-    CHECK_THAT(f.text, Catch::StartsWith("cache x.json: not JSON"));
+    CHECK_THAT(f.text, Catch::StartsWith("cache x.json is empty") || Catch::StartsWith("cache x.json is cut short") ||
+                           Catch::StartsWith("cache x.json is not JSON"));
+    CHECK_THAT(f.text, !Contains("json.exception"));
   }
   CHECK_THAT(failure([&] { (void)parse(std::string(100, '[')); }).text, Contains("nested too deep"));
   CHECK_THAT(failure([&] { (void)parse("{\"load\":1,\"load\":2}"); }).text, Contains("given twice"));

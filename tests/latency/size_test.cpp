@@ -1,6 +1,5 @@
 #include "halftone/latency/size.hpp"
 
-#include <limits>
 #include <vector>
 
 #include "catch.hpp"
@@ -17,16 +16,6 @@ std::vector<Site> two_sites() {
   sites[1].macs = 300;
   return sites;
 }
-
-struct Fixed final : LatencyModel {
-  explicit Fixed(double cost_) : cost(cost_) {}
-  double cost;
-  [[nodiscard]] std::string name() const override { return "fixed"; }
-  [[nodiscard]] std::string origin() const override { return "made up"; }
-
- private:
-  [[nodiscard]] double do_estimate(std::span<const Site>, const Plan&) const override { return cost; }
-};
 
 }  // namespace
 
@@ -50,12 +39,4 @@ TEST_CASE("a latency model is asked about plans of the right length only") {
   const Failure f = failure([] { return SizeLatency().estimate(two_sites(), Plan{{k8}}); });
   CHECK(f.code == Errc::InvalidArgument);
   CHECK_THAT(f.text, Contains("latency model size") && Contains("1 precisions for 2 sites"));
-}
-
-TEST_CASE("an estimate that is not a positive number is an error that names model and plan") {
-  for (const double cost : {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
-    const Failure f = failure([cost] { return Fixed(cost).estimate(two_sites(), Plan{{k8, k4}}); });
-    CHECK(f.code == Errc::NonFinite);
-    CHECK_THAT(f.text, Contains("latency model fixed") && Contains("\"8 4\""));
-  }
 }

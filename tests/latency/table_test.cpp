@@ -107,7 +107,7 @@ TEST_CASE("a latency table that is not JSON, or not there, is refused") {
   for (const std::string content : {"", "{", R"({"version": 1e999})", "\xff\xfe"}) {
     const Failure f = failure([&] { return TableLatency::read(TemporaryFile(content).path); });
     CHECK(f.code == Errc::BadFile);
-    CHECK_THAT(f.text, Contains("not JSON"));
+    CHECK_THAT(f.text, Contains("is empty") || Contains("is cut short") || Contains("is not JSON"));
   }
   CHECK(failure([] { return TableLatency::read("no_such_table.json"); }).code == Errc::NotFound);
 }

@@ -22,6 +22,11 @@ foreach(file IN LISTS installed)
   endif()
 endforeach()
 
+run(${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH ${prefix}/bin/halftone --version)
+if(NOT output STREQUAL "halftone ${VERSION}\n")
+  message(FATAL_ERROR "the installed program printed \"${output}\", not the version ${VERSION}")
+endif()
+
 run(${CMAKE_COMMAND} -G Ninja -S ${CONSUMER_DIR} -B ${build} -DCMAKE_PREFIX_PATH=${prefix} ${OPTIONS})
 run(${CMAKE_COMMAND} --build ${build})
 foreach(program IN ITEMS with_torch without_torch)

@@ -111,6 +111,8 @@ TEST_CASE("a precision may be edited to any that has ranges") {
   CHECK(f.code == Errc::BadFile);
   CHECK_THAT(f.text,
              Contains("\"conv1\" is at precision 6") && Contains("weight_range has no 6-bit entry (it has: 4, 8)"));
+  CHECK_THAT(f.text, Contains((dir / "plan.json").string()) && Contains("--calibrate DATA"));
+  CHECK(apply_precisions(edited("\"6\""), sites(), kDigest)[0] == Precision{6, 6});
   CHECK_THAT(failure([&] { edited("8"); }).text,
              Contains("site \"conv1\".precision is 8: write it in quotes, as \"16\", \"8\", \"4\""));
   CHECK_THAT(failure([&] { edited("\"int8\""); }).text, Contains("\"int8\" is not known"));
@@ -134,8 +136,8 @@ TEST_CASE("a plan file with anything wrong is refused, naming file, site and fie
       {"\"kind\": \"conv\"", "\"king\": \"conv\"", "site \"conv1\" has no \"kind\""},
       {"\"kind\": \"conv\"", "\"kind\": \"conv\", \"bits\": 8", "site \"conv1\" has an unknown key \"bits\""},
       {"[0.1, 1e-09]", "[-0.1, 1]", "site \"conv1\".weight_range.4[0] is -0.1: a number of at least 0"},
-      {"[0.1, 1e-09]", "[0.1, 1e999]", "not JSON: "},
-      {"[0.1, 1e-09]", "[0.1, NaN]", "not JSON: "},
+      {"[0.1, 1e-09]", "[0.1, 1e999]", "not JSON: it holds a number that is out of range"},
+      {"[0.1, 1e-09]", "[0.1, NaN]", "not JSON at line 2, column 83: mend it there"},
       {"[0.1, 1e-09]", "[0.1, null]", "site \"conv1\".weight_range.4[1] is null: a number"},
       {"[0.1, 1e-09]", "[]", "site \"conv1\".weight_range.4 is an array: one bound"},
       {"[0.1, 1e-09]", "{}", "site \"conv1\".weight_range.4 is an object: an array"},
@@ -143,14 +145,18 @@ TEST_CASE("a plan file with anything wrong is refused, naming file, site and fie
       {"[0, 0.4]", "[0, 0.4, 1]", "site \"layer.a\".input_range.4 is an array: [low, high]"},
       {"[0, 0.4]", "[0.1, 0.4]", "site \"layer.a\".input_range.4 is an array: [low, high] with low <= 0 <= high"},
       {"[0, 0.4]", "[0, -0.4]", "this holds 0 and -0.4"},
-      {good, "", "not JSON: "},
+      {good, "", "is empty: was it written to its end?"},
+      {good, " \n", "is empty"},
+      {good, good.substr(0, good.size() / 2), "is cut short: it ends at line 3, column "},
+      {good, R"({"version": 1, "status": "met", "options": {}, "evaluations": []})",
+       "is what a run found out (run.json): give the plan.json beside it"},
       {good, "[1]", "is an array: an object is needed"},
       {good, "{\"version\": 1, \"model_digest\": \"d\", \"sites\": []}", "sites is an array: an array of at least one"},
       {good, "{\"version\": 1, \"model_digest\": \"d\", \"sites\": [5]}", "sites[0] is 5: an object"},
       {good, std::string(100000, '['), "nested too deep"},
-      {good, "{\"version\": " + std::string(100000, '9') + "}", "not JSON: "},
+      {good, "{\"version\": " + std::string(100000, '9') + "}", "not JSON: it holds a number"},
       {"\"conv1\"", "\"" + std::string(100000, 'x') + "\", \"y\": 0", "xxx…\" has an unknown key \"y\""},
-      {"\"conv1\"", "\"\xff\"", "not JSON: "},
+      {"\"conv1\"", "\"\xff\"", "not JSON at line 2, column 13"},
   };
   const TempDir dir;
   for (const auto& [from, to, expected] : cases) {
@@ -173,6 +179,16 @@ TEST_CASE("every truncation of a plan file is refused") {
   }
 }
 
+TEST_CASE("a plan without its ranges must still be one of the model") {
+  PlanFile file = example();
+  for (auto& site : file.sites) site.ranges = {};
+  CHECK(apply_precisions(file, sites(), kDigest) == kPlan);
+  file.sites[0].kind = "linear";
+  CHECK_THAT(failure([&] { (void)apply_precisions(file, sites(), kDigest); }).text,
+             Contains("plan file: site \"conv1\" is of kind linear, in the model it is conv"));
+  CHECK_THAT(failure([&] { (void)apply_precisions(file, sites(), "other"); }).text, Contains("another network"));
+}
+
 TEST_CASE("a plan file that does not exist is not found") {
   const TempDir dir;
   const Failure f = failure([&] { read_plan_file(dir / "none.json"); });
@@ -184,8 +200,10 @@ TEST_CASE("a plan is applied to the model it was made for, or not at all") {
   const auto refused = [](const std::function<void(PlanFile&)>& spoil) {
     PlanFile file = example();
     spoil(file);
+    file.path = "out/plan.json";
     const Failure f = failure([&] { apply_plan_file(file, sites(), kDigest); });
     CHECK(f.code == Errc::BadFile);
+    CHECK_THAT(f.text, Catch::StartsWith("plan \"out/plan.json\": "));
     return f.text;
   };
   CHECK_THAT(refused([](PlanFile& f) { f.model_digest = "other"; }),

@@ -7,6 +7,7 @@
 #include "failure.hpp"
 #include "fixture.hpp"
 #include "halftone/core/digest.hpp"
+#include "halftone/sensitivity/metrics.hpp"
 #include "search/fakes.hpp"
 #include "temp_dir.hpp"
 
@@ -296,4 +297,33 @@ TEST_CASE("options of measuring are checked with the others") {
   f.options.latency_threads = 0;
   const Failure refused = failure([&] { (void)f.run(); });
   CHECK_THAT(refused.text, Contains("keep is 2") && Contains("latency_batch is 0") && Contains("latency_threads is 0"));
+}
+
+TEST_CASE("sites are ordered as asked, and where nothing was asked by what the metric gives") {
+  QuantizeFixture f;
+  f.model_latency();
+  CHECK(f.run().order == "gain");
+  f.parts.metric = make_interlayer();
+  CHECK(f.run().order == "nested");
+  f.parts.order = score_order();
+  CHECK(f.run().order == "score");
+  bool made = false;
+  f.parts.order = OrderMethod{
+      .name = "mine", .make = [&](const SensitivityTable& table, std::span<const Site> sites, const LatencyModel&) {
+        made = table.metric == "interlayer" && sites.size() == 5;
+        return order_by_score(table);
+      }};
+  CHECK(f.run().order == "mine");
+  CHECK(made);
+}
+
+TEST_CASE("an order that needs pairs is refused before any work where the metric gives none") {
+  QuantizeFixture f;
+  f.parts.order = nested_order();
+  int reports = 0;
+  const Failure refused =
+      failure([&] { (void)f.run({.on_progress = [&](const Progress&) { ++reports; }, .should_stop = {}}); });
+  CHECK(refused.code == Errc::InvalidArgument);
+  CHECK_THAT(refused.text, Contains("order nested needs pairs") && Contains("metric error does not give"));
+  CHECK(reports == 0);
 }

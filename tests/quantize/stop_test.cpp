@@ -26,9 +26,9 @@ struct Stopper {
 
 /// Runs that are stopped after ever more questions, up to one that is not stopped; the stages that were.
 std::set<std::string> stop_everywhere(const QuantizeFixture& f) {
-  constexpr int kMost = 1000;
+  constexpr int kMost = 100000;
   std::set<std::string> stages;
-  for (int limit = 0; limit < kMost; ++limit) {
+  for (int limit = 0; limit < kMost; limit += 1 + limit / 20) {  // measuring asks often
     CAPTURE(limit);
     Stopper stopper(limit);
     const RunResult run = f.run(stopper.monitor());
@@ -64,6 +64,18 @@ TEST_CASE("a run without an engine can be stopped everywhere too") {
   f.with_report = true;
   f.parts.engine = nullptr;
   CHECK(stop_everywhere(f).contains("evaluate"));
+}
+
+TEST_CASE("a run that was stopped between latency and baseline has the baseline's prediction") {
+  QuantizeFixture f;
+  bool measured = false;
+  const RunResult run = f.run({.on_progress = [&](const Progress& p) { measured |= p.stage == "evaluate"; },
+                               .should_stop = [&] { return measured; }});
+  CHECK(run.status == RunStatus::Stopped);
+  CHECK(run.result.evaluation.samples == 0);
+  CHECK(run.baseline.predicted_latency > 0);
+  CHECK(run.result.predicted_latency == run.baseline.predicted_latency);
+  CHECK_THAT(text_report(run), !Catch::Contains("-100.0 %"));
 }
 
 TEST_CASE("a run that was stopped while latency was measured has the baseline, not scored") {

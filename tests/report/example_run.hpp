@@ -45,6 +45,7 @@ inline RunResult example_run() {
   run.keep = 0.999;
   run.task = "top1";
   run.metric = "error";
+  run.order = "gain";
   run.search = "bisection";
   run.precisions = {k16, k8, k4};
   run.range_input = "mse";

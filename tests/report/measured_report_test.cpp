@@ -25,6 +25,15 @@ TEST_CASE("measured times stand beside the predicted ones, in the report") {
   CHECK_THAT(text, Contains("cost the plan, as a share of the all-16 latency, predicted."));
 }
 
+TEST_CASE("16 bits that ran in float32 are called so") {
+  RunResult run = measured_run();
+  run.engine->float_type = "f32";
+  CHECK_THAT(flat(text_report(run)), Contains("all at 16 bits (f32) 1 ms 1.96 ms 2 ms ####"));
+  run.status = RunStatus::Stopped;
+  run.measured.reset();
+  CHECK_THAT(flat(text_report(run)), Contains("Scored deployed in openvino 2026.4.1, all but integers in f32"));
+}
+
 TEST_CASE("a difference is reported only where one was seen") {
   CHECK_THAT(flat(text_report(measured_run())), Contains("all at 8 bits 0.7 ms 1.96 ms 2 ms no difference ####"));
 }
@@ -43,7 +52,7 @@ TEST_CASE("measured times beside a modelled latency leave it its own table") {
 
 TEST_CASE("the report says where scores come from, and gives the plan's other one") {
   CHECK_THAT(flat(text_report(measured_run())),
-             Contains("Scored deployed in openvino 2026.4.1, where not said otherwise:") &&
+             Contains("Scored deployed in openvino 2026.4.1, all but integers in bf16, where not said otherwise:") &&
                  Contains("plan, simulated 99.74 % 4,588 4,600"));
   RunResult run = measured_run();
   std::swap(run.scored_in, run.other_scored_in);

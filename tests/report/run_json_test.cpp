@@ -37,6 +37,7 @@ TEST_CASE("run.json has the documented names") {
   CHECK(run["data"]["validation"] == json{{"name", "cifar10:test.bin[0:4600]"}, {"digest", "v"}, {"samples", 4600}});
   CHECK(run["sensitivity"]["scores"]["fc"]["4"] == 0.03);
   CHECK(run["options"]["precisions"] == json{"16", "8", "4"});
+  CHECK(run["options"]["order"] == "gain");
   CHECK(run["options"]["seed"] == 0);
   CHECK(run["environment"]["libtorch"] == "2.13.0");
   CHECK(run["sites"][2]["kind"] == "linear");
@@ -72,7 +73,7 @@ TEST_CASE("what is not known is null in run.json") {
   run.report_data.reset();
   run.result.report.reset();
   run.baseline = {.evaluation = {}, .predicted_latency = 1};
-  run.result = run.baseline;
+  run.result = {};
   run.sensitivity = {};
   run.steps.clear();
   run.site_saving.clear();
@@ -83,6 +84,7 @@ TEST_CASE("what is not known is null in run.json") {
   CHECK(written["baseline"]["score"].is_null());
   CHECK(written["baseline"]["interval"].is_null());
   CHECK(written["baseline"]["samples"] == 0);
+  CHECK(written["result"]["latency_ms"]["predicted"].is_null());
   CHECK(written["sensitivity"]["scores"].empty());
   CHECK(written["evaluations"].empty());
 }

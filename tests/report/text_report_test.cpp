@@ -77,7 +77,7 @@ TEST_CASE("the report has a row for every site in network order") {
 
 TEST_CASE("the report tells the story of the search") {
   const std::string text = flat(text_report(example_run()));
-  CHECK_THAT(text, Contains("Search (bisection on the order by error): 3 plans evaluated"));
+  CHECK_THAT(text, Contains("Search (bisection on the order gain by error): 3 plans evaluated"));
   CHECK_THAT(text, Contains("1 99.98 % 0.001 pass all 3 sites: next"));
   CHECK_THAT(text, Contains("2 98.00 % 0.092 fail 2 lose too much: try 1"));
 }

@@ -101,6 +101,7 @@ struct ListedLatency final : LatencyModel {
   std::vector<std::map<Precision, double>> costs;  ///< by site
   [[nodiscard]] std::string name() const override { return "listed"; }
   [[nodiscard]] std::string origin() const override { return "made up"; }
+  [[nodiscard]] std::string unit() const override { return "units"; }
 
  private:
   [[nodiscard]] double do_estimate(std::span<const Site>, const Plan& plan) const override {
@@ -110,6 +111,27 @@ struct ListedLatency final : LatencyModel {
       cost += found == costs[i].end() ? 1 : found->second;
     }
     return cost;
+  }
+};
+
+/// A chain: every site gains by being lowered, and every pair of neighbours at unequal precisions costs time.
+struct ChainLatency final : LatencyModel {
+  double base = 100;
+  std::vector<std::map<Precision, double>> gains;  ///< by site
+  std::vector<double> costs;                       ///< between each site and the next
+
+  [[nodiscard]] std::string name() const override { return "chain"; }
+  [[nodiscard]] std::string origin() const override { return "made up"; }
+  [[nodiscard]] std::string unit() const override { return "units"; }
+
+ private:
+  [[nodiscard]] double do_estimate(std::span<const Site>, const Plan& plan) const override {
+    double time = base;
+    for (std::size_t i = 0; i < plan.size(); ++i)
+      if (const auto gain = gains[i].find(plan[i]); gain != gains[i].end()) time -= gain->second;
+    for (std::size_t i = 0; i + 1 < plan.size(); ++i)
+      if (plan[i] != plan[i + 1]) time += costs[i];
+    return time;
   }
 };
 

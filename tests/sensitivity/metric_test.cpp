@@ -89,15 +89,55 @@ TEST_CASE("a metric that leaves out a site or a precision is reported as defecti
         "metric fixed scored 4 sites of 5: it must score all");
 }
 
-TEST_CASE("a score that is no finite number is refused with metric, site and precision") {
+TEST_CASE("scores that are negative or no finite numbers are clamped and listed") {
   const Fixture f;
-  for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
-    auto scores = all_scores();
-    scores[1][kW4A8] = bad;
-    const auto failed = failure([&] { (void)Fixed(scores).measure(f.input()); });
-    CHECK(failed.code == Errc::NonFinite);
-    CHECK(failed.text.starts_with("metric fixed scored site \"left\" at precision w4a8 as "));
-  }
+  auto scores = all_scores();
+  scores[1][kW4A8] = -0.5;
+  scores[2][k8] = std::nan("");
+  scores[3][k8] = 7;
+  scores[4][k8] = -std::numeric_limits<double>::infinity();
+  const SensitivityTable table = Fixed(scores).measure(f.input());
+  CHECK(table.scores[1].at(kW4A8) == 0);
+  CHECK(table.scores[2].at(k8) == 7);
+  CHECK(table.scores[4].at(k8) == 7);
+  CHECK(table.scores[0] == scores[0]);
+  REQUIRE(table.clamped.size() == 3);
+  CHECK(table.clamped[0].site == 2);
+  CHECK(std::isnan(table.clamped[0].given));
+  CHECK(table.clamped[1].precision == k8);
+  CHECK(table.clamped[2].given == -0.5);
+  CHECK(table.clamped[2].precision == kW4A8);
+}
+
+TEST_CASE("a metric without one finite score at a precision is refused") {
+  const Fixture f;
+  auto scores = all_scores();
+  for (auto& site : scores) site[k4] = std::nan("");
+  const auto failed = failure([&] { (void)Fixed(scores).measure(f.input()); });
+  CHECK(failed.code == Errc::NonFinite);
+  CHECK(failed.text.starts_with("metric fixed gave no site a finite score at precision 4"));
+}
+
+TEST_CASE("a metric by site may share work, reports progress and heeds a stop") {
+  class Position final : public SiteMetric {
+   public:
+    [[nodiscard]] std::string name() const override { return "position"; }
+
+   private:
+    [[nodiscard]] ScoreFn prepare(const SensitivityInput& input) const override {
+      return [first = input.data.size()](std::size_t site, Precision precision) {
+        return static_cast<double>(first) + static_cast<double>(site) + precision.weight_bits / 100.0;
+      };
+    }
+  };
+  Fixture f;
+  SensitivityInput input = f.input();
+  std::vector<std::int64_t> done;
+  input.monitor.on_progress = [&](const Progress& progress) { done.push_back(progress.done); };
+  CHECK(Position().measure(input).scores[3].at(k8) == 4 + 3 + 0.08);
+  CHECK(done == std::vector<std::int64_t>{1, 2, 3, 4, 5});
+  input.monitor.should_stop = [&] { return done.size() > 6; };
+  CHECK_THROWS_AS(Position().measure(input), Stopped);
 }
 
 TEST_CASE("input that no metric can use is refused") {

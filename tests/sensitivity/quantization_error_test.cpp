@@ -6,7 +6,7 @@
 #include "failure.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/graph/interpreter.hpp"
-#include "halftone/sensitivity/metric.hpp"
+#include "halftone/sensitivity/metrics.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;

@@ -25,15 +25,18 @@ std::string marked_part(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("the README quotes its examples as they are") {
-  const std::string readme = read("README.md");
+TEST_CASE("README and guide quote their examples as they are") {
   const std::string tag = "<!-- snippet: ";
   int snippets = 0;
-  for (auto at = readme.find(tag); at != std::string::npos; at = readme.find(tag, at + 1)) {
-    const auto path = readme.substr(at + tag.size(), readme.find(' ', at + tag.size()) - at - tag.size());
-    const auto begin = readme.find("```cpp\n", at) + 7;
-    CHECK(readme.substr(begin, readme.find("```", begin) - begin) == marked_part(path));
-    ++snippets;
+  for (const char* page : {"README.md", "docs/guide/library.md"}) {
+    const std::string text = read(page);
+    for (auto at = text.find(tag); at != std::string::npos; at = text.find(tag, at + 1)) {
+      const auto path = text.substr(at + tag.size(), text.find(' ', at + tag.size()) - at - tag.size());
+      CAPTURE(page, path);
+      const auto begin = text.find("```cpp\n", at) + 7;
+      CHECK(text.substr(begin, text.find("```", begin) - begin) == marked_part(path));
+      ++snippets;
+    }
   }
-  CHECK(snippets == 3);
+  CHECK(snippets == 5);
 }

@@ -29,4 +29,9 @@ std::vector<std::string> validate(const CalibrateOptions& options);
 Calibration calibrate(const Model& model, const Dataset& data, std::span<const Precision> precisions,
                       const CalibrateOptions& options = {}, const Monitor& monitor = {});
 
+/// `calibration` with its weight ranges, at every width that it has, chosen anew. Reads no data. No sites in the
+/// result: it was stopped. Throws as `calibrate`, and `InvalidArgument` where `calibration` is not of this model.
+Calibration with_weight_ranges(const Model& model, Calibration calibration, const RangeOptions& options,
+                               int threads = 1, const Monitor& monitor = {});
+
 }  // namespace halftone

@@ -15,10 +15,11 @@ enum class RangeMethod {
   Max,               ///< all values fit
   Percentile,        ///< all but a stated share of the values fit
   MeanSquaredError,  ///< least mean squared error of the quantized values
+  Automatic,         ///< of weights only: what damages the network least, see adjust/weight_method.hpp
 };
 
 const char* to_string(RangeMethod method);
-/// Reads "max", "percentile", "mse".
+/// Reads "max", "percentile", "mse", "auto".
 RangeMethod parse_range_method(const std::string& text);
 
 /// Clip limits of one activation tensor at one width.

@@ -33,6 +33,9 @@ std::string read_text(const std::filesystem::path& path, std::size_t most = 256u
 /// the whole new one, never a part. Throws `Io` and leaves nothing behind when it cannot.
 void write_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// Throws `Io` where `path` exists and is no regular file: `write_atomically` would not replace it.
+void require_replaceable(const std::filesystem::path& path);
+
 /// Creates `directory` where it does not exist and proves that files can be written there.
 void require_writable(const std::filesystem::path& directory);
 

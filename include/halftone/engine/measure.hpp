@@ -12,10 +12,11 @@ namespace halftone {
 
 struct MeasureOptions {
   double relative_error = 0.01;  ///< half of the 95 % interval of every median, as a share of it: measured until then
-  double max_seconds = 20;       ///< and after this no further turns, all candidates together, warm-up apart
+  double max_seconds = 20;       ///< and never longer than this, all candidates and their warm-up together, but for the
+                                 ///< first turn of each and the pass under way
   double block_seconds = 0.005;  ///< how long a candidate runs before the next one takes its turn, at least one pass
-  int warmup = 3;                ///< passes of each candidate before the first that counts
-  int min_rounds = 9;            ///< turns of each candidate, time allowing; below 6 no median has an interval
+  int warmup = 3;                ///< passes of each candidate before the first that counts, in a tenth of the time
+  int min_rounds = 9;            ///< turns of each candidate; below 6 no median has an interval
 };
 
 std::vector<std::string> validate(const MeasureOptions& options);
@@ -45,21 +46,21 @@ struct Measurement {
 /// One pass of a candidate.
 using Pass = std::function<void()>;
 
-/// Times candidates side by side: each in turn for a short while, in an order that rotates, until all medians are
-/// known well enough or the time is up. What disturbs the machine then disturbs all of them alike. Stops early, with
-/// what was measured, on request.
+/// Times candidates side by side: each in turn for a short while, in an order drawn anew every time, until all medians
+/// are known well enough or the time is up. What disturbs the machine then disturbs all of them alike. Stops on request
+/// after the turn under way, with what was measured: no timings before each candidate had its first turn.
 Measurement measure(std::span<const Pass> candidates, const MeasureOptions& options = {}, const Monitor& monitor = {});
 
-/// Time of `candidate` as a multiple of that of `reference`, from the turns that lie side by side.
+/// Time of `candidate` as a multiple of that of `reference`: the median of the turns that lie side by side.
 struct Ratio {
   double value = 1;
-  double low = 1;  ///< 95 % interval of the median; infinite below 6 turns
+  double low = 1;  ///< 95 % interval of the median, and 1 % for compiling anew; infinite below 6 turns
   double high = 1;
 
   /// Whether there were turns enough for an interval.
   [[nodiscard]] bool is_known() const { return low >= 0; }
-  /// Whether there is a difference at all: the interval excludes 1.
-  [[nodiscard]] bool differs() const { return low > 1 || high < 1; }
+  /// Whether there is a difference at all: the interval excludes 1, as printed with three decimals.
+  [[nodiscard]] bool differs() const { return low > 1.0005 || high < 0.9995; }
 };
 
 /// Throws `InvalidArgument` unless both were measured together.

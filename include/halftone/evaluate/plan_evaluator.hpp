@@ -61,7 +61,7 @@ class PlanEvaluator : public Evaluator {
   /// One forward pass over the data.
   std::optional<Evaluation> evaluate(const Plan& plan) override;
 
-  [[nodiscard]] std::int64_t forward_passes() const;  ///< over the whole data, so far
+  [[nodiscard]] double forward_passes() const;  ///< over the whole data, so far
 
  private:
   struct State;

@@ -27,7 +27,14 @@ class Task {
   [[nodiscard]] at::Tensor score(const std::vector<at::Tensor>& outputs, const at::Tensor& targets) const;
 
   /// Divergence of every sample from the clean outputs [n], float64, 0 where equal.
+  /// Differentiable in `outputs` where its parts are.
   [[nodiscard]] at::Tensor damage(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean) const;
+
+  /// Differences of outputs, as vectors [n, d], float64, linear in `outputs`, whose inner products say how differences
+  /// act together: for small ones damage is half the squared length (at `temperature` 1). Differentiable. Larger
+  /// temperatures soften the clean probabilities that the damage is weighed with. Source: docs/methods.md, section 3.6.
+  [[nodiscard]] at::Tensor response(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean,
+                                    double temperature = 1) const;
 
  private:
   virtual void do_check(const std::vector<at::Tensor>& outputs, const Dataset& data) const = 0;
@@ -35,10 +42,15 @@ class Task {
                                             const at::Tensor& targets) const = 0;
   [[nodiscard]] virtual at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
                                              const std::vector<at::Tensor>& clean) const = 0;
+  /// By default the differences themselves, in units of the clean outputs' root mean square, which fits damage by
+  /// squared error; `temperature` has no part in it.
+  [[nodiscard]] virtual at::Tensor do_response(const std::vector<at::Tensor>& outputs,
+                                               const std::vector<at::Tensor>& clean, double temperature) const;
 };
 
 /// Classification by the first output, logits [n, classes]: 1 where the target class is among the `k` largest logits.
-/// Damage is KL(softmax(clean) || softmax(outputs)) in nats.
+/// Damage is KL(softmax(clean) || softmax(outputs)) in nats; its Hessian at the clean outputs is diag(p) - p p^T, and
+/// the response of a difference u is sqrt(p) (u - p.u), p softened by the temperature.
 std::unique_ptr<Task> make_top_k(std::int64_t k);
 
 }  // namespace halftone

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -21,6 +23,14 @@ class SiteVisitor {
   virtual at::Tensor weight(std::size_t /*index*/, const at::Tensor& weight) { return weight; }
 };
 
+/// One pass of a network without a visitor, and the values of it that passes with some sites changed read again.
+struct CleanPass {
+  std::vector<at::Tensor> outputs;
+  std::vector<at::Tensor> values;  ///< by ValueId; undefined where no replay reads one
+  std::int64_t batch = 0;
+  bool is_whole = false;  ///< else it holds the inputs alone
+};
+
 /// Runs a model's graph through LibTorch's dispatcher: bit for bit what the module computed, in eval mode, with
 /// autograd where gradients are on. Borrows the model, whose graph must not change meanwhile; tensors may be replaced.
 /// `run` may be called in parallel.
@@ -34,6 +44,24 @@ class Interpreter {
   /// One forward pass: inputs [batch, …] in the order of the graph's inputs, outputs likewise. Intermediate tensors are
   /// freed after their last use. Throws `InvalidArgument` for wrong inputs, naming the one.
   [[nodiscard]] std::vector<at::Tensor> run(std::span<const at::Tensor> inputs, SiteVisitor* visitor = nullptr) const;
+
+  /// One pass that keeps what `replay` reads: `recorded_bytes(batch)`, or the inputs alone where that is more than
+  /// `most_bytes`. Throws as `run`.
+  [[nodiscard]] CleanPass record(std::span<const at::Tensor> inputs, std::int64_t most_bytes) const;
+
+  /// The outputs of a pass over the inputs of `clean` in which `visitor` sees the sites `changed`, and they alone.
+  /// Runs only the operators that those sites reach, bit for bit as a full pass; all of them where `clean` kept
+  /// the inputs alone. May be called in parallel.
+  [[nodiscard]] std::vector<at::Tensor> replay(const CleanPass& clean, std::span<const std::size_t> changed,
+                                               SiteVisitor& visitor) const;
+
+  /// Memory of a clean pass at a batch size, an upper bound: views count as tensors of their own. No limit suffices for
+  /// graphs that write in place: the largest number.
+  [[nodiscard]] std::int64_t recorded_bytes(std::int64_t batch) const;
+
+  /// Share of the sites' multiply-accumulates that a replay of `changed` runs; 1 where `clean` has the inputs
+  /// alone.
+  [[nodiscard]] double replayed_share(const CleanPass& clean, std::span<const std::size_t> changed) const;
 
  private:
   struct Program;

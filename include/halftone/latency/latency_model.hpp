@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -18,7 +20,7 @@ class LatencyModel {
 
   [[nodiscard]] virtual std::string name() const = 0;    ///< as the command line spells it, e.g. "roofline:a100"
   [[nodiscard]] virtual std::string origin() const = 0;  ///< one sentence: device, source, modelled or measured
-  [[nodiscard]] virtual std::string unit() const { return "ms"; }
+  [[nodiscard]] virtual std::string unit() const = 0;    ///< "ms", or what else is counted
   [[nodiscard]] virtual std::int64_t batch() const { return 1; }  ///< samples that one estimate is of
 
   /// Cost of one batch under `plan`, in `unit()`; positive and finite. Sites and plan are in one order.
@@ -44,5 +46,10 @@ class LatencyModel {
  private:
   [[nodiscard]] virtual double do_estimate(std::span<const Site> sites, const Plan& plan) const = 0;
 };
+
+/// A latency model from a function of a whole plan, for batches of `batch` samples.
+std::unique_ptr<LatencyModel> make_latency_model(std::string name, std::string unit,
+                                                 std::function<double(std::span<const Site>, const Plan&)> cost,
+                                                 std::int64_t batch = 1);
 
 }  // namespace halftone

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "halftone/core/monitor.hpp"
 #include "halftone/engine/engine.hpp"
@@ -33,10 +35,11 @@ void require_measurable(const Engine& engine, std::span<const Precision> precisi
 /// `calibration` holds the ranges of the precisions; times hardly depend on them. Cost: one compilation and up to .6 s
 /// a plan, as a rule 15 turns (fewer where a pass takes more than 40 ms: two or three at 250 ms), the plans of a group
 /// side by side; up to four times that on a machine that is busy with other things. A precision that is measured later
-/// than the others takes twice that, and all-16 beside it. Nothing when stopped. Throws `BadFile` for a cache entry
-/// that is damaged, as `require_measurable`, and as `Engine::compile`.
+/// than the others takes twice that, and all-16 beside it. Nothing when stopped. A cache entry that is damaged is
+/// replaced; `notes`, where given, gets a sentence about it. Throws as `require_measurable`, and as `Engine::compile`.
 std::optional<MeasuredLatency> measure_latency(const Engine& engine, const Model& model, const Calibration& calibration,
                                                std::span<const Precision> precisions,
-                                               const MeasureLatencyOptions& options = {}, const Monitor& monitor = {});
+                                               const MeasureLatencyOptions& options = {}, const Monitor& monitor = {},
+                                               std::vector<std::string>* notes = nullptr);
 
 }  // namespace halftone

@@ -71,6 +71,7 @@ class MeasuredLatency final : public LatencyModel {
 
   [[nodiscard]] std::string name() const override;
   [[nodiscard]] std::string origin() const override;
+  [[nodiscard]] std::string unit() const override { return "ms"; }
   [[nodiscard]] std::int64_t batch() const override { return measurements_.batch; }
 
   [[nodiscard]] const LatencyMeasurements& measurements() const { return measurements_; }

@@ -30,6 +30,7 @@ class RooflineLatency final : public LatencyModel {
 
   [[nodiscard]] std::string name() const override;
   [[nodiscard]] std::string origin() const override;
+  [[nodiscard]] std::string unit() const override { return "ms"; }
   [[nodiscard]] std::int64_t batch() const override { return batch_; }
 
  private:

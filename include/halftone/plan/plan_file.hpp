@@ -25,6 +25,7 @@ struct PlanFile {
 
   std::string model_digest;
   std::vector<Entry> sites;
+  std::string path{};  ///< that it was read from, for messages; empty for one that was made
 };
 
 PlanFile make_plan_file(std::span<const Site> sites, const Plan& plan, const Calibration& calibration,
@@ -36,9 +37,12 @@ std::string to_text(const PlanFile& file);
 /// Throws `NotFound` or `BadFile` naming the file, the site and the field.
 PlanFile read_plan_file(const std::filesystem::path& path);
 
-/// The plan and ranges for `sites`, in their order. Throws `BadFile` where the file was made for another model (its
-/// digest differs), sites are missing, unknown or repeated, a precision lacks its range, a weight range does not fit
-/// the weight's channels, or two sites that read one tensor disagree about its range.
+/// The plan for `sites`, in their order, without its ranges. Throws `BadFile` where the file was made for another model
+/// (its digest differs), or sites are missing, unknown, repeated or of another kind.
+Plan apply_precisions(const PlanFile& file, std::span<const Site> sites, const std::string& model_digest);
+
+/// The plan and its ranges. Throws `BadFile` as `apply_precisions`, and where a precision lacks its range, a weight
+/// range does not fit the weight's channels, or two sites that read one tensor disagree about its range.
 struct AppliedPlan {
   Plan plan;
   Calibration calibration;

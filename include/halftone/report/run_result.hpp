@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "halftone/adjust/record.hpp"
 #include "halftone/calibrate/calibration.hpp"
 #include "halftone/core/plan.hpp"
 #include "halftone/engine/measure.hpp"
@@ -75,6 +76,8 @@ struct RunResult {
   double keep = 0;
   std::string task;
   std::string metric;
+  std::string sensitivity_file;  ///< that sensitivities were read from; empty where they were measured
+  std::string order;             ///< how sites were ordered by the metric
   std::string search;
   std::vector<Precision> precisions;
   std::uint64_t seed = 0;
@@ -82,6 +85,9 @@ struct RunResult {
   std::int64_t batch_size = 1;  ///< samples evaluated together; does not change figures
   std::string range_input;      ///< range methods
   std::string range_weight;
+  std::string adjust_ranges;                       ///< when: "none", "search", "final", "both"
+  std::vector<WeightMethodChoice> weight_methods;  ///< where `range_weight` is "auto"
+  std::vector<RangeAdjustment> adjustments;        ///< in the order they were made
 
   std::string latency_model;   ///< e.g. "roofline:a100"
   std::string latency_origin;  ///< where its figures come from, and that they are modelled where they are
@@ -109,8 +115,8 @@ struct RunResult {
   DataPart validation_data;
   std::optional<DataPart> report_data;
 
-  std::int64_t forward_passes = 0;  ///< over a whole data part
-  std::int64_t backward_passes = 0;
+  double forward_passes = 0;  ///< over a whole data part; passes over a part of the network by their share
+  double backward_passes = 0;
   std::vector<std::pair<std::string, double>> seconds;  ///< by stage, in order
   std::map<std::string, std::string> environment;       ///< versions and machine
 };

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "halftone/calibrate/calibration.hpp"
+#include "halftone/core/journal.hpp"
 #include "halftone/core/monitor.hpp"
 #include "halftone/data/dataset.hpp"
 #include "halftone/evaluate/task.hpp"
@@ -27,7 +28,13 @@ struct SensitivityInput {
   std::uint64_t seed = 0;
   std::int64_t batch_size = 16;
   int threads = 1;
+  /// For the values of clean passes that changed sites start from, of all threads together. Where one sample of each
+  /// does not fit, every change takes a full pass.
+  std::int64_t most_bytes = std::int64_t{2} << 30;
   Monitor monitor{};
+  /// Where metrics that sweep over batches put each one that is done, and find those done before, of the same work; may
+  /// be null.
+  Journal* journal = nullptr;
 };
 
 /// Scores every site at every precision.
@@ -36,13 +43,30 @@ class SensitivityMetric {
   virtual ~SensitivityMetric() = default;
 
   [[nodiscard]] virtual std::string name() const = 0;
+  /// Whether its tables have `pairs`, which the ordering "nested" needs.
+  [[nodiscard]] virtual bool gives_pairs() const { return false; }
 
-  /// Calls the metric, then checks that each site has a finite score for each precision and fills in name and
-  /// seconds. Throws `NonFinite` or `Internal` naming metric, site and precision.
+  /// Calls the metric, checks that each site has a score for each precision and fills in name and seconds. Scores that
+  /// are negative or not finite are clamped and listed. Throws `Internal` naming metric, site and precision where one
+  /// is missing, `NonFinite` where no score at a precision is finite, and `Stopped`, also before any work. How to
+  /// check a metric of one's own: halftone/testing/check_metric.hpp.
   [[nodiscard]] SensitivityTable measure(const SensitivityInput& input) const;
 
  private:
   [[nodiscard]] virtual SensitivityTable do_measure(const SensitivityInput& input) const = 0;
+};
+
+/// A metric that scores one site after the other, with progress and a stop in between.
+class SiteMetric : public SensitivityMetric {
+ protected:
+  /// Scores input.model.sites[site] at a precision; any number, see `measure`.
+  using ScoreFn = std::function<double(std::size_t site, Precision precision)>;
+
+ private:
+  /// Does what all sites share and gives the function that scores one; `input` outlives it.
+  [[nodiscard]] virtual ScoreFn prepare(const SensitivityInput& input) const = 0;
+
+  [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const final;
 };
 
 /// One site at one precision, for metrics that score it alone.
@@ -57,9 +81,9 @@ struct SiteView {
 /// A metric from a function of one site at one precision; no passes over the data.
 std::unique_ptr<SensitivityMetric> make_metric(std::string name, std::function<double(const SiteView&)> score);
 
-/// Quantization error: sqrt(e_w^2 + e_a^2) with e_x = sqrt(mean((Q(x) - x)^2)) / max|x| for the weight and for the
-/// input activation; an operand left at 16 bits, as in the baseline, counts as exact. Free: reads only what calibration
-/// kept. Source: docs/methods.md, section 3.1.
-std::unique_ptr<SensitivityMetric> make_quantization_error();
+/// A metric that gives again what was measured before: the scores of `table`, in the order of the model's sites, at the
+/// precisions asked for, and its pairs; no passes. Throws `InvalidArgument` where the table has no such site or
+/// precision.
+std::unique_ptr<SensitivityMetric> make_known_metric(SensitivityTable table);
 
 }  // namespace halftone

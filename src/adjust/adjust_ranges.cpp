@@ -1,0 +1,263 @@
+#include "halftone/adjust/adjust_ranges.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "adjust/clean_batches.hpp"
+#include "adjust/damage_gradient.hpp"
+#include "adjust/range_errors.hpp"
+#include "adjust/range_parameters.hpp"
+#include "core/openmp_threads.hpp"
+#include "halftone/core/error.hpp"
+#include "halftone/core/options.hpp"
+#include "halftone/evaluate/quantized_visitor.hpp"
+
+namespace halftone {
+
+namespace {
+
+using internal::CleanBatches;
+using internal::DamageGradient;
+using internal::RangeParameters;
+using internal::Workplace;
+
+/// No bound leaves its start by more than this factor, so that whatever the learning rate nothing overflows.
+constexpr double kLargestFactor = 16;
+
+/// Adam on the logarithms of bounds. Source: Kingma and Ba, *Adam*, 2015, with their constants; the learning rate falls
+/// along half a cosine.
+class LogAdam {
+ public:
+  LogAdam(const std::vector<double>& bounds, const AdjustOptions& options)
+      : options_(options), start_(bounds.size()), mean_(bounds.size()), square_(bounds.size()) {
+    // The logarithm of 0 is -infinity, which no step moves.
+    std::transform(bounds.begin(), bounds.end(), start_.begin(), [](double bound) { return std::log(bound); });
+    logs_ = start_;
+  }
+
+  /// `gradient` in the bounds themselves.
+  void step(const std::vector<double>& gradient) {
+    const double progress = static_cast<double>(steps_++) / options_.steps;
+    const double rate = options_.learning_rate * (1 + std::cos(progress * 3.14159265358979323846)) / 2;
+    const double correct_mean = 1 - std::pow(kMean, steps_);
+    const double correct_square = 1 - std::pow(kSquare, steps_);
+    const double most = std::log(kLargestFactor);
+    for (std::size_t i = 0; i < logs_.size(); ++i) {
+      const double slope = gradient[i] * std::exp(logs_[i]);
+      mean_[i] = kMean * mean_[i] + (1 - kMean) * slope;
+      square_[i] = kSquare * square_[i] + (1 - kSquare) * slope * slope;
+      const double change = mean_[i] / correct_mean / (std::sqrt(square_[i] / correct_square) + kTiny);
+      logs_[i] = std::clamp(logs_[i] - rate * change, start_[i] - most, start_[i] + most);
+    }
+  }
+
+  [[nodiscard]] std::vector<double> bounds() const {
+    std::vector<double> bounds(logs_.size());
+    std::transform(logs_.begin(), logs_.end(), bounds.begin(), [](double log) { return std::exp(log); });
+    return bounds;
+  }
+
+ private:
+  static constexpr double kMean = 0.9;
+  static constexpr double kSquare = 0.999;
+  static constexpr double kTiny = 1e-12;
+
+  const AdjustOptions& options_;
+  std::vector<double> start_;
+  std::vector<double> logs_;
+  std::vector<double> mean_;
+  std::vector<double> square_;
+  int steps_ = 0;
+};
+
+/// Batches of one step after another: all of them in a random order, then again in another.
+class BatchOrder {
+ public:
+  BatchOrder(std::size_t batches, std::uint64_t seed) : batches_(batches), random_(seed) {}
+
+  std::vector<std::size_t> next(std::size_t count) {
+    std::vector<std::size_t> chosen;
+    while (chosen.size() < std::min(count, batches_)) {
+      if (left_.empty()) left_ = internal::shuffled(static_cast<std::int64_t>(batches_), random_);
+      chosen.push_back(static_cast<std::size_t>(left_.back()));
+      left_.pop_back();
+    }
+    return chosen;
+  }
+
+ private:
+  std::size_t batches_;
+  std::mt19937_64 random_;
+  std::vector<std::int64_t> left_;
+};
+
+/// The samples in two parts.
+struct Parts {
+  CleanBatches training;
+  CleanBatches held_out;
+};
+
+Parts split(const Dataset& data, const AdjustOptions& options) {
+  const std::int64_t samples = data.size();
+  if (samples < 2)
+    throw Error(Errc::InvalidArgument, message("adjusting ranges: ", data.name(), " holds ", samples,
+                                               " samples: at least one to learn from and one held out are needed, 256 "
+                                               "to 500 as a rule"));
+  std::mt19937_64 random(options.seed);
+  auto order = internal::shuffled(samples, random);
+  const auto held_out =
+      std::clamp<std::int64_t>(std::llround(options.held_out * static_cast<double>(samples)), 1, samples - 1);
+  std::sort(order.begin(), order.begin() + held_out);
+  return {CleanBatches(data, {order.begin() + held_out, order.end()}, options.batch_size),
+          CleanBatches(data, {order.begin(), order.begin() + held_out}, options.batch_size)};
+}
+
+/// One call of `adjust_ranges`.
+class Adjusting {
+ public:
+  Adjusting(const Model& model, const Calibration& calibration, const Dataset& data, const Task& task, const Plan& plan,
+            const AdjustOptions& options, const Monitor& monitor)
+      : calibration_(calibration),
+        data_(data),
+        plan_(plan),
+        options_(options),
+        interpreter_(model),
+        place_{model,
+               interpreter_,
+               task,
+               options.threads,
+               {.on_progress = {}, .should_stop = [this, &monitor] { return consult(monitor); }}},
+        parameters_(model, calibration, plan, options.inputs, options.weights) {}
+
+  AdjustedRanges run() {
+    AdjustedRanges result{.calibration = calibration_, .record = {}};
+    record_.bounds = parameters_.start().size();
+    if (record_.bounds > 0) {
+      record_.stopped = !descend();
+      if (record_.step_kept > 0) {
+        result.calibration = parameters_.apply(calibration_, best_);
+        const bool known =
+            internal::measure_errors(place_, data_, parameters_, options_.batch_size, result.calibration);
+        record_.stopped = record_.stopped || !known;
+        ++record_.forward_passes;
+      }
+    }
+    result.record = record_;
+    return result;
+  }
+
+ private:
+  bool consult(const Monitor& monitor) const {
+    monitor.report({.stage = "adjust", .done = record_.steps, .total = options_.steps, .detail = detail_});
+    return monitor.stopped();
+  }
+
+  /// False when stopped.
+  bool descend() {
+    Parts parts = split(data_, options_);
+    record_.held_out = parts.held_out.samples();
+    record_.trained_on = parts.training.samples();
+    if (!parts.training.record(place_) || !parts.held_out.record(place_)) return false;
+    ++record_.forward_passes;
+    const auto before = measure(parts.held_out, parameters_.start());
+    if (!before) return false;
+    record_.damage_before = record_.damage_after = *before;
+    describe();
+
+    const DamageGradient gradient(place_, calibration_, plan_, parameters_);
+    LogAdam adam(parameters_.start(), options_);
+    BatchOrder order(parts.training.size(), options_.seed);
+    const auto per_step =
+        static_cast<std::size_t>(std::max<std::int64_t>(1, options_.step_samples / options_.batch_size));
+    while (record_.steps < options_.steps) {
+      const auto chosen = order.next(per_step);
+      const auto slope = gradient.at(adam.bounds(), parts.training, chosen);
+      if (!slope) return false;
+      count(parts.training, chosen);
+      training_ += slope->damage;
+      adam.step(slope->gradient);
+      ++record_.steps;
+      if (record_.steps % options_.steps_per_check != 0 && record_.steps < options_.steps) continue;
+      if (!check(parts.held_out, adam.bounds())) return false;
+    }
+    return true;
+  }
+
+  void count(const CleanBatches& batches, const std::vector<std::size_t>& chosen) {
+    double samples = 0;
+    for (const std::size_t batch : chosen) samples += static_cast<double>(batches.samples_in(batch));
+    record_.forward_passes += samples / static_cast<double>(data_.size());
+    record_.backward_passes += samples / static_cast<double>(data_.size());
+  }
+
+  /// The guard: ranges are kept only where they do better on samples that no step saw. False when stopped.
+  bool check(const CleanBatches& held_out, const std::vector<double>& bounds) {
+    const auto now = measure(held_out, bounds);
+    if (!now) return false;
+    const int last = record_.checks.empty() ? 0 : record_.checks.back().step;
+    record_.checks.push_back({record_.steps, std::exchange(training_, 0) / (record_.steps - last), *now});
+    if (*now < record_.damage_after) {
+      record_.damage_after = *now;
+      record_.step_kept = record_.steps;
+      best_ = bounds;
+      describe();
+    }
+    return true;
+  }
+
+  std::optional<double> measure(const CleanBatches& held_out, const std::vector<double>& bounds) {
+    const auto damage = internal::damage(place_, held_out, parameters_.apply(calibration_, bounds), plan_);
+    if (damage) record_.forward_passes += static_cast<double>(held_out.samples()) / static_cast<double>(data_.size());
+    return damage;
+  }
+
+  void describe() { detail_ = message("damage ", record_.damage_before, " -> ", record_.damage_after); }
+
+  const Calibration& calibration_;
+  const Dataset& data_;
+  const Plan& plan_;
+  const AdjustOptions& options_;
+  Interpreter interpreter_;
+  Workplace place_;
+  RangeParameters parameters_;
+  RangeAdjustment record_;
+  std::vector<double> best_;
+  double training_ = 0;  ///< sum of damages since the last check
+  std::string detail_ = "clean outputs";
+};
+
+}  // namespace
+
+std::vector<std::string> validate(const AdjustOptions& options) {
+  std::vector<std::string> violations;
+  const auto at_least_one = [&](const char* name, std::int64_t value) {
+    if (value < 1) violations.push_back(message(name, " is ", value, ": at least 1 is needed"));
+  };
+  at_least_one("steps", options.steps);
+  at_least_one("step_samples", options.step_samples);
+  at_least_one("steps_per_check", options.steps_per_check);
+  at_least_one("batch_size", options.batch_size);
+  at_least_one("threads", options.threads);
+  if (!(options.learning_rate > 0 && std::isfinite(options.learning_rate)))
+    violations.push_back(message("learning_rate is ", options.learning_rate, ": a number above 0 is needed"));
+  if (!(options.held_out > 0 && options.held_out < 1))
+    violations.push_back(message("held_out is ", options.held_out, ": a share above 0 and below 1 is needed"));
+  return violations;
+}
+
+AdjustedRanges adjust_ranges(const Model& model, const Calibration& calibration, const Dataset& data, const Task& task,
+                             const Plan& plan, const AdjustOptions& options, const Monitor& monitor) {
+  require_valid("adjust options", validate(options));
+  require_ranges(model, calibration, plan);
+  const auto start = std::chrono::steady_clock::now();
+  // What runs between batches too: sums in LibTorch depend on the number of threads.
+  const internal::OpenMpThreads one_thread(1);
+  AdjustedRanges result = Adjusting(model, calibration, data, task, plan, options, monitor).run();
+  result.record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+}  // namespace halftone

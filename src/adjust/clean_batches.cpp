@@ -1,0 +1,64 @@
+#include "adjust/clean_batches.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "data/batches.hpp"
+#include "graph/device.hpp"
+#include "halftone/evaluate/quantized_visitor.hpp"
+
+namespace halftone::internal {
+
+std::vector<std::int64_t> shuffled(std::int64_t count, std::mt19937_64& random) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  // The standard does not say what std::shuffle draws.
+  for (std::uint64_t left = order.size(); left > 1; --left) std::swap(order[left - 1], order[random() % left]);
+  return order;
+}
+
+CleanBatches::CleanBatches(const Dataset& data, const std::vector<std::int64_t>& samples, std::int64_t batch_size)
+    : data_(data) {
+  for (std::int64_t begin = 0; begin < std::ssize(samples); begin += batch_size)
+    indices_.emplace_back(samples.begin() + begin,
+                          samples.begin() + std::min<std::int64_t>(begin + batch_size, std::ssize(samples)));
+}
+
+bool CleanBatches::record(const Workplace& place) {
+  outputs_.resize(size());
+  const BatchLoop loop{std::ssize(indices_), 1, place.threads, "adjust"};
+  return for_each_batch(loop, place.monitor, [&](const BatchRange& item, std::size_t) {
+    const auto batch = static_cast<std::size_t>(item.index);
+    outputs_[batch] = place.interpreter.run(inputs(place.model, batch));
+  });
+}
+
+std::int64_t CleanBatches::samples() const {
+  std::int64_t sum = 0;
+  for (const auto& batch : indices_) sum += std::ssize(batch);
+  return sum;
+}
+
+std::vector<at::Tensor> CleanBatches::inputs(const Model& model, std::size_t batch) const {
+  return move_to(device_of(model), data_.get(indices_[batch]).inputs);
+}
+
+std::optional<double> damage(const Workplace& place, const CleanBatches& batches, const Calibration& calibration,
+                             const Plan& plan) {
+  QuantizedWeights weights(place.model, calibration);
+  weights.prepare(plan);
+  std::vector<double> sums(batches.size());
+  const BatchLoop loop{std::ssize(sums), 1, place.threads, "adjust"};
+  const bool completed = for_each_batch(loop, place.monitor, [&](const BatchRange& item, std::size_t) {
+    const auto batch = static_cast<std::size_t>(item.index);
+    QuantizedVisitor visitor(place.model, calibration, plan, &weights);
+    const auto outputs = place.interpreter.run(batches.inputs(place.model, batch), &visitor);
+    sums[batch] = place.task.damage(outputs, batches.clean(batch)).sum().item<double>();
+  });
+  if (!completed) return std::nullopt;
+  return std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(batches.samples());
+}
+
+}  // namespace halftone::internal

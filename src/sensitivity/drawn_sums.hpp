@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace halftone::internal {
+
+/// When to stop drawing.
+struct DrawLimits {
+  std::int64_t draws = 2;  ///< at least, of every batch
+  std::int64_t most_draws = 2;
+  double standard_error = 0;  ///< as a share of the estimate, for every quantity
+};
+
+/// Quantities that are sums over batches, each estimated by the mean of independent draws of every batch.
+class DrawnSums {
+ public:
+  DrawnSums(std::int64_t batches, std::size_t quantities);
+
+  /// One more draw of a batch; may be called in parallel for different batches.
+  void add(std::int64_t batch, const std::vector<double>& quantities);
+
+  [[nodiscard]] double estimate(std::size_t quantity) const;
+  /// Of the estimate, over draws; samples are taken as given.
+  [[nodiscard]] double standard_error(std::size_t quantity) const;
+
+  /// Draws of every batch so far.
+  [[nodiscard]] std::int64_t draws() const { return static_cast<std::int64_t>(batches_.front().size()); }
+  /// Draws of every batch that should follow; 0: enough.
+  [[nodiscard]] std::int64_t more(const DrawLimits& limits) const;
+
+ private:
+  std::size_t quantities_;
+  std::vector<std::vector<std::vector<double>>> batches_;  ///< by batch, draw and quantity
+};
+
+}  // namespace halftone::internal

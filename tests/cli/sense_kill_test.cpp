@@ -1,0 +1,103 @@
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include "catch.hpp"
+#include "cli/call.hpp"
+#include "halftone/core/file.hpp"
+#include "halftone/core/journal.hpp"
+#include "temp_dir.hpp"
+
+using namespace halftone;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+Words sense(const fs::path& out) {
+  return {"sense",        kModel,
+          "--calibrate",  calibration("[0:24]"),
+          "--metric",     "error,damage,noise",
+          "--precisions", "4",
+          "--eval-batch", "4",
+          "--threads",    "2",
+          "--out",        out.string()};
+}
+
+/// The program in a process of its own.
+pid_t start(const Words& words) {
+  std::vector<std::string> arguments = Words{HALFTONE_PROGRAM} + words;
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  const int null = ::open("/dev/null", O_WRONLY);
+  ::dup2(null, STDOUT_FILENO);
+  ::dup2(null, STDERR_FILENO);
+  ::execv(pointers[0], pointers.data());
+  ::_exit(127);
+}
+
+/// Ends the child once `journal` has grown to `bytes`; whether it was still at work.
+bool kill_at(pid_t child, const fs::path& journal, std::uintmax_t bytes) {
+  int status = 0;
+  std::error_code ignored;
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    const auto size = fs::file_size(journal, ignored);
+    if (!ignored && size >= bytes) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, &status, 0);
+      break;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return WIFSIGNALED(status);
+}
+
+void remove_times(json& value) {
+  if (value.is_object()) value.erase("seconds");
+  if (value.is_structured())
+    for (auto& element : value) remove_times(element);
+}
+
+json result(const fs::path& path) {
+  json read = json::parse(read_text(path));
+  remove_times(read);
+  return read;
+}
+
+}  // namespace
+
+TEST_CASE("sense that was killed, twice, goes on from its journal and ends with the same file") {
+  const TempDir dir;
+  REQUIRE(call(sense(dir / "whole.json")).code == 0);
+  CHECK(dir.count() == 1);  // no journal is left
+  const fs::path out = dir / "killed.json";
+  const fs::path journal = dir / "killed.json.journal";
+  REQUIRE(kill_at(start(sense(out)), journal, 100));
+  CHECK_FALSE(fs::exists(out));
+  const auto left = fs::file_size(journal);
+  REQUIRE(kill_at(start(sense(out)), journal, left + 2000));
+  CHECK(fs::file_size(journal) > left);
+  const auto ended = call(sense(out));
+  REQUIRE(ended.code == 0);
+  CHECK_THAT(ended.err, Catch::Contains("Going on from what an earlier run left in"));
+  CHECK(result(out).dump() == result(dir / "whole.json").dump());
+  CHECK(dir.count() == 2);
+}
+
+TEST_CASE("a second sense with the same output is refused while the first is at work") {
+  const TempDir dir;
+  const Journal held(dir / "s.json.journal");
+  const auto refused = call(sense(dir / "s.json"));
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Catch::Contains("is in use by another process"));
+  CHECK(dir.count() == 1);
+}

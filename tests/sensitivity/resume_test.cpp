@@ -1,0 +1,161 @@
+#include <ATen/ATen.h>
+#include <nlohmann/json.hpp>
+
+#include <atomic>
+
+#include "failure.hpp"
+#include "halftone/calibrate/calibrate.hpp"
+#include "halftone/core/journal.hpp"
+#include "halftone/sensitivity/metrics.hpp"
+#include "temp_dir.hpp"
+#include "tiny_model.hpp"
+
+using namespace halftone;
+
+namespace {
+
+/// Squared difference of the outputs; counts how often it is asked.
+class CountingTask final : public Task {
+ public:
+  mutable std::atomic<int> damages = 0;
+  [[nodiscard]] std::string name() const override { return "counting"; }
+
+ private:
+  void do_check(const std::vector<at::Tensor>&, const Dataset&) const override {}
+  [[nodiscard]] at::Tensor do_score(const std::vector<at::Tensor>& outputs, const at::Tensor&) const override {
+    return at::zeros({outputs[0].size(0)}, at::kDouble);
+  }
+  [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
+                                     const std::vector<at::Tensor>& clean) const override {
+    ++damages;
+    return (outputs[0] - clean[0]).to(at::kDouble).square().sum(1);
+  }
+};
+
+struct Fixture {
+  Model model = tiny::residual_net();
+  std::unique_ptr<Dataset> data = tiny::images(11);
+  CountingTask task;
+  std::vector<Precision> precisions{k8, k4};
+  Calibration calibration = calibrate(model, *data, precisions);
+  std::uint64_t seed = 1;
+  std::int64_t batch_size = 2;
+  int threads = 1;
+
+  [[nodiscard]] SensitivityInput input(Journal* journal = nullptr, Monitor monitor = {}) const {
+    return {.model = model,
+            .calibration = calibration,
+            .data = *data,
+            .task = task,
+            .precisions = precisions,
+            .seed = seed,
+            .batch_size = batch_size,
+            .threads = threads,
+            .monitor = std::move(monitor),
+            .journal = journal};
+  }
+};
+
+std::string bytes(SensitivityTable table) {
+  table.seconds = 0;
+  return nlohmann::json(table).dump();
+}
+
+const std::vector<std::shared_ptr<const SensitivityMetric>>& metrics() {
+  static const std::vector<std::shared_ptr<const SensitivityMetric>> list{make_damage(), make_noise(),
+                                                                          make_interlayer(), make_measured_pairs()};
+  return list;
+}
+
+/// Measures with a journal, stopped at question number `limit`; whether it was. Counts the questions.
+bool stopped_at(const Fixture& f, const SensitivityMetric& metric, Journal* journal, int limit,
+                int* questions = nullptr) {
+  int asked = 0;
+  bool stopped = false;
+  try {
+    (void)metric.measure(f.input(journal, {.on_progress = {}, .should_stop = [&] { return asked++ >= limit; }}));
+  } catch (const Stopped&) {
+    stopped = true;
+  }
+  if (questions != nullptr) *questions = asked;
+  return stopped;
+}
+
+}  // namespace
+
+TEST_CASE("a measurement that was stopped goes on where it was, and comes to the same bytes") {
+  const TempDir dir;
+  Fixture f;
+  for (const auto& metric : metrics())
+    for (const int threads : {1, 3}) {
+      CAPTURE(metric->name(), threads);
+      f.threads = threads;
+      f.task.damages = 0;
+      const std::string expected = bytes(metric->measure(f.input()));
+      const int all = f.task.damages;
+      int questions = 0;
+      REQUIRE_FALSE(stopped_at(f, *metric, nullptr, 1 << 30, &questions));
+      const auto path = dir / (metric->name() + std::to_string(threads));
+      {
+        Journal journal(path);
+        const bool stopped = stopped_at(f, *metric, &journal, questions / 2);
+        REQUIRE((stopped || threads > 1));  // the first thread asks, and the others may have done the rest
+        if (threads == 1) REQUIRE(journal.records() > 0);
+      }
+      f.task.damages = 0;
+      Journal journal(path);
+      CHECK(bytes(metric->measure(f.input(&journal))) == expected);
+      if (threads == 1) CHECK(f.task.damages < all);  // what was done was not done again
+      f.task.damages = 0;
+      CHECK(bytes(metric->measure(f.input(&journal))) == expected);
+      CHECK(f.task.damages == 0);  // all is known
+    }
+}
+
+TEST_CASE("stopped again and again, a measurement runs every batch once") {
+  const TempDir dir;
+  const Fixture f;
+  const auto damage = make_damage();
+  Journal journal(dir / "j");
+  int runs = 0;
+  // Ten changes of a batch are reported one by one: every run ends a batch or two.
+  while (stopped_at(f, *damage, &journal, 20)) REQUIRE(++runs < 20);
+  CHECK(runs > 2);
+  CHECK(journal.records() == 6);
+  CHECK(bytes(damage->measure(f.input(&journal))) == bytes(damage->measure(f.input())));
+}
+
+TEST_CASE("a journal gives nothing to other work") {
+  const TempDir dir;
+  Journal journal(dir / "j");
+  {
+    const Fixture f;
+    for (const auto& metric : metrics()) (void)metric->measure(f.input(&journal));
+  }
+  const auto check = [&](const Fixture& f, const SensitivityMetric& metric) {
+    CHECK(bytes(metric.measure(f.input(&journal))) == bytes(metric.measure(f.input())));
+  };
+  const auto changed = [&](const char* what, const auto& change) {
+    CAPTURE(what);
+    Fixture f;
+    change(f);
+    for (const auto& metric : metrics()) check(f, *metric);
+  };
+  changed("seed", [](Fixture& f) { f.seed = 2; });
+  changed("batch size", [](Fixture& f) { f.batch_size = 3; });
+  changed("data", [](Fixture& f) { f.data = tiny::images(11, 7); });
+  changed("fewer samples", [](Fixture& f) { f.data = tiny::images(10); });
+  changed("precisions", [](Fixture& f) { f.precisions = {k4, k8}; });
+  changed("ranges", [](Fixture& f) { f.calibration.sites[0].input[4].high *= 0.5; });
+  changed("weights", [](Fixture& f) {
+    at::Tensor& weight = f.model.tensors[static_cast<std::size_t>(f.model.sites[0].weight)];
+    weight = weight * 1.5;
+  });
+  changed("sites", [](Fixture& f) {
+    f.model.sites.pop_back();
+    f.calibration.sites.pop_back();
+  });
+  const Fixture f;
+  check(f, *make_noise({.draws = 3, .most_draws = 3}));
+  check(f, *make_interlayer({.temperature = 1}));
+}
