@@ -26,6 +26,14 @@ namespace halftone {
 
 namespace {
 
+/// `most` samples of `data` at even distances, or all. Borrows `data`.
+std::unique_ptr<Dataset> spread_samples(const Dataset& data, std::int64_t most) {
+  const std::int64_t count = std::min(most, data.size());
+  std::vector<std::int64_t> indices;
+  for (std::int64_t i = 0; i < count; ++i) indices.push_back(i * data.size() / count);
+  return make_subset({std::shared_ptr<const void>(), &data}, std::move(indices), data.name());
+}
+
 /// Runs the stages one after the other into one result.
 class Run {
  public:
@@ -33,7 +41,7 @@ class Run {
       const Monitor& monitor)
       : model_(model), data_(data), options_(options), parts_(parts), monitor_(monitor) {
     if (!parts_.task) parts_.task = make_top_k(1);
-    if (!parts_.metric) parts_.metric = make_quantization_error();
+    if (!parts_.metric) parts_.metric = make_interlayer();
     if (!parts_.order) parts_.order = parts_.metric->gives_pairs() ? nested_order() : gain_order();
     if (parts_.order->needs_pairs && !parts_.metric->gives_pairs())
       throw Error(Errc::InvalidArgument,
@@ -64,7 +72,6 @@ class Run {
       else if (parts_.engine)
         compile_once();
       timed("baseline", [&] { score_baseline(baseline); });
-      timed("sense", [&] { score_sensitivity(); });
       timed("search", [&] { search(); });
       const bool ended = result_.status != RunStatus::Stopped;
       if (parts_.engine && ended) timed("measure", [&] { measure_finalists(baseline); });
@@ -112,16 +119,18 @@ class Run {
 
   template <class Stage>
   void timed(const char* name, const Stage& stage) {
-    const auto start = std::chrono::steady_clock::now();
-    struct Record {  // also when the stage is stopped
-      RunResult& result;
+    using Clock = std::chrono::steady_clock;
+    struct Record {  // also when the stage is stopped; without what stages within took
+      Run& run;
       const char* name;
-      std::chrono::steady_clock::time_point start;
+      Clock::time_point start = Clock::now();
+      double before = std::exchange(run.seconds_within_, 0);
       ~Record() {
-        result.seconds.emplace_back(name,
-                                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+        run.result_.seconds.emplace_back(name, seconds - run.seconds_within_);
+        run.seconds_within_ = before + seconds;
       }
-    } record{result_, name, start};
+    } record{*this, name};
     stage();
   }
 
@@ -299,27 +308,34 @@ class Run {
     finish_with(baseline, RunStatus::Stopped, *evaluation);
   }
 
+  /// When the search first asks for an ordering: where all sites pass at once, it never does.
   void score_sensitivity() {
     const std::span<const Precision> all = options_.precisions;
     const auto lowered = all.front() == k16 ? all.subspan(1) : all;
+    const std::unique_ptr<Dataset> some = spread_samples(data_.calibration, options_.sense_samples);
     result_.sensitivity = parts_.metric->measure({.model = model_,
                                                   .calibration = result_.calibration,
-                                                  .data = data_.calibration,
+                                                  .data = *some,
                                                   .task = *parts_.task,
                                                   .precisions = lowered,
                                                   .seed = options_.seed,
                                                   .batch_size = options_.batch_size,
                                                   .threads = options_.threads,
                                                   .monitor = monitor_});
-    result_.forward_passes += result_.sensitivity.forward_passes;
-    result_.backward_passes += result_.sensitivity.backward_passes;
+    const double share = static_cast<double>(some->size()) / static_cast<double>(data_.calibration.size());
+    result_.forward_passes += result_.sensitivity.forward_passes * share;
+    result_.backward_passes += result_.sensitivity.backward_passes * share;
+    order_ = parts_.order->make(result_.sensitivity, model_.sites, *parts_.latency);
   }
 
   void search() {
     const bool from_16 = options_.precisions.front() == k16;
     if (!from_16 && !start_passes()) return;
     const Evaluation start = result_.result.evaluation;
-    const OrderFn order = parts_.order->make(result_.sensitivity, model_.sites, *parts_.latency);
+    const OrderFn order = [this](const Plan& plan, Precision target, const std::vector<std::size_t>& sites) {
+      if (!order_) timed("sense", [&] { score_sensitivity(); });
+      return order_(plan, target, sites);
+    };
     const SearchResult found = parts_.search->search(
         {.sites = model_.sites, .precisions = options_.precisions, .order = order, .latency = *parts_.latency},
         *evaluator_);
@@ -434,6 +450,8 @@ class Run {
   bool deployed_ = false;
   FloatType float_type_ = FloatType::BFloat16;  ///< of what the engine does not run in integers
   std::unique_ptr<PlanEvaluator> evaluator_;
+  OrderFn order_;              ///< empty until the search asks
+  double seconds_within_ = 0;  ///< of stages that ran within the one under way
   RunResult result_;
 };
 
@@ -463,6 +481,8 @@ std::vector<std::string> validate(const QuantizeOptions& options) {
     violations.push_back(message("keep is ", options.keep, ": a share in (0, 1] is needed, e.g. 0.999"));
   if (options.batch_size < 1) violations.push_back(message("batch_size is ", options.batch_size, ": at least 1"));
   if (options.threads < 0) violations.push_back(message("threads is ", options.threads, ": 0 (one per core) or more"));
+  if (options.sense_samples < 1)
+    violations.push_back(message("sense_samples is ", options.sense_samples, ": at least 1"));
   if (options.latency_batch < 1)
     violations.push_back(message("latency_batch is ", options.latency_batch, ": at least 1"));
   if (options.latency_threads < 1)

@@ -31,7 +31,7 @@ struct QuantizeData {
 /// The exchangeable pieces; the default stands in for each one that is null.
 struct QuantizeParts {
   std::shared_ptr<const Task> task{};                 ///< top-1
-  std::shared_ptr<const SensitivityMetric> metric{};  ///< quantization error
+  std::shared_ptr<const SensitivityMetric> metric{};  ///< inter-layer
   std::optional<OrderMethod> order{};                 ///< "nested" where the metric gives pairs, else "gain"
   std::shared_ptr<const SearchStrategy> search{};     ///< bisection
   /// Runs the network for real: measures latency, where `latency` is null, and scores plans as they ship.
@@ -64,9 +64,10 @@ struct QuantizeOptions {
   RangeOptions input_range{.method = RangeMethod::MeanSquaredError};
   RangeOptions weight_range{.method = RangeMethod::Automatic};
   RangeAdjusting adjust_ranges = RangeAdjusting::None;
-  AdjustOptions adjust{};        ///< batch size, threads and seed are those given here
-  std::int64_t batch_size = 16;  ///< samples run together; affects speed and memory only
-  int threads = 0;               ///< 0: one per core; figures do not depend on it
+  std::int64_t sense_samples = 256;  ///< calibration samples at most that sensitivities are measured on
+  AdjustOptions adjust{};            ///< batch size, threads and seed are those given here
+  std::int64_t batch_size = 16;      ///< samples run together; affects speed and memory only
+  int threads = 0;                   ///< 0: one per core; figures do not depend on it
   std::uint64_t seed = 0;
   Scoring scoring = Scoring::Automatic;
   std::int64_t latency_batch = 1;         ///< samples that a measured latency is of
@@ -80,14 +81,14 @@ struct QuantizeOptions {
 std::vector<std::string> validate(const QuantizeOptions& options);
 
 /// Finds the precision of every site: calibrates, adjusts ranges where that was asked for, measures latency where there
-/// is an engine, scores sensitivities, searches, times the finalists end to end, and scores the plan once more on the
-/// report part. The plan returned was itself evaluated and passed, or is the baseline; only where the status is
-/// `Missed` it did not pass. With measured latency, unless stopped before, it is also the fastest of the finalists as
-/// measured: never slower than all sites at one of `precisions`, where that passes. `model` must be prepared. A stop
-/// request, at any stage, returns the best plan so far: all-16, with no samples scored, where the baseline was not
-/// reached. Cost in forward passes: one over the calibration data, what `choose_weight_method` and `adjust_ranges` say,
-/// two over the validation data, one more per evaluated plan; with an engine one more, and where a faster finalist has
-/// to be scored.
+/// is an engine, searches, scores sensitivities once the search asks for an ordering, times the finalists end to end,
+/// and scores the plan once more on the report part. The plan returned was itself evaluated and passed, or is the
+/// baseline; only where the status is `Missed` it did not pass. With measured latency, unless stopped before, it is
+/// also the fastest of the finalists as measured: never slower than all sites at one of `precisions`, where that
+/// passes. `model` must be prepared. A stop request, at any stage, returns the best plan so far: all-16, with no
+/// samples scored, where the baseline was not reached. Cost in forward passes: one over the calibration data, what
+/// `choose_weight_method`, `adjust_ranges` and, where it is needed, the metric say, two over the validation data, one
+/// more per evaluated plan; with an engine one more, and where a faster finalist has to be scored.
 RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options = {},
                    const QuantizeParts& parts = {}, const Monitor& monitor = {});
 

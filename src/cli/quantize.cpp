@@ -33,7 +33,7 @@ struct Arguments {
   std::string report;
   std::string task = "top1";
   std::string keep = "99.9%";
-  std::string metric;  ///< empty: not given, "error" or what `sensitivity` holds
+  std::string metric;  ///< empty: not given, "interlayer" or what `sensitivity` holds
   std::string sensitivity;
   std::string order = "auto";
   std::string search = "bisection";
@@ -162,7 +162,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
   if (!arguments.sensitivity.empty()) known = read_sensitivity_file(arguments.sensitivity);
   const std::shared_ptr<const SensitivityMetric> metric =
       known ? make_known_metric(find_table(*known, arguments.metric))
-            : registry.metric(arguments.metric.empty() ? "error" : arguments.metric);
+            : registry.metric(arguments.metric.empty() ? "interlayer" : arguments.metric);
   Request request{.model = check(arguments.model),
                   .options = {.keep = parse_keep(arguments.keep),
                               .precisions = parse_precisions(precisions(arguments, engine.get())),
@@ -339,7 +339,7 @@ void add_goal(CLI::App& command, const Registry& registry, Arguments& arguments)
       ->type_name("DIR");
   command
       .add_option("--metric", arguments.metric,
-                  "sensitivity that orders the sites, error by default:\n" + names(registry.metrics))
+                  "sensitivity that orders the sites, interlayer by default:\n" + names(registry.metrics))
       ->type_name("NAME");
   command
       .add_option("--sensitivity", arguments.sensitivity,

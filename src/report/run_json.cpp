@@ -171,6 +171,7 @@ json ranges_json(const RunResult& run) {
 }
 
 json sensitivity_json(const RunResult& run) {
+  if (run.sensitivity.scores.empty()) return nullptr;  // not needed, or stopped before
   json object = run.sensitivity;
   json scores = json::object();
   for (std::size_t i = 0; i < run.sensitivity.scores.size() && i < run.sites.size(); ++i)

@@ -53,6 +53,7 @@ class SiteTable {
   [[nodiscard]] std::string legend() const {
     std::string text = "Sites in network order. MACs: share of the network's multiply-accumulates.";
     if (!scored_.empty()) text += message(" at …: sensitivity there by ", run_.metric, ", lower is safer.");
+    if (scored_.empty()) text += " Sensitivities were not needed: no plan told some sites from others.";
     if (shows_savings())
       text += message(" saves: what the site alone at 16 bits would cost the plan, as a share of the all-16 latency, ",
                       run_.latency_measured ? "predicted." : "modelled.");

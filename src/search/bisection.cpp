@@ -62,9 +62,10 @@ void drop_useless(const SearchProblem& problem, const Plan& plan, std::span<cons
 struct Stage {
   const SearchProblem& problem;
   const Plan& plan;
-  const Ordering& order;
+  Ordering order;  ///< the sites that may be lowered, safest first once it `is_ordered`; until then in network order
   Precision target;
   std::optional<Precision> next;  ///< the precision after this one
+  bool is_ordered = false;
 };
 
 /// Of the `length` safest sites those that make the plan faster together.
@@ -94,13 +95,25 @@ std::string describe(const Stage& stage, std::size_t length, bool passed, std::s
   return message(who, " at ", in_words(stage.target), ' ', verdict, ": ", then);
 }
 
+/// Sensitivities behind an ordering may take long: asked for once and only where some sites are to be told from others.
+void put_in_order(Stage& stage) {
+  if (std::exchange(stage.is_ordered, true)) return;
+  Ordering order = stage.problem.order(stage.plan, stage.target, stage.order);
+  if (!std::is_permutation(order.begin(), order.end(), stage.order.begin(), stage.order.end()))
+    throw Error(Errc::Internal,
+                message("search: the ordering at precision ", stage.target, " has ", order.size(),
+                        " entries that are not a permutation of the ", stage.order.size(), " sites asked for"));
+  stage.order = std::move(order);
+}
+
 /// A prefix of the ordering that passes while one site more was seen to fail; nothing when stopped. `whole_first` tries
 /// all sites before it bisects.
-std::optional<std::size_t> bisect(const Stage& stage, bool whole_first, SearchRun& run) {
+std::optional<std::size_t> bisect(Stage& stage, bool whole_first, SearchRun& run) {
   std::size_t lo = 0;
   std::size_t hi = stage.order.size() + 1;
   std::size_t length = whole_first ? hi - 1 : hi / 2;
   while (hi - lo > 1) {
+    if (length < stage.order.size()) put_in_order(stage);
     const auto passed = run.passes(lower_prefix(stage, length), [&](bool verdict) {
       return describe(stage, length, verdict, verdict ? length : lo, verdict ? hi : length);
     });
@@ -126,16 +139,6 @@ std::vector<std::size_t> candidates(const SearchProblem& problem, const Plan& pl
   return open;
 }
 
-Ordering ordered(const SearchProblem& problem, const Plan& plan, Precision target,
-                 const std::vector<std::size_t>& sites) {
-  Ordering order = problem.order(plan, target, sites);
-  if (!std::is_permutation(order.begin(), order.end(), sites.begin(), sites.end()))
-    throw Error(Errc::Internal,
-                message("search: the ordering at precision ", target, " has ", order.size(),
-                        " entries that are not a permutation of the ", sites.size(), " sites asked for"));
-  return order;
-}
-
 }  // namespace
 
 void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
@@ -146,12 +149,11 @@ void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
   for (std::size_t i = 1; i < precisions.size(); ++i) {
     const auto sites = candidates(problem, plan, settled, precisions[i]);
     if (sites.empty()) continue;  // nothing is gained at this precision; the next may be another matter
-    const Ordering order = ordered(problem, plan, precisions[i], sites);
     const bool last = i + 1 == precisions.size();
-    const Stage stage{problem, plan, order, precisions[i], last ? std::nullopt : std::optional(precisions[i + 1])};
+    Stage stage{problem, plan, sites, precisions[i], last ? std::nullopt : std::optional(precisions[i + 1])};
     const auto length = bisect(stage, std::exchange(first, false), run);
     if (!length) return;
-    for (std::size_t k = *length; k < order.size(); ++k) settled[order[k]] = true;
+    for (std::size_t k = *length; k < stage.order.size(); ++k) settled[stage.order[k]] = true;
     plan = lower_prefix(stage, *length);
   }
 }

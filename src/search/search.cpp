@@ -77,7 +77,11 @@ std::optional<bool> SearchRun::score(const Plan& plan) {
 SearchResult SearchStrategy::search(const SearchProblem& problem, Evaluator& evaluator) const {
   check(problem);
   SearchRun run(problem, evaluator);
-  do_search(problem, run);
+  try {
+    do_search(problem, run);
+  } catch (const Stopped&) {
+    run.stop();
+  }
   return run.result();
 }
 

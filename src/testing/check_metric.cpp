@@ -102,11 +102,11 @@ struct Reordered {
   std::vector<std::size_t> from;  ///< by new position: the site's position in the input
 };
 
-/// Standard error of a difference of two scores; 0 for metrics that do not sample.
-double error_of_difference(const SensitivityTable& a, std::size_t i, const SensitivityTable& b, std::size_t j,
-                           Precision precision) {
-  if (a.standard_errors.empty() || b.standard_errors.empty()) return 0;
-  return std::hypot(a.standard_errors[i].at(precision), b.standard_errors[j].at(precision));
+/// 0 for metrics that do not sample, or do not tell.
+double standard_error(const SensitivityTable& table, std::size_t site, Precision precision) {
+  if (site >= table.standard_errors.size()) return 0;
+  const auto found = table.standard_errors[site].find(precision);
+  return found == table.standard_errors[site].end() ? 0 : found->second;
 }
 
 /// Scores of `other`, whose site i is site from[i] of `table`, must agree, but for what sampling explains.
@@ -120,7 +120,8 @@ void compare_scores(const SensitivityTable& table, const SensitivityTable& other
       const double was = table.scores[from[i]].at(precision);
       const double is = other.scores[i].at(precision);
       constexpr double kErrors = 4;  // that chance alone exceeds once in 16,000
-      const double by_chance = kErrors * error_of_difference(table, from[i], other, i, precision);
+      const double by_chance =
+          kErrors * std::hypot(standard_error(table, from[i], precision), standard_error(other, i, precision));
       if (std::abs(is - was) <= tolerance * largest + by_chance) continue;
       return violations.add("its scores depend on ", changed, ": site \"", input.model.sites[from[i]].name,
                             "\" at precision ", precision, " is scored ", was, " and then ", is);

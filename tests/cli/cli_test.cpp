@@ -173,11 +173,14 @@ TEST_CASE("a request to stop before any plan was scored leaves earlier results, 
   const PlainInterrupt plain;
   const auto stopped = [&](const std::string& out) {
     bool raised = false;  // a second signal would end the program
-    const auto registry = registry_with_metric([&] {
-      if (!std::exchange(raised, true)) std::raise(SIGINT);
-      return 1.0;
-    });
-    return call(with(quantize((dir / out).string()), "--metric", "custom"), registry);
+    Registry registry = default_registry();
+    registry.latencies["custom"] = [&](const std::string&, std::int64_t) {
+      return make_latency_model("custom", "units", [&](std::span<const Site>, const Plan&) {
+        if (!std::exchange(raised, true)) std::raise(SIGINT);
+        return 1.0;
+      });
+    };
+    return call(with(quantize((dir / out).string()), "--latency", "custom"), registry);
   };
   const auto first = stopped("new/out");
   CHECK(first.code == 1);
@@ -222,7 +225,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"range", with(good, "--range-input", "min"), "range method \"min\" is not known: use max, percentile, mse or"},
       {"share", with(good, "--report", "100%"), "--report is 100%: a share above 0 % and below 100 %"},
       {"order", with(good, "--order", "magic"), "there is no order \"magic\": choose from gain, nested, score"},
-      {"pairs", with(good, "--order", "nested"),
+      {"pairs", with(with(good, "--metric", "error"), "--order", "nested"),
        "--metric error says nothing of them: choose --metric from interlayer, interlayer-hvp"},
       {"share without unit", with(good, "--report", "20"), "--report is 20, a number without a unit"},
       {"random weights",

@@ -165,8 +165,9 @@ TEST_CASE("with an engine latency is measured, plans are scored in it, and the r
   f.with_report = true;
   const RunResult run = f.run();
   CHECK(run.status == RunStatus::Met);
-  CHECK(stages(run) == std::vector<std::string>{"read", "calibrate", "latency", "baseline", "sense", "search",
-                                                "measure", "compare", "report"});
+  CHECK(stages(run) ==
+        std::vector<std::string>{"read", "calibrate", "latency", "baseline", "search", "measure", "compare", "report"});
+  CHECK(run.sensitivity.scores.empty());  // all sites at 8 bits pass
   CHECK(run.scored_in == "fake 1.0");
   CHECK(run.latency_model == "measured:fake");
   CHECK(run.latency_unit == "ms");
@@ -302,23 +303,61 @@ TEST_CASE("options of measuring are checked with the others") {
 TEST_CASE("sites are ordered as asked, and where nothing was asked by what the metric gives") {
   QuantizeFixture f;
   f.model_latency();
-  CHECK(f.run().order == "gain");
-  f.parts.metric = make_interlayer();
+  f.options.precisions = {k16, k8, k4};
   CHECK(f.run().order == "nested");
+  f.parts.metric = make_quantization_error();
+  CHECK(f.run().order == "gain");
   f.parts.order = score_order();
   CHECK(f.run().order == "score");
   bool made = false;
   f.parts.order = OrderMethod{
       .name = "mine", .make = [&](const SensitivityTable& table, std::span<const Site> sites, const LatencyModel&) {
-        made = table.metric == "interlayer" && sites.size() == 5;
+        made = table.metric == "error" && sites.size() == 5;
         return order_by_score(table);
       }};
   CHECK(f.run().order == "mine");
   CHECK(made);
 }
 
+TEST_CASE("sensitivities are measured where the search needs them, on as many samples as asked for") {
+  QuantizeFixture f;
+  f.model_latency();
+  f.options.precisions = {k16, k8, k4};
+  f.options.sense_samples = 7;
+  std::int64_t samples = 0;
+  std::int64_t sites = 0;
+  class Counting final : public SensitivityMetric {
+   public:
+    Counting(std::int64_t& samples, std::int64_t& sites) : samples_(samples), sites_(sites) {}
+    [[nodiscard]] std::string name() const override { return "counting"; }
+
+   private:
+    [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
+      samples_ += input.data.size();
+      sites_ += std::ssize(input.model.sites);
+      SensitivityTable table = make_quantization_error()->measure(input);
+      table.forward_passes = 2;
+      return table;
+    }
+    std::int64_t& samples_;
+    std::int64_t& sites_;
+  };
+  f.parts.metric = std::make_shared<const Counting>(samples, sites);
+  const RunResult run = f.run();
+  CHECK(samples == 7);
+  CHECK(sites == 5);
+  CHECK(run.sensitivity.scores.size() == 5);
+  const auto names = stages(run);
+  CHECK(std::find(names.begin(), names.end(), "sense") + 1 == std::find(names.begin(), names.end(), "search"));
+  const double evaluations = static_cast<double>(run.steps.size()) + 2;
+  CHECK(run.forward_passes >= evaluations + 2 * 7.0 / 20);
+  f.options.sense_samples = 0;
+  CHECK_THAT(failure([&] { (void)f.run(); }).text, Contains("sense_samples is 0"));
+}
+
 TEST_CASE("an order that needs pairs is refused before any work where the metric gives none") {
   QuantizeFixture f;
+  f.parts.metric = make_quantization_error();
   f.parts.order = nested_order();
   int reports = 0;
   const Failure refused =

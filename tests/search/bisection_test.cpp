@@ -303,11 +303,35 @@ TEST_CASE("the ordering is asked about the plan reached, for the sites that are 
 }
 
 TEST_CASE("an ordering that is no permutation of the sites asked for is an internal error") {
-  FunctionEvaluator evaluator([](const Plan&) { return true; });
+  FunctionEvaluator evaluator([](const Plan&) { return false; });
   for (const Ordering& bad : {Ordering{0, 1}, Ordering{0, 1, 1}, Ordering{0, 1, 3}, Ordering{0, 1, 2, 2}, Ordering{}}) {
     const OrderFn order = [&](const Plan&, Precision, const std::vector<std::size_t>&) { return bad; };
     const Failure f = failure([&] { return bisect(3, {k16, k8}, evaluator, order); });
     CHECK(f.code == Errc::Internal);
     CHECK_THAT(f.text, Contains("not a permutation of the 3 sites asked for"));
   }
+}
+
+TEST_CASE("an ordering is asked for only where some sites are to be told from others, and once a precision") {
+  int asked = 0;
+  const OrderFn counting = [&](const Plan&, Precision, const std::vector<std::size_t>& sites) {
+    ++asked;
+    return sites;
+  };
+  FunctionEvaluator all([](const Plan&) { return true; });
+  CHECK(bisect(8, {k16, k8}, all, counting).best == Plan::uniform(8, k8));
+  CHECK(asked == 0);
+  FunctionEvaluator one(
+      [](const Plan& plan) { return std::count(plan.precisions.begin(), plan.precisions.end(), k8) <= 1; });
+  CHECK(bisect(8, {k16, k8}, one, counting).steps.size() > 2);
+  CHECK(asked == 1);
+}
+
+TEST_CASE("a stop within an ordering ends the search with the best plan so far") {
+  const OrderFn stopping = [](const Plan&, Precision, const std::vector<std::size_t>&) -> Ordering { throw Stopped(); };
+  FunctionEvaluator all([](const Plan&) { return true; });
+  const SearchResult result = bisect(8, {k16, k8, k4}, all, stopping);
+  CHECK(result.status == SearchStatus::Stopped);
+  CHECK(result.best == Plan::uniform(8, k8));
+  CHECK(result.steps.size() == 1);
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/openmp_threads.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
 #include "halftone/graph/interpreter.hpp"
@@ -107,6 +108,7 @@ struct Derivatives {
   std::vector<at::Tensor> activations;  ///< by site, [n, …]
 
   explicit Derivatives(const Fixture& f) {
+    const internal::OpenMpThreads one_thread(1);  // two wait for each other on a busy machine
     std::int64_t size = 0;
     for (const Site& site : f.model.sites) {
       weights.push_back({size, site.weight_elements});

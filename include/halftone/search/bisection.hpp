@@ -8,8 +8,8 @@ namespace halftone {
 /// passes: one evaluation); else the longest passing prefix is bisected. Each further precision is bisected over the
 /// sites that were not found to lose too much before. Sites that gain no latency at a precision, on their own or beside
 /// lowered neighbours, are left alone there. Accuracy need not fall along a prefix, so the prefix found is a passing
-/// one, not always the longest. At most ceil(log2(L + 1)) evaluations per precision, plus one. Source: docs/methods.md,
-/// section 5.
+/// one, not always the longest. At most ceil(log2(L + 1)) evaluations per precision, plus one. The ordering is asked
+/// for only where not all sites are lowered alike. Source: docs/methods.md, section 5.
 class Bisection final : public SearchStrategy {
  public:
   [[nodiscard]] std::string name() const override { return "bisection"; }

@@ -16,7 +16,7 @@ namespace halftone {
 struct SearchProblem {
   std::span<const Site> sites;
   std::span<const Precision> precisions;  ///< from highest (the baseline, which passes) to lowest
-  const OrderFn& order;
+  const OrderFn& order;                   ///< may take long when first called
   const LatencyModel& latency;
 };
 
@@ -62,6 +62,8 @@ class SearchRun {
   }
 
   [[nodiscard]] const SearchResult& result() const { return result_; }
+  /// The user asked to stop, elsewhere than in an evaluation.
+  void stop() { result_.status = SearchStatus::Stopped; }
 
  private:
   std::optional<bool> score(const Plan& plan);
@@ -81,7 +83,8 @@ class SearchStrategy {
   [[nodiscard]] virtual std::string name() const = 0;
 
   /// Checks the problem, starts from the baseline (all sites at the first precision) and returns the fastest plan that
-  /// was evaluated and passed. An evaluator that stops ends the search with what is known so far.
+  /// was evaluated and passed. An evaluator that stops, or an ordering that throws `Stopped`, ends the search with what
+  /// is known so far.
   [[nodiscard]] SearchResult search(const SearchProblem& problem, Evaluator& evaluator) const;
 
  private:
