@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "data/batches.hpp"
+#include "data/shuffle.hpp"
 #include "graph/device.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
 
@@ -14,8 +15,7 @@ namespace halftone::internal {
 std::vector<std::int64_t> shuffled(std::int64_t count, std::mt19937_64& random) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(count));
   std::iota(order.begin(), order.end(), std::int64_t{0});
-  // The standard does not say what std::shuffle draws.
-  for (std::uint64_t left = order.size(); left > 1; --left) std::swap(order[left - 1], order[random() % left]);
+  shuffle(order, random);
   return order;
 }
 

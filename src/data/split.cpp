@@ -8,6 +8,7 @@
 #include <random>
 #include <utility>
 
+#include "data/shuffle.hpp"
 #include "halftone/core/error.hpp"
 
 namespace halftone {
@@ -36,16 +37,6 @@ std::vector<std::int64_t> shares_of(std::span<const double> fractions) {
     *std::max_element(shares.begin(), shares.end()) += std::exchange(rest, 0);
   shares.push_back(rest);
   return shares;
-}
-
-/// Fisher-Yates. The standard fixes what the generator draws, but not what std::shuffle makes of it.
-void shuffle(std::vector<std::int64_t>& values, std::mt19937_64& random) {
-  for (std::uint64_t left = values.size(); left > 1; --left) {
-    const std::uint64_t uneven = (0 - left) % left;  // 2^64 mod left: draws below it would favour small results
-    std::uint64_t draw = random();
-    while (draw < uneven) draw = random();
-    std::swap(values[left - 1], values[draw % left]);
-  }
 }
 
 /// How many of a class's `count` samples every share gets: its exact due rounded down, or up where the dues that
@@ -86,7 +77,7 @@ std::vector<std::vector<std::int64_t>> stratified_split(std::span<const std::int
   std::vector<std::int64_t> owed(shares.size(), 0);
   std::vector<std::vector<std::int64_t>> parts(fractions.size());
   for (auto& [label, members] : classes) {
-    shuffle(members, random);
+    internal::shuffle(members, random);
     const auto counts = counts_of(static_cast<std::int64_t>(members.size()), shares, owed);
     auto next = members.begin();
     for (std::size_t k = 0; k < parts.size(); ++k) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "halftone/core/error.hpp"
+
 namespace halftone::internal {
 
 namespace {
@@ -14,6 +16,19 @@ double mean(const std::vector<std::vector<double>>& draws, std::size_t quantity)
 }
 
 }  // namespace
+
+std::vector<std::string> validate_draws(const DrawLimits& limits, const std::string& name, std::int64_t least) {
+  std::vector<std::string> violations;
+  if (limits.draws < least)
+    violations.push_back(
+        message(name, " is ", limits.draws, ": at least ", least, least == 1 ? " is needed" : " are needed"));
+  if (limits.most_draws < limits.draws)
+    violations.push_back(
+        message("most_", name, " is ", limits.most_draws, ": at least ", name, ", ", limits.draws, ", are needed"));
+  if (!(limits.standard_error > 0))
+    violations.push_back(message("standard_error is ", limits.standard_error, ": a share above 0 is needed"));
+  return violations;
+}
 
 DrawnSums::DrawnSums(std::int64_t batches, std::size_t quantities)
     : quantities_(quantities), batches_(static_cast<std::size_t>(batches)) {}

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace halftone::internal {
@@ -12,6 +13,9 @@ struct DrawLimits {
   std::int64_t most_draws = 2;
   double standard_error = 0;  ///< as a share of the estimate, for every quantity
 };
+
+/// What is wrong with limits that an option `name` and "most_" + `name` set; at least `least` draws are needed.
+std::vector<std::string> validate_draws(const DrawLimits& limits, const std::string& name, std::int64_t least);
 
 /// Quantities that are sums over batches, each estimated by the mean of independent draws of every batch.
 class DrawnSums {

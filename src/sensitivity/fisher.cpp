@@ -98,15 +98,10 @@ class Fisher final : public SensitivityMetric {
         return static_cast<double>(draws);
       });
     }
-    SensitivityTable table;
-    table.scores.resize(input.model.sites.size());
-    table.standard_errors.resize(input.model.sites.size());
     const auto samples = static_cast<double>(input.data.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const auto [site, precision] = rows[i].front();
-      table.scores[site][precision] = sums.estimate(i) / samples;
-      table.standard_errors[site][precision] = sums.standard_error(i) / samples;
-    }
+    SensitivityTable table = internal::scored_table(
+        input, rows, [&](std::size_t i) { return sums.estimate(i) / samples; },
+        [&](std::size_t i) { return sums.standard_error(i) / samples; });
     table.forward_passes = loop.forward_passes();
     table.backward_passes = loop.backward_passes();
     return table;
@@ -118,14 +113,7 @@ class Fisher final : public SensitivityMetric {
 }  // namespace
 
 std::vector<std::string> validate(const FisherOptions& options) {
-  std::vector<std::string> violations;
-  if (options.draws < 1) violations.push_back(message("draws is ", options.draws, ": at least 1 is needed"));
-  if (options.most_draws < options.draws)
-    violations.push_back(
-        message("most_draws is ", options.most_draws, ": at least draws, ", options.draws, ", are needed"));
-  if (!(options.standard_error > 0))
-    violations.push_back(message("standard_error is ", options.standard_error, ": a share above 0 is needed"));
-  return violations;
+  return internal::validate_draws({options.draws, options.most_draws, options.standard_error}, "draws", 1);
 }
 
 std::unique_ptr<SensitivityMetric> make_fisher(const FisherOptions& options) {

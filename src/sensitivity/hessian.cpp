@@ -117,14 +117,7 @@ class HessianError final : public HessianTrace {
 }  // namespace
 
 std::vector<std::string> validate(const HessianOptions& options) {
-  std::vector<std::string> violations;
-  if (options.probes < 2) violations.push_back(message("probes is ", options.probes, ": at least 2 are needed"));
-  if (options.most_probes < options.probes)
-    violations.push_back(
-        message("most_probes is ", options.most_probes, ": at least probes, ", options.probes, ", are needed"));
-  if (!(options.standard_error > 0))
-    violations.push_back(message("standard_error is ", options.standard_error, ": a share above 0 is needed"));
-  return violations;
+  return internal::validate_draws({options.probes, options.most_probes, options.standard_error}, "probes", 2);
 }
 
 std::unique_ptr<SensitivityMetric> make_hessian(const HessianOptions& options) {

@@ -139,12 +139,8 @@ class HvpPairs final : public SensitivityMetric {
     std::vector<double> values(rows.size() * rows.size());
     for (const auto& batch : batches)
       for (std::size_t i = 0; i < values.size(); ++i) values[i] += batch[i] / static_cast<double>(input.data.size());
-    SensitivityTable table;
-    table.scores.resize(input.model.sites.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const auto [site, precision] = rows[i].front();
-      table.scores[site][precision] = values[i * rows.size() + i] / 2;
-    }
+    SensitivityTable table =
+        internal::scored_table(input, rows, [&](std::size_t i) { return values[i * rows.size() + i] / 2; });
     table.pairs =
         PairMatrix(input.model.sites.size(), {input.precisions.begin(), input.precisions.end()}, std::move(values));
     table.forward_passes = loop.forward_passes();

@@ -97,12 +97,8 @@ class InterLayer final : public SensitivityMetric {
       measured += damage.mean(i);
     }
     const double scale = predicted > 0 && measured > 0 ? measured / predicted : 1;
-    SensitivityTable table;
-    table.scores.resize(input.model.sites.size());
-    for (std::size_t i = 0; i < rows; ++i) {
-      const auto [site, precision] = changes[i].front();
-      table.scores[site][precision] = scale * values[i * rows + i] / 2;
-    }
+    SensitivityTable table =
+        internal::scored_table(input, changes, [&](std::size_t i) { return scale * values[i * rows + i] / 2; });
     table.pairs = PairMatrix(input.model.sites.size(), {input.precisions.begin(), input.precisions.end()},
                              {values, values + rows * rows}, scale);
     table.forward_passes = sweep.forward_passes();

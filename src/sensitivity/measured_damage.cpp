@@ -30,14 +30,9 @@ class MeasuredDamage final : public SensitivityMetric {
     Sweep sweep(input, name());
     const std::vector<Change> changes = internal::single_changes(input);
     const ChangeDamage damage = damage_of(input, changes, sweep);
-    SensitivityTable table;
-    table.scores.resize(input.model.sites.size());
-    table.standard_errors.resize(input.model.sites.size());
-    for (std::size_t i = 0; i < changes.size(); ++i) {
-      const auto [site, precision] = changes[i].front();
-      table.scores[site][precision] = damage.mean(i);
-      table.standard_errors[site][precision] = damage.standard_error(i);
-    }
+    SensitivityTable table = internal::scored_table(
+        input, changes, [&](std::size_t i) { return damage.mean(i); },
+        [&](std::size_t i) { return damage.standard_error(i); });
     table.forward_passes = sweep.forward_passes();
     return table;
   }

@@ -9,6 +9,8 @@
 #include "halftone/core/options.hpp"
 #include "halftone/quant/quantizer.hpp"
 #include "halftone/sensitivity/metrics.hpp"
+#include "sensitivity/drawn_sums.hpp"
+#include "sensitivity/random.hpp"
 #include "sensitivity/sweep.hpp"
 
 namespace halftone {
@@ -18,15 +20,8 @@ namespace {
 using internal::BatchRange;
 using internal::Change;
 using internal::ChangeDamage;
+using internal::mix;
 using internal::Sweep;
-
-/// Seeds of independent streams from a few numbers (SplitMix64's mixing).
-std::uint64_t mix(std::uint64_t seed, std::uint64_t number) {
-  std::uint64_t z = seed + (number + 1) * 0x9E3779B97F4A7C15U;
-  z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
-  z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
-  return z ^ (z >> 31U);
-}
 
 /// Uniform in (-1/2, 1/2), on the CPU.
 void fill(at::Tensor tensor, std::uint64_t seed) {
@@ -109,14 +104,10 @@ class NoiseInjection final : public SensitivityMetric {
         return known.standard_error() <= options_.standard_error * known.mean();
       });
     }
-    SensitivityTable table;
-    table.scores.resize(input.model.sites.size());
-    table.standard_errors.resize(input.model.sites.size());
-    for (const auto& [change, known] : draws) {
-      const auto [site, precision] = change.front();
-      table.scores[site][precision] = known.mean();
-      table.standard_errors[site][precision] = known.standard_error();
-    }
+    const std::vector<Change> rows = internal::single_changes(input);
+    SensitivityTable table = internal::scored_table(
+        input, rows, [&](std::size_t i) { return draws.at(rows[i]).mean(); },
+        [&](std::size_t i) { return draws.at(rows[i]).standard_error(); });
     table.forward_passes = sweep.forward_passes();
     return table;
   }
@@ -145,14 +136,7 @@ class NoiseInjection final : public SensitivityMetric {
 }  // namespace
 
 std::vector<std::string> validate(const NoiseOptions& options) {
-  std::vector<std::string> violations;
-  if (options.draws < 2) violations.push_back(message("draws is ", options.draws, ": at least 2 are needed"));
-  if (options.most_draws < options.draws)
-    violations.push_back(
-        message("most_draws is ", options.most_draws, ": at least draws, ", options.draws, ", are needed"));
-  if (!(options.standard_error > 0))
-    violations.push_back(message("standard_error is ", options.standard_error, ": a share above 0 is needed"));
-  return violations;
+  return internal::validate_draws({options.draws, options.most_draws, options.standard_error}, "draws", 2);
 }
 
 std::unique_ptr<SensitivityMetric> make_noise(const NoiseOptions& options) {

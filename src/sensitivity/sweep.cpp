@@ -68,6 +68,20 @@ std::vector<Change> single_changes(const SensitivityInput& input) {
   return changes;
 }
 
+SensitivityTable scored_table(const SensitivityInput& input, const std::vector<Change>& rows,
+                              const std::function<double(std::size_t)>& score,
+                              const std::function<double(std::size_t)>& error) {
+  SensitivityTable table;
+  table.scores.resize(input.model.sites.size());
+  if (error) table.standard_errors.resize(input.model.sites.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto [site, precision] = rows[i].front();
+    table.scores[site][precision] = score(i);
+    if (error) table.standard_errors[site][precision] = error(i);
+  }
+  return table;
+}
+
 Sweep::Sweep(const SensitivityInput& input, std::string metric, const std::string& options)
     : input_(input), metric_(std::move(metric)), interpreter_(input.model) {
   if (input.data.size() == 0)

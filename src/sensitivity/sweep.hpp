@@ -20,6 +20,11 @@ using Change = std::vector<std::pair<std::size_t, Precision>>;
 /// Every site alone at every precision, site by site: the rows of a `PairMatrix`.
 std::vector<Change> single_changes(const SensitivityInput& input);
 
+/// A table with the score of each of `rows`, which change one site each, and its standard error where `error` gives it.
+SensitivityTable scored_table(const SensitivityInput& input, const std::vector<Change>& rows,
+                              const std::function<double(std::size_t row)>& score,
+                              const std::function<double(std::size_t row)>& error = {});
+
 /// Runs a network with a few sites changed at a time, from one clean pass per batch: what lies upstream of the changed
 /// sites is not run again.
 class Sweep {
