@@ -11,6 +11,7 @@
 #include "failure.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
+#include "squared_error.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;
@@ -22,22 +23,6 @@ using internal::RangeParameters;
 namespace {
 
 const std::vector<Precision> kPrecisions{k16, k8, k4};
-
-/// Damage is the squared error of the first output, summed over its elements.
-class SquaredError : public Task {
- public:
-  [[nodiscard]] std::string name() const override { return "squared"; }
-
- private:
-  void do_check(const std::vector<at::Tensor>&, const Dataset&) const override {}
-  [[nodiscard]] at::Tensor do_score(const std::vector<at::Tensor>& outputs, const at::Tensor&) const override {
-    return at::zeros({outputs[0].size(0)}, at::kDouble);
-  }
-  [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
-                                     const std::vector<at::Tensor>& clean) const override {
-    return (outputs[0].to(at::kDouble) - clean[0].to(at::kDouble)).square().flatten(1).sum(1);
-  }
-};
 
 class NoGradient final : public SquaredError {
  public:

@@ -7,6 +7,7 @@
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/journal.hpp"
 #include "halftone/sensitivity/metrics.hpp"
+#include "squared_error.hpp"
 #include "temp_dir.hpp"
 #include "tiny_model.hpp"
 
@@ -15,20 +16,16 @@ using namespace halftone;
 namespace {
 
 /// Squared difference of the outputs; counts how often it is asked.
-class CountingTask final : public Task {
+class CountingTask final : public SquaredError {
  public:
   mutable std::atomic<int> damages = 0;
   [[nodiscard]] std::string name() const override { return "counting"; }
 
  private:
-  void do_check(const std::vector<at::Tensor>&, const Dataset&) const override {}
-  [[nodiscard]] at::Tensor do_score(const std::vector<at::Tensor>& outputs, const at::Tensor&) const override {
-    return at::zeros({outputs[0].size(0)}, at::kDouble);
-  }
   [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
                                      const std::vector<at::Tensor>& clean) const override {
     ++damages;
-    return (outputs[0] - clean[0]).to(at::kDouble).square().sum(1);
+    return SquaredError::do_damage(outputs, clean);
   }
 };
 

@@ -9,6 +9,7 @@
 #include "halftone/evaluate/quantized_visitor.hpp"
 #include "halftone/graph/interpreter.hpp"
 #include "halftone/sensitivity/metrics.hpp"
+#include "squared_error.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;
@@ -167,20 +168,6 @@ TEST_CASE("at temperature 1 the pair matrix predicts small damages") {
 TEST_CASE("noise on a linear layer does the damage that its variance says") {
   // Outputs x W^T; damage by squared error of the logits, which noise of variance s^2 / 12 on W and x raises by
   // sum_k (s_w^2 x_k^2 + s_x^2 w_ck^2 + s_w^2 s_x^2 / 12) / 12 for class c.
-  class SquaredError final : public Task {
-   public:
-    [[nodiscard]] std::string name() const override { return "squared"; }
-
-   private:
-    void do_check(const std::vector<at::Tensor>&, const Dataset&) const override {}
-    [[nodiscard]] at::Tensor do_score(const std::vector<at::Tensor>& outputs, const at::Tensor&) const override {
-      return at::zeros({outputs[0].size(0)}, at::kDouble);
-    }
-    [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
-                                       const std::vector<at::Tensor>& clean) const override {
-      return (outputs[0] - clean[0]).to(at::kDouble).square().sum(1);
-    }
-  };
   const at::Tensor weight = tiny::random({3, 40}, 1);
   const Model model = tiny::linear_net(weight);
   const at::Tensor x = tiny::random({200, 40}, 2);
