@@ -1,12 +1,13 @@
 // Hessian traces by site to a standard error (of 5 %): of all sites together, by backward passes from random signs, as
 // the metric "hessian" has it, and of one site at a time, by products with its Hessian on one batch of all samples. One
 // thread, on ResNet-20, in seconds of the processor: they suffer less from a busy machine.
-// hessian_speed [ASSETS [DATA [STANDARD_ERROR]]]
+// hessian_speed [ASSETS [DATA [STANDARD_ERROR [SITES]]]]: so many sites are taken one at a time, evenly spaced
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 #include <iomanip>
@@ -96,7 +97,10 @@ int main(int argc, char** argv) {
   std::cout << std::left << std::setw(24) << "site" << std::right << std::setw(12) << "together" << std::setw(8) << "+-"
             << std::setw(12) << "alone" << std::setw(8) << "+-" << std::setw(8) << "probes" << std::setw(9) << "s\n";
   double seconds = 0;
-  for (std::size_t i = 0; i < network.model.sites.size(); ++i) {
+  const std::size_t sites = network.model.sites.size();
+  const std::size_t taken = argc > 4 ? std::min(std::stoul(argv[4]), sites) : sites;
+  for (std::size_t k = 0; k < taken; ++k) {
+    const std::size_t i = k * sites / taken;
     start = processor_seconds();
     const Trace alone = trace_of_one(input, i, options.standard_error, options.probes);
     const double took = processor_seconds() - start;
@@ -107,7 +111,9 @@ int main(int argc, char** argv) {
               << std::setw(8) << std::setprecision(2) << alone.standard_error << std::setw(8) << alone.probes
               << std::setw(8) << std::setprecision(3) << took << std::endl;
   }
-  std::cout << "together " << seconds_together << " s (" << together.forward_passes << " forward, "
-            << together.backward_passes << " backward passes), one at a time " << seconds
-            << " s: " << seconds / seconds_together << " times as long\n";
+  std::cout << "together " << seconds_together << " s for " << sites << " sites (" << together.forward_passes
+            << " forward, " << together.backward_passes << " backward passes); one at a time " << seconds << " s for "
+            << taken
+            << " of them: " << seconds / static_cast<double>(taken) * static_cast<double>(sites) / seconds_together
+            << " times as long a site\n";
 }

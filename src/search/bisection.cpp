@@ -1,62 +1,17 @@
 #include "halftone/search/bisection.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "halftone/core/error.hpp"
+#include "search/lowering.hpp"
 
 namespace halftone {
 namespace {
-
-/// Whether what a site gains depends on the others.
-bool interact(const SearchProblem& problem, const Plan& plan, std::span<const std::size_t> sites, const Plan& lowered) {
-  constexpr double kRounding = 1e-9;
-  const auto time = [&](const Plan& of) { return problem.latency.estimate(problem.sites, of); };
-  const double whole = time(lowered);
-  double alone = 0;
-  Plan raised = lowered;
-  for (const std::size_t site : sites) {
-    raised[site] = plan[site];
-    alone += problem.latency.gain(problem.sites, lowered, site, plan[site]);
-  }
-  return std::abs(whole - time(raised) - alone) > kRounding * whole;
-}
-
-/// Raises sites of `lowered` back to what they have in `plan` where that costs no time, and lowers them again where
-/// that gains some. Neighbours share the cost of converting between precisions, so that sites next to each other in
-/// `sites`, in network order, move together too: in a chain no faster choice is left. Cost: an estimate for every such
-/// run.
-void drop_useless(const SearchProblem& problem, const Plan& plan, std::span<const std::size_t> sites, Plan& lowered) {
-  const Plan target = lowered;
-  double time = problem.latency.estimate(problem.sites, lowered);
-  // Keeps what is faster, or as fast with fewer sites lowered: this ends.
-  const auto move = [&](std::span<const std::size_t> run, const Plan& to, bool keep_equal) {
-    Plan other = lowered;
-    for (const std::size_t site : run) other[site] = to[site];
-    if (other == lowered) return false;
-    const double other_time = problem.latency.estimate(problem.sites, other);
-    if (keep_equal ? other_time > time : other_time >= time) return false;
-    lowered = std::move(other);
-    time = other_time;
-    return true;
-  };
-  const std::size_t longest = interact(problem, plan, sites, lowered) ? sites.size() : 1;
-  bool changed = true;
-  while (changed) {
-    changed = false;
-    for (std::size_t length = 1; length <= longest; ++length)
-      for (std::size_t begin = 0; begin + length <= sites.size(); ++begin) {
-        const auto run = sites.subspan(begin, length);
-        if (move(run, plan, /*keep_equal=*/true) || move(run, target, /*keep_equal=*/false)) changed = true;
-      }
-  }
-}
 
 /// Lowering some sites of `plan`, safest first, to one precision.
 struct Stage {
@@ -70,12 +25,9 @@ struct Stage {
 
 /// Of the `length` safest sites those that make the plan faster together.
 Plan lower_prefix(const Stage& stage, std::size_t length) {
-  Plan plan = stage.plan;
   std::vector<std::size_t> prefix(stage.order.begin(), stage.order.begin() + static_cast<std::ptrdiff_t>(length));
   std::sort(prefix.begin(), prefix.end());
-  for (const std::size_t site : prefix) plan[site] = stage.target;
-  drop_useless(stage.problem, stage.plan, prefix, plan);
-  return plan;
+  return internal::lower_useful(stage.problem, stage.plan, prefix, stage.target);
 }
 
 /// What the verdict on the `length` safest sites means, now that prefixes of `lo` pass and of `hi` fail.
@@ -97,13 +49,8 @@ std::string describe(const Stage& stage, std::size_t length, bool passed, std::s
 
 /// Sensitivities behind an ordering may take long: asked for once and only where some sites are to be told from others.
 void put_in_order(Stage& stage) {
-  if (std::exchange(stage.is_ordered, true)) return;
-  Ordering order = stage.problem.order(stage.plan, stage.target, stage.order);
-  if (!std::is_permutation(order.begin(), order.end(), stage.order.begin(), stage.order.end()))
-    throw Error(Errc::Internal,
-                message("search: the ordering at precision ", stage.target, " has ", order.size(),
-                        " entries that are not a permutation of the ", stage.order.size(), " sites asked for"));
-  stage.order = std::move(order);
+  if (!std::exchange(stage.is_ordered, true))
+    stage.order = internal::ordered(stage.problem, stage.plan, stage.target, stage.order);
 }
 
 /// A prefix of the ordering that passes while one site more was seen to fail; nothing when stopped. `whole_first` tries
@@ -124,21 +71,6 @@ std::optional<std::size_t> bisect(Stage& stage, bool whole_first, SearchRun& run
   return lo;
 }
 
-/// Sites that make the plan faster at `target`, together, and were not found to lose too much at a precision above it.
-std::vector<std::size_t> candidates(const SearchProblem& problem, const Plan& plan, const std::vector<bool>& settled,
-                                    Precision target) {
-  std::vector<std::size_t> open;
-  Plan lowered = plan;
-  for (std::size_t site = 0; site < plan.size(); ++site) {
-    if (settled[site]) continue;
-    open.push_back(site);
-    lowered[site] = target;
-  }
-  drop_useless(problem, plan, open, lowered);
-  std::erase_if(open, [&](std::size_t site) { return lowered[site] != target || plan[site] == target; });
-  return open;
-}
-
 }  // namespace
 
 void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
@@ -147,7 +79,7 @@ void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
   std::vector<bool> settled(plan.size());
   bool first = true;
   for (std::size_t i = 1; i < precisions.size(); ++i) {
-    const auto sites = candidates(problem, plan, settled, precisions[i]);
+    const auto sites = internal::candidates(problem, plan, settled, precisions[i]);
     if (sites.empty()) continue;  // nothing is gained at this precision; the next may be another matter
     const bool last = i + 1 == precisions.size();
     Stage stage{problem, plan, sites, precisions[i], last ? std::nullopt : std::optional(precisions[i + 1])};

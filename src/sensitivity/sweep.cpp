@@ -89,7 +89,8 @@ Sweep::Sweep(const SensitivityInput& input, std::string metric, const std::strin
                 message("metric ", metric_, ": ", input.data.name(), " holds no samples: 128 to 500 are needed"));
   recording_bytes_ = input.most_bytes / input.threads;
   const std::int64_t bytes = std::max<std::int64_t>(interpreter_.recorded_bytes(1), 1);
-  batch_size_ = std::clamp<std::int64_t>(recording_bytes_ / bytes, 1, input.batch_size);
+  const std::int64_t fitting = recording_bytes_ / bytes;
+  batch_size_ = fitting == 0 ? input.batch_size : std::min(fitting, input.batch_size);
   if (input.journal != nullptr) identity_ = message(input_digest(input), ' ', metric_, ' ', options);
 }
 

@@ -213,7 +213,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"keep too much", with(good, "--keep", "120%"), "keep \"120%\" is more than the whole score"},
       {"keep no number", with(good, "--keep", "most"), "keep \"most\" is not a number"},
       {"metric", with(good, "--metric", "magic"), "there is no metric \"magic\": choose from damage, error"},
-      {"search", with(good, "--search", "magic"), "there is no search \"magic\": choose from bisection"},
+      {"search", with(good, "--search", "magic"), "there is no search \"magic\": choose from bisection, greedy"},
       {"task", with(good, "--task", "top2"), "there is no task \"top2\": choose from top1, top5"},
       {"latency", with(good, "--latency", "magic"),
        "there is no latency model \"magic\": choose from measured, roofline, size, table"},
