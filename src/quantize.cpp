@@ -182,23 +182,12 @@ class Run {
   }
 
   void calibrate_ranges() {
-    const bool chooses_weights = options_.weight_range.method == RangeMethod::Automatic;
-    result_.calibration =
-        calibrate(model_, data_.calibration, options_.precisions,
-                  {.input = options_.input_range,
-                   .weight = chooses_weights ? RangeOptions{.method = RangeMethod::Max} : options_.weight_range,
-                   .batch_size = options_.batch_size,
-                   .threads = options_.threads},
-                  monitor_);
-    if (result_.calibration.sites.empty()) throw Stopped();
-    ++result_.forward_passes;
-    if (chooses_weights) choose_weights();
-  }
-
-  void choose_weights() {
-    auto chosen = choose_weight_method(
-        model_, result_.calibration, data_.calibration, *parts_.task, options_.precisions,
-        {.batch_size = options_.batch_size, .threads = options_.threads, .seed = options_.seed}, monitor_);
+    auto chosen = calibrate_and_choose(model_, data_.calibration, *parts_.task, options_.precisions,
+                                       {.input = options_.input_range,
+                                        .weight = options_.weight_range,
+                                        .batch_size = options_.batch_size,
+                                        .threads = options_.threads},
+                                       options_.seed, monitor_);
     if (!chosen) throw Stopped();
     result_.calibration = std::move(chosen->calibration);
     result_.weight_methods = std::move(chosen->choices);
@@ -455,45 +444,7 @@ class Run {
   RunResult result_;
 };
 
-constexpr std::pair<RangeAdjusting, const char*> kRangeAdjusting[] = {{RangeAdjusting::None, "none"},
-                                                                      {RangeAdjusting::Search, "search"},
-                                                                      {RangeAdjusting::Final, "final"},
-                                                                      {RangeAdjusting::Both, "both"}};
-
 }  // namespace
-
-const char* to_string(RangeAdjusting adjusting) {
-  for (const auto& [known, name] : kRangeAdjusting)
-    if (known == adjusting) return name;
-  return "unknown";
-}
-
-RangeAdjusting parse_range_adjusting(const std::string& text) {
-  for (const auto& [adjusting, name] : kRangeAdjusting)
-    if (text == name) return adjusting;
-  throw Error(Errc::InvalidArgument,
-              message("when to adjust ranges is \"", text, "\": none, search, final or both is needed"));
-}
-
-std::vector<std::string> validate(const QuantizeOptions& options) {
-  std::vector<std::string> violations;
-  if (!(options.keep > 0 && options.keep <= 1))
-    violations.push_back(message("keep is ", options.keep, ": a share in (0, 1] is needed, e.g. 0.999"));
-  if (options.batch_size < 1) violations.push_back(message("batch_size is ", options.batch_size, ": at least 1"));
-  if (options.threads < 0) violations.push_back(message("threads is ", options.threads, ": 0 (one per core) or more"));
-  if (options.sense_samples < 1)
-    violations.push_back(message("sense_samples is ", options.sense_samples, ": at least 1"));
-  if (options.latency_batch < 1)
-    violations.push_back(message("latency_batch is ", options.latency_batch, ": at least 1"));
-  if (options.latency_threads < 1)
-    violations.push_back(message("latency_threads is ", options.latency_threads, ": at least 1"));
-  for (const auto& violation : validate(options.input_range)) violations.push_back("input_range: " + violation);
-  for (const auto& violation : validate(options.weight_range)) violations.push_back("weight_range: " + violation);
-  for (const auto& violation : validate(options.adjust)) violations.push_back("adjust: " + violation);
-  if (options.input_range.method == RangeMethod::Automatic)
-    violations.push_back(message("input_range: auto is for weights: use max, percentile or mse"));
-  return violations;
-}
 
 RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options,
                    const QuantizeParts& parts, const Monitor& monitor) {

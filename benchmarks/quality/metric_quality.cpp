@@ -368,7 +368,7 @@ class Study {
   void search(const LatencyModel& latency, const std::vector<SensitivityTable>& tables, Truth& truth) {
     const auto& sites = loaded_.model.sites;
     std::vector<Precision> precisions{k16, k8};
-    if (latency.name() != "measured") precisions.push_back(k4);
+    if (!measured_ || &latency != measured_.get()) precisions.push_back(k4);
     const Plan base = Plan::uniform(sites.size(), k16);
     const double start = truth.damage(base);
     const double end = truth.damage(Plan::uniform(sites.size(), precisions.back()));

@@ -6,7 +6,6 @@
 #include <random>
 
 #include "adjust/clean_batches.hpp"
-#include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
@@ -103,6 +102,22 @@ std::optional<ChosenWeights> choose_weight_method(const Model& model, const Cali
   result.forward_passes =
       static_cast<double>(runs) * static_cast<double>(batches.samples()) / static_cast<double>(data.size());
   return result;
+}
+
+std::optional<ChosenWeights> calibrate_and_choose(const Model& model, const Dataset& data, const Task& task,
+                                                  std::span<const Precision> precisions, CalibrateOptions options,
+                                                  std::uint64_t seed, const Monitor& monitor) {
+  const bool chooses = options.weight.method == RangeMethod::Automatic;
+  if (chooses) options.weight = {.method = RangeMethod::Max};
+  ChosenWeights result{.calibration = calibrate(model, data, precisions, options, monitor), .choices = {}};
+  if (result.calibration.sites.empty()) return std::nullopt;
+  result.forward_passes = 1;
+  if (!chooses) return result;
+  auto chosen =
+      choose_weight_method(model, result.calibration, data, task, precisions,
+                           {.batch_size = options.batch_size, .threads = options.threads, .seed = seed}, monitor);
+  if (chosen) ++chosen->forward_passes;
+  return chosen;
 }
 
 }  // namespace halftone

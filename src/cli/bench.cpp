@@ -48,7 +48,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
   constexpr std::int64_t kCalibrationBatch = 16;
   const auto engine = registry.engine(arguments.engine);
   return {.model = check(arguments.model),
-          .subject = check(arguments.subject, kCalibrationBatch, thread_count(arguments.common)),
+          .subject = check(arguments.subject, kCalibrationBatch, arguments.common),
           .engine = engine,
           .float_type = parse_float(arguments.float_type).value_or(preferred_float(*engine)),
           .options = {.batch = arguments.batch,

@@ -41,7 +41,7 @@ struct Request {
 Request check(const Registry& registry, const Arguments& arguments) {
   const int threads = thread_count(arguments.common);
   Request request{.model = check(arguments.model),
-                  .subject = check(arguments.subject, arguments.eval_batch, threads),
+                  .subject = check(arguments.subject, arguments.eval_batch, arguments.common),
                   .evaluator = {.gate = {}, .batch_size = arguments.eval_batch, .threads = threads},
                   .task = registry.task(arguments.task),
                   .engine = arguments.engine.empty() ? nullptr : registry.engine(arguments.engine)};

@@ -33,7 +33,7 @@ SubByte parse_sub_byte(const std::string& text) {
 int run_export(const Context& context, const Arguments& arguments) {
   constexpr std::int64_t kCalibrationBatch = 16;
   const ModelRequest model = check(arguments.model);
-  const SubjectRequest request = check(arguments.subject, kCalibrationBatch, thread_count(arguments.common));
+  const SubjectRequest request = check(arguments.subject, kCalibrationBatch, arguments.common);
   require_calibration_used(request);
   OnnxOptions options{.batch = std::nullopt, .sub_byte = parse_sub_byte(arguments.sub_byte)};
   if (arguments.batch > 0) options.batch = arguments.batch;

@@ -23,26 +23,17 @@ Calibration make_ranges(const SubjectRequest& request, const LoadedModel& loaded
                         std::span<const Precision> precisions, const Monitor& monitor) {
   const auto data = open_data(request.data, loaded);
   const std::shared_ptr<const Task> task = request.task ? request.task : make_top_k(1);
-  Calibration calibration = make_calibration(request.calibrate, loaded.model, *data, *task, precisions, monitor);
-  if (!request.adjust || calibration.sites.empty()) return calibration;
+  auto chosen = calibrate_and_choose(loaded.model, *data, *task, precisions, request.calibrate, request.seed, monitor);
+  if (!chosen) return {};
+  if (!request.adjust) return std::move(chosen->calibration);
   const CalibrateOptions& options = request.calibrate;
-  AdjustedRanges adjusted = adjust_ranges(loaded.model, calibration, *data, *task, plan,
-                                          {.batch_size = options.batch_size, .threads = options.threads}, monitor);
+  AdjustedRanges adjusted =
+      adjust_ranges(loaded.model, chosen->calibration, *data, *task, plan,
+                    {.batch_size = options.batch_size, .threads = options.threads, .seed = request.seed}, monitor);
   return adjusted.record.stopped ? Calibration{} : std::move(adjusted.calibration);
 }
 
 }  // namespace
-
-Calibration make_calibration(CalibrateOptions options, const Model& model, const Dataset& data, const Task& task,
-                             std::span<const Precision> precisions, const Monitor& monitor) {
-  const bool chooses = options.weight.method == RangeMethod::Automatic;
-  if (chooses) options.weight.method = RangeMethod::Max;
-  Calibration calibration = calibrate(model, data, precisions, options, monitor);
-  if (!chooses || calibration.sites.empty()) return calibration;
-  auto chosen = choose_weight_method(model, calibration, data, task, precisions,
-                                     {.batch_size = options.batch_size, .threads = options.threads}, monitor);
-  return chosen ? std::move(chosen->calibration) : Calibration{};
-}
 
 void add_subject(CLI::App& command, SubjectOptions& options) {
   command.add_option("--plan", options.plan, "plan.json of `halftone quantize`")->type_name("FILE");
@@ -59,14 +50,15 @@ void add_subject(CLI::App& command, SubjectOptions& options) {
   add_ranges(command, options.ranges);
 }
 
-SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int threads) {
+SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, const CommonOptions& common) {
   SubjectRequest request{.path = options.plan,
                          .data = options.calibrate,
                          .calibrate = {.input = range_options(options.ranges.input),
                                        .weight = range_options(options.ranges.weight),
                                        .batch_size = batch_size,
-                                       .threads = threads},
-                         .adjust = options.adjust};
+                                       .threads = thread_count(common)},
+                         .adjust = options.adjust,
+                         .seed = common.seed};
   if (options.adjust && (options.calibrate.empty() || options.calibrate == kRandomData))
     throw Error(Errc::InvalidArgument,
                 "--adjust needs samples to adjust ranges on: give --calibrate DATA, 250 to 500 of them");

@@ -30,9 +30,10 @@ struct SubjectRequest {
   std::string data{};                  ///< --calibrate
   CalibrateOptions calibrate{};
   bool adjust = false;
+  std::uint64_t seed = 0;
   std::shared_ptr<const Task> task{};  ///< whose damage --adjust and --range-weight auto go by; top-1 where null
 };
-SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, int threads);
+SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, const CommonOptions& common);
 
 /// The model with the sites that the plan names.
 LoadedModel load(ModelRequest model, const SubjectRequest& request, const Registry& registry, std::uint64_t seed);
@@ -45,10 +46,6 @@ struct Subject {
 
 /// Throws where --calibrate was given and no operand of the network has a range.
 void require_calibration_used(const SubjectRequest& request);
-
-/// Ranges from `data`, with the weights' method chosen where that was asked for. No sites: it was stopped.
-Calibration make_calibration(CalibrateOptions options, const Model& model, const Dataset& data, const Task& task,
-                             std::span<const Precision> precisions, const Monitor& monitor);
 
 /// In place of DATA of --calibrate: inputs drawn at random, right for time, not for accuracy.
 inline constexpr const char* kRandomData = "random";

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "halftone/adjust/record.hpp"
-#include "halftone/calibrate/calibration.hpp"
+#include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/monitor.hpp"
 #include "halftone/core/precision.hpp"
 #include "halftone/data/dataset.hpp"
@@ -43,5 +43,11 @@ std::optional<ChosenWeights> choose_weight_method(const Model& model, const Cali
                                                   const Dataset& data, const Task& task,
                                                   std::span<const Precision> precisions,
                                                   const WeightMethodOptions& options = {}, const Monitor& monitor = {});
+
+/// `calibrate`, with `choose_weight_method` behind it where the weights' method is `Automatic`. Throws and stops as
+/// these do.
+std::optional<ChosenWeights> calibrate_and_choose(const Model& model, const Dataset& data, const Task& task,
+                                                  std::span<const Precision> precisions, CalibrateOptions options,
+                                                  std::uint64_t seed = 0, const Monitor& monitor = {});
 
 }  // namespace halftone
