@@ -26,14 +26,6 @@ namespace halftone {
 
 namespace {
 
-/// `most` samples of `data` at even distances, or all. Borrows `data`.
-std::unique_ptr<Dataset> spread_samples(const Dataset& data, std::int64_t most) {
-  const std::int64_t count = std::min(most, data.size());
-  std::vector<std::int64_t> indices;
-  for (std::int64_t i = 0; i < count; ++i) indices.push_back(i * data.size() / count);
-  return make_subset({std::shared_ptr<const void>(), &data}, std::move(indices), data.name());
-}
-
 /// Runs the stages one after the other into one result.
 class Run {
  public:
@@ -238,7 +230,7 @@ class Run {
     if (!evaluation) throw Stopped();
     const Evaluation& before = result_.result.evaluation;
     const bool is_better = evaluation->damage < before.damage && (evaluation->passed || !before.passed);
-    result_.steps.push_back({result_.plan, *evaluation,
+    result_.steps.push_back({result_.plan, *evaluation, latency(result_.plan),
                              is_better ? "ranges adjusted to this plan do less damage: they are kept"
                                        : "ranges adjusted to this plan do no better: they are dropped"});
     if (!is_better) return;
@@ -301,7 +293,8 @@ class Run {
   void score_sensitivity() {
     const std::span<const Precision> all = options_.precisions;
     const auto lowered = all.front() == k16 ? all.subspan(1) : all;
-    const std::unique_ptr<Dataset> some = spread_samples(data_.calibration, options_.sense_samples);
+    const std::shared_ptr<const Dataset> some =
+        spread_subset({std::shared_ptr<const void>(), &data_.calibration}, options_.sense_samples);
     result_.sensitivity = parts_.metric->measure({.model = model_,
                                                   .calibration = result_.calibration,
                                                   .data = *some,
@@ -339,7 +332,7 @@ class Run {
     const auto evaluation = evaluator_->evaluate(start);
     if (!evaluation) throw Stopped();
     const std::string precision = to_string(options_.precisions.front());
-    result_.steps.push_back({start, *evaluation,
+    result_.steps.push_back({start, *evaluation, latency(start),
                              evaluation->passed ? message("all sites at ", precision, " bits pass")
                                                 : message("all sites at ", precision,
                                                           " bits, the highest precision allowed, lose too much")});
@@ -406,7 +399,7 @@ class Run {
     if (const SearchStep* known = find_step(result_.steps, variant.plan)) return known->evaluation;
     const auto evaluation = evaluator_->evaluate(variant.plan);
     if (!evaluation) throw Stopped();
-    result_.steps.push_back({variant.plan, *evaluation,
+    result_.steps.push_back({variant.plan, *evaluation, latency(variant.plan),
                              message(variant.name, ", measured faster than the plan found, ",
                                      evaluation->passed ? "keeps enough" : "loses too much")});
     return *evaluation;

@@ -66,8 +66,9 @@ struct QuantizeOptions {
   RangeAdjusting adjust_ranges = RangeAdjusting::None;
   std::int64_t sense_samples = 256;  ///< calibration samples at most that sensitivities are measured on
   AdjustOptions adjust{};            ///< batch size, threads and seed are those given here
-  std::int64_t batch_size = 16;      ///< samples run together; but for adjusted ranges it affects speed and memory only
-  int threads = 0;                   ///< 0: one per core; figures do not depend on it
+  std::int64_t batch_size =
+      16;           ///< samples run together; what is drawn by batches (fisher, hessian, adjusting) follows it
+  int threads = 0;  ///< 0: one per core; figures do not depend on it
   std::uint64_t seed = 0;
   Scoring scoring = Scoring::Automatic;
   std::int64_t latency_batch = 1;         ///< samples that a measured latency is of

@@ -142,7 +142,7 @@ class Adjusting {
         const bool known =
             internal::measure_errors(place_, data_, parameters_, options_.batch_size, result.calibration);
         record_.stopped = record_.stopped || !known;
-        ++record_.forward_passes;
+        if (!parameters_.inputs().empty()) ++record_.forward_passes;
       }
     }
     result.record = record_;

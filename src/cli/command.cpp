@@ -17,6 +17,7 @@
 
 #include "cli/progress_bar.hpp"
 #include "halftone/core/error.hpp"
+#include "halftone/core/file.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -150,6 +151,26 @@ LoadedModel load(const ModelRequest& request, const Registry& registry, std::uin
   return loaded;
 }
 
+void require_trained(const ModelOptions& options) {
+  if (options.spec.ends_with(":random"))
+    throw Error(Errc::InvalidArgument,
+                message("model \"", options.spec,
+                        "\" has random weights, so there is no accuracy to keep: give ARCH:weights.safetensors (random "
+                        "weights are for `halftone scan`, `bench` and `export`)"));
+}
+
+void require_output(const std::filesystem::path& folder, const std::vector<std::string>& names) {
+  std::error_code ignored;
+  std::filesystem::path there = std::filesystem::absolute(folder);
+  while (!std::filesystem::exists(there, ignored) && there != there.root_path()) there = there.parent_path();
+  require_writable(there);
+  for (const std::string& name : names) require_replaceable(folder / name);
+}
+
+bool gives_ranges(const CLI::App& command) {
+  return command.count("--range-input") + command.count("--range-weight") > 0;
+}
+
 void add_ranges(CLI::App& command, RangeChoice& choice) {
   const auto add = [&command](const char* name, std::string& method, const char* description) {
     command.add_option(name, method, description)->capture_default_str()->type_name("METHOD");
@@ -158,7 +179,8 @@ void add_ranges(CLI::App& command, RangeChoice& choice) {
   add("--range-weight", choice.weight,
       choice.weight == "auto" ? "ranges of weights: max, mse, percentile, or auto: max or\nmse, whichever damages the "
                                 "outputs less"
-                              : "ranges of weights: mse, max or percentile");
+                              : "ranges of weights: mse, max, percentile, or auto: max or\nmse, whichever damages the "
+                                "outputs less");
 }
 
 CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string& name, const std::string& purpose) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <iosfwd>
 #include <memory>
@@ -85,12 +86,21 @@ LoadedModel load(const ModelRequest& request, const Registry& registry, std::uin
 /// Opens DATA; throws `BadFile` where the first sample does not fit the model.
 std::shared_ptr<const Dataset> open_data(const std::string& spec, const LoadedModel& loaded);
 
+/// Throws where the weights are random: there is no accuracy to keep.
+void require_trained(const ModelOptions& options);
+
+/// Proves that `names` can be written into `folder`, and makes nothing: where it is not there, the innermost folder
+/// above it that is must take files.
+void require_output(const std::filesystem::path& folder, const std::vector<std::string>& names);
+
 /// --range-input --range-weight
 struct RangeChoice {
   std::string input = "mse";
   std::string weight = "max";
 };
 void add_ranges(CLI::App& command, RangeChoice& choice);
+/// Whether either option is given.
+bool gives_ranges(const CLI::App& command);
 RangeOptions range_options(const std::string& method);
 
 /// --engine; `purpose` comes before the names of the engines.

@@ -192,7 +192,8 @@ void add_evaluate(CLI::App& app, const Context& context, Action& action) {
   command.add_option("--task", arguments->task, "what is scored: " + names(context.registry.tasks))
       ->capture_default_str()
       ->type_name("NAME");
-  add_count(command, "--eval-batch", arguments->eval_batch, 1, "samples run together; for speed and memory only");
+  add_count(command, "--eval-batch", arguments->eval_batch, 1,
+            "samples run together: for speed and memory, though --adjust\ntakes its steps by batches");
   add_common(command, arguments->common);
   command.footer(
       "Examples:\n"

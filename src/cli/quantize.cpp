@@ -185,25 +185,10 @@ Request check(const Registry& registry, const Arguments& arguments) {
                   .sensitivity = std::move(known),
                   .report_share = parse_share(arguments.report)};
   require_valid("options", validate(request.options));
-  if (arguments.model.spec.ends_with(":random"))
-    throw Error(Errc::InvalidArgument,
-                message("model \"", arguments.model.spec,
-                        "\" has random weights, so there is no "
-                        "accuracy to keep: give ARCH:weights.safetensors (random weights are for "
-                        "`halftone scan`, `bench` and `export`)"));
+  require_trained(arguments.model);
   // Last, as it makes the folder.
   if (measures_latency(arguments, engine.get())) request.options.latency_cache = choose_cache(arguments.cache);
   return request;
-}
-
-/// Proves that results can be written before any work is done, and makes nothing that would stay where none come: where
-/// `path` is not there, the innermost folder above it that is must take files.
-void require_output(const fs::path& path) {
-  std::error_code ignored;
-  fs::path folder = fs::absolute(path);
-  while (!fs::exists(folder, ignored) && folder != folder.root_path()) folder = folder.parent_path();
-  require_writable(folder);
-  for (const char* name : {"plan.json", "run.json", "report.txt"}) require_replaceable(path / name);
 }
 
 struct Data {
@@ -253,12 +238,34 @@ std::map<std::string, std::string> given(const ModelOptions& model) {
   return options;
 }
 
+/// What sensitivities from a file were measured under, where that is not what this run has.
+void note_differences(const SensitivityFile& file, const RangeChoice& ranges, RunResult& result) {
+  std::string text;
+  const auto compare = [&](const char* what, const std::string& there, const std::string& here) {
+    if (there != here) text += message(text.empty() ? "" : ", ", what, ' ', there, " (here ", here, ')');
+  };
+  compare("input ranges by", file.range_input, ranges.input);
+  compare("weight ranges by", file.range_weight, ranges.weight);
+  compare("ranges of", file.calibration.name, result.calibration_data.name);
+  if (text.empty() && file.calibration.digest != result.calibration_data.digest &&
+      !result.calibration_data.digest.empty())
+    text = "other content of " + file.calibration.name;
+  if (!text.empty())
+    result.notes.push_back(message("The sensitivities read from ", result.sensitivity_file, " were measured under ",
+                                   text, ": the order of sites may not be the best for this run."));
+}
+
 RunResult work(const Context& context, const Arguments& arguments, const Request& request) {
   const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
   if (request.sensitivity) {
     std::vector<Precision> scored = request.options.precisions;
     std::erase(scored, k16);
     require_fits(*request.sensitivity, arguments.sensitivity, digest(loaded.model), loaded.model.sites, scored);
+    if (request.sensitivity->task != request.parts.task->name())
+      throw Error(Errc::InvalidArgument,
+                  message("sensitivities ", arguments.sensitivity, ": they are of task ", request.sensitivity->task,
+                          ", and this one is ", request.parts.task->name(),
+                          ": measure again with `halftone sense`, or leave them out"));
   }
   const Data data = open_parts(arguments, request, loaded);
   Watch watch(context.err, arguments.common.quiet);
@@ -267,12 +274,13 @@ RunResult work(const Context& context, const Arguments& arguments, const Request
   result.model = arguments.model.spec;
   result.model_options = given(arguments.model);
   result.sensitivity_file = arguments.sensitivity;
+  if (request.sensitivity) note_differences(*request.sensitivity, arguments.ranges, result);
   return result;
 }
 
 int run_quantize(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
-  require_output(arguments.out);
+  require_output(arguments.out, {"plan.json", "run.json", "report.txt"});
   const RunResult result = work(context, arguments, request);
   // The baseline alone is worth no file, least of all in place of an earlier result.
   const bool is_result = result.status != RunStatus::Stopped || !result.steps.empty();
@@ -369,7 +377,9 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
                   "none")
       ->capture_default_str()
       ->type_name("WHEN");
-  add_count(command, "--eval-batch", arguments->eval_batch, 1, "samples run together; for speed and memory only");
+  add_count(command, "--eval-batch", arguments->eval_batch, 1,
+            "samples run together: for speed and memory, though what is\ndrawn by batches (fisher, hessian, --adjust) "
+            "follows it");
   command.add_option("--out", arguments->out, "folder for plan.json, run.json and report.txt")
       ->required()
       ->type_name("DIR");

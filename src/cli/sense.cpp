@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <ostream>
 #include <set>
@@ -34,6 +35,7 @@ struct Arguments {
   std::string precisions = "8,4";
   std::string task = "top1";
   std::int64_t eval_batch = 16;
+  std::int64_t samples = 256;
   std::string out;
 };
 
@@ -64,15 +66,16 @@ void each_word(const char* option, const std::string& text, const Use& use) {
 std::vector<Precision> parse_scored(const std::string& text) {
   std::vector<Precision> precisions;
   each_word("--precisions", text, [&](const std::string& word) {
-    if (const Precision precision = parse_precision(word); precision != k16) precisions.push_back(precision);
+    const Precision precision = parse_precision(word);
+    if (std::find(precisions.begin(), precisions.end(), precision) != precisions.end())
+      throw Error(Errc::InvalidArgument, message("--precisions is \"", text, "\": ", precision, " is listed twice"));
+    if (precision != k16) precisions.push_back(precision);
   });
   if (precisions.empty())
     throw Error(Errc::InvalidArgument, message("--precisions is ", text,
                                                ", the baseline that others are scored against: give "
                                                "some of 2 to 8 bits too, e.g. 8,4"));
-  std::stable_sort(precisions.begin(), precisions.end(), [](Precision a, Precision b) {
-    return a.weight_bits + a.activation_bits > b.weight_bits + b.activation_bits;
-  });
+  std::sort(precisions.begin(), precisions.end(), std::greater<>());
   return precisions;
 }
 
@@ -87,25 +90,45 @@ Request check(const Registry& registry, const Arguments& arguments) {
                   .task = registry.task(arguments.task)};
   each_word("--metric", arguments.metrics,
             [&](const std::string& name) { request.metrics.push_back(registry.metric(name)); });
-  if (fs::exists(arguments.out) && !fs::is_regular_file(arguments.out))
-    throw Error(Errc::InvalidArgument,
-                message("--out ", arguments.out,
-                        fs::is_directory(arguments.out) ? " is a folder" : " is no regular file", ": name a file"));
-  if (!arguments.out.empty()) require_writable(fs::absolute(arguments.out).parent_path());
+  require_trained(arguments.model);
+  if (std::error_code ignored; fs::is_directory(arguments.out, ignored))
+    throw Error(Errc::InvalidArgument, message("--out ", arguments.out, " is a folder: name a file"));
+  if (!arguments.out.empty()) {
+    const fs::path out = fs::absolute(arguments.out);
+    require_output(out.parent_path(), {out.filename().string()});
+  }
   return request;
+}
+
+/// What decides the work, but for the content of files.
+std::string describe(const Arguments& arguments) {
+  return message("model ", arguments.model.spec, ", --calibrate ", arguments.calibrate,
+                 arguments.data.empty() ? "" : ", --data " + arguments.data, ", --metric ", arguments.metrics,
+                 ", --precisions ", arguments.precisions, ", --task ", arguments.task, ", --range-input ",
+                 arguments.ranges.input, ", --range-weight ", arguments.ranges.weight, ", --sense-samples ",
+                 arguments.samples, ", --eval-batch ", arguments.eval_batch, ", --seed ", arguments.common.seed);
 }
 
 /// What is done so far, beside the file that will hold all of it; none where no file is asked for. Stays where there is
 /// work in it and it was not `finish`ed.
 class UnfinishedWork {
  public:
-  explicit UnfinishedWork(const std::string& out) : path_(out + ".journal") {
-    if (!out.empty()) journal_.emplace(path_);
-    resumes_ = journal_ && journal_->records() > 0;
+  /// `command` says what is to be done; work of another is refused.
+  UnfinishedWork(const std::string& out, const std::string& command) : path_(out + ".journal") {
+    if (out.empty()) return;
+    require_writable(fs::absolute(out).parent_path());
+    journal_.emplace(path_);
+    const auto before = journal_->find(kCommand);
+    resumes_ = before.has_value();
+    if (!before) journal_->append(kCommand, command);
+    if (before && *before != command)
+      throw Error(Errc::InvalidArgument,
+                  message(path_, " holds unfinished work of another command (", *before, "; this one is ", command,
+                          "): finish that one, delete the file, or choose another --out"));
   }
   ~UnfinishedWork() {
     try {
-      if (journal_ && journal_->records() == 0) journal_->remove();
+      if (journal_ && !holds_work()) journal_->remove();
     } catch (const Error&) {
       // an empty file stays: no harm
     }
@@ -116,12 +139,14 @@ class UnfinishedWork {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] Journal* journal() { return journal_ ? &*journal_ : nullptr; }
   [[nodiscard]] bool resumes() const { return resumes_; }
-  [[nodiscard]] bool holds_work() const { return journal_ && journal_->records() > 0; }
+  [[nodiscard]] bool holds_work() const { return journal_ && journal_->records() > 1; }
   void finish() {
     if (journal_) journal_->remove();
   }
 
  private:
+  static constexpr const char* kCommand = "command";
+
   std::string path_;
   std::optional<Journal> journal_;
   bool resumes_ = false;
@@ -145,7 +170,9 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
   const std::shared_ptr<const Dataset> calibration_data = open_data(arguments.calibrate, loaded);
   const std::shared_ptr<const Dataset> other_data =
       arguments.data.empty() ? nullptr : open_data(arguments.data, loaded);
-  const Dataset& data = other_data ? *other_data : *calibration_data;
+  const std::shared_ptr<const Dataset> chosen =
+      other_data ? other_data : spread_subset(calibration_data, arguments.samples);
+  const Dataset& data = *chosen;
   const auto describe = [&](const Dataset& set) -> SensitivityData {
     const auto digest = set.digest(request.calibrate.threads, monitor);
     if (!digest) throw Stopped();
@@ -162,7 +189,7 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
   for (const Site& site : loaded.model.sites) file.sites.push_back(site.name);
   try {
     file.calibration = describe(*calibration_data);
-    file.data = other_data ? describe(data) : file.calibration;
+    file.data = data.size() == calibration_data->size() && !other_data ? file.calibration : describe(data);
     const auto ranges = calibrate_and_choose(loaded.model, *calibration_data, *request.task, request.precisions,
                                              request.calibrate, arguments.common.seed, monitor);
     if (!ranges) return std::nullopt;
@@ -186,7 +213,7 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
 int run_sense(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
   const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
-  UnfinishedWork work(arguments.out);
+  UnfinishedWork work(arguments.out, describe(arguments));
   if (work.resumes() && !arguments.common.quiet)
     context.err << "Going on from what an earlier run left in " << work.path() << ".\n";
   std::optional<SensitivityFile> file;
@@ -198,9 +225,13 @@ int run_sense(const Context& context, const Arguments& arguments) {
     context.err << "Stopped on request before all metrics were measured: there is no result.\n";
     if (work.holds_work())
       context.err << "What is done is in " << work.path() << ": the same command goes on from there.\n";
+    else
+      context.err << "Nothing was done yet that could be kept.\n";
     return 1;
   }
-  if (!arguments.out.empty()) write_atomically(arguments.out, nlohmann::json(*file).dump(1) + '\n');
+  if (!arguments.out.empty())
+    write_atomically(arguments.out,
+                     nlohmann::json(*file).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n');
   work.finish();
   if (arguments.common.json) {
     print_json(context.out, to_json_with_correlations(*file));
@@ -223,16 +254,20 @@ void add_sense(CLI::App& app, const Context& context, Action& action) {
       ->type_name("DATA");
   command
       .add_option("--data", arguments->data,
-                  "samples that sensitivities come from; by default those\nof --calibrate, as in `halftone quantize`")
+                  "samples that sensitivities come from, all of them, instead\nof --calibrate's")
       ->type_name("DATA");
   const auto add = [&command](const char* name, std::string& value, const char* type, const std::string& description) {
     command.add_option(name, value, description)->capture_default_str()->type_name(type);
   };
+  add_count(command, "--sense-samples", arguments->samples, 1,
+            "samples of --calibrate at most that sensitivities come from,\nat even distances");
   add("--metric", arguments->metrics, "LIST", "one or more of " + names(context.registry.metrics));
   add("--precisions", arguments->precisions, "LIST", "to score: 2 to 8, w4a8");
   add("--task", arguments->task, "NAME", "whose damage is measured: " + names(context.registry.tasks));
   add_ranges(command, arguments->ranges);
-  add_count(command, "--eval-batch", arguments->eval_batch, 1, "samples run together");
+  add_count(command, "--eval-batch", arguments->eval_batch, 1,
+            "samples run together: for speed and memory, though what is\ndrawn by batches (fisher, hessian, --adjust) "
+            "follows it");
   command.add_option("--out", arguments->out, "sensitivity.json, for `halftone quantize --sensitivity`")
       ->type_name("FILE");
   add_common(command, arguments->common);

@@ -12,6 +12,7 @@
 #include "halftone/core/error.hpp"
 #include "halftone/sensitivity/rank_correlation.hpp"
 #include "report/text.hpp"
+#include "report/text_summary.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -43,10 +44,7 @@ struct Columns {
 
 std::string score_text(const SensitivityTable& table, std::size_t site, Precision precision, bool shows_error) {
   std::string text = significant(table.scores[site].at(precision), 3);
-  const bool is_clamped = std::any_of(table.clamped.begin(), table.clamped.end(), [&](const ClampedScore& score) {
-    return score.site == site && score.precision == precision;
-  });
-  if (is_clamped) text += '*';
+  if (is_clamped(table, site, precision)) text += '*';
   if (shows_error && !table.standard_errors.empty())
     text += " +- " + significant(table.standard_errors[site].at(precision), 2);
   return text;
@@ -107,8 +105,7 @@ std::string sites_text(const SensitivityFile& file) {
   if (has_errors && columns.shows_errors) legend += " +-: standard error.";
   const bool has_clamped = std::any_of(file.tables.begin(), file.tables.end(),
                                        [](const SensitivityTable& table) { return !table.clamped.empty(); });
-  if (has_clamped)
-    legend += " *: the metric gave a negative score, taken as 0, or none that is finite, taken as the largest.";
+  if (has_clamped) legend += std::string(1, ' ') + kClampedLegend;
   return wrapped(legend + left_out) + '\n' + text;
 }
 

@@ -36,6 +36,7 @@ Calibration make_ranges(const SubjectRequest& request, const LoadedModel& loaded
 }  // namespace
 
 void add_subject(CLI::App& command, SubjectOptions& options) {
+  options.command = &command;
   command.add_option("--plan", options.plan, "plan.json of `halftone quantize`")->type_name("FILE");
   command
       .add_option("--uniform", options.uniform,
@@ -62,6 +63,10 @@ SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, con
   if (options.adjust && (options.calibrate.empty() || options.calibrate == kRandomData))
     throw Error(Errc::InvalidArgument,
                 "--adjust needs samples to adjust ranges on: give --calibrate DATA, 250 to 500 of them");
+  if ((options.calibrate.empty() || options.calibrate == kRandomData) && gives_ranges(*options.command))
+    throw Error(
+        Errc::InvalidArgument,
+        "--range-input or --range-weight is given, and no ranges are made: give --calibrate DATA, or leave it out");
   if (!options.plan.empty() && !options.uniform.empty())
     throw Error(Errc::InvalidArgument, "--plan and --uniform are both given: one network is taken at a time");
   if (!options.plan.empty()) {

@@ -18,6 +18,7 @@ struct SubjectOptions {
   std::string calibrate;
   bool adjust = false;
   RangeChoice ranges;
+  const CLI::App* command = nullptr;  ///< that has them
 };
 
 void add_subject(CLI::App& command, SubjectOptions& options);

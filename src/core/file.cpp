@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "core/flush_directory.hpp"
 #include "halftone/core/error.hpp"
 
 namespace halftone {
@@ -94,12 +95,16 @@ class TemporaryFile {
   Descriptor file_;
 };
 
-void flush_directory(const fs::path& directory) {
+}  // namespace
+
+void internal::flush_directory(const fs::path& directory) {
   const Descriptor file(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   // Directories that may not be read, and file systems that cannot flush them, are no failure of the write.
   if (file.get() < 0 || ::fsync(file.get()) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS) return;
   throw std::system_error(errno, std::generic_category());
 }
+
+namespace {
 
 fs::path directory_of(const fs::path& file) { return file.has_parent_path() ? file.parent_path() : fs::path("."); }
 
@@ -147,8 +152,11 @@ std::string read_text(const fs::path& path, std::size_t most) {
 }
 
 void require_replaceable(const fs::path& path) {
-  std::error_code ignored;
-  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored))
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (error == std::errc::filename_too_long)
+    throw Error(Errc::Io, message("cannot write ", path, ": its name is too long: choose another"));
+  if (fs::exists(status) && !fs::is_regular_file(status))
     throw Error(Errc::Io, message("cannot write ", path, ": it exists and is no regular file: choose another name"));
 }
 
@@ -159,7 +167,7 @@ void write_atomically(const fs::path& path, std::string_view content) {
     TemporaryFile temporary(directory_of(target));
     write_all(temporary.fd(), content);
     temporary.rename_to(target);
-    flush_directory(directory_of(target));
+    internal::flush_directory(directory_of(target));
   } catch (const std::system_error& error) {
     throw Error(Errc::Io, message("cannot write ", path, ": ", reason(error.code().value()),
                                   ": choose another place, free space or change permissions"));

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 
+#include "core/flush_directory.hpp"
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 
@@ -104,7 +106,7 @@ void Journal::open_and_lock() {
     if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) fail(path_, "lock");
       throw Error(Errc::Io, message("journal ", path_,
-                                    " is in use by another process, which does the same work: wait "
+                                    " is in use by another process: wait "
                                     "for it, stop it, or choose another output"));
     }
     if (leads_to(path_, file_)) return;
@@ -120,6 +122,12 @@ void Journal::read_records() {
     throw Error(Errc::BadFile, message(path_, " is no journal: move it away, or choose another output"));
   if (magic != kMagic) {  // new, or killed right at the start
     if (!write_at(file_, 0, kMagic)) fail(path_, "write");
+    try {
+      internal::flush_directory(std::filesystem::absolute(path_).parent_path());
+    } catch (const std::system_error& error) {
+      errno = error.code().value();
+      fail(path_, "keep");
+    }
     end_ = kMagic.size();
     return;
   }

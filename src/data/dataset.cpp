@@ -144,6 +144,15 @@ std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std:
   return std::make_unique<Subset>(std::move(parent), std::move(indices), std::move(name));
 }
 
+std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, std::int64_t most) {
+  const std::int64_t size = parent->size();
+  const std::int64_t count = std::min(most, size);
+  std::vector<std::int64_t> indices;
+  for (std::int64_t i = 0; i < count; ++i) indices.push_back(i * size / count);
+  std::string name = count == size ? parent->name() : message(count, " of ", parent->name());
+  return make_subset(std::move(parent), std::move(indices), std::move(name));
+}
+
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options) {
   std::string_view source = spec;
   const auto slice = take_slice(source);

@@ -93,6 +93,7 @@ json evaluation_json(const SearchStep& step) {
   object.update({{"plan_digest", step.evaluation.plan_digest},
                  {"passed", step.evaluation.passed},
                  {"seconds", step.evaluation.seconds},
+                 {"latency", step.latency},
                  {"decision", step.decision},
                  {"plan", to_string(step.plan)},
                  {"sites_at", counts}});
@@ -264,6 +265,8 @@ void write_run(const RunResult& result, const std::string& directory) {
   const std::string run = to_run_json(result).dump(2, ' ', false, json::error_handler_t::replace) + "\n";
   const std::string report = text_report(result);
   require_writable(path);
+  std::error_code ignored;
+  std::filesystem::remove(path / "run.json", ignored);
   write_atomically(path / "plan.json", plan);
   write_atomically(path / "report.txt", report);
   write_atomically(path / "run.json", run);  // last: where it is, the others are

@@ -53,7 +53,9 @@ class SiteTable {
   [[nodiscard]] std::string legend() const {
     std::string text = "Sites in network order. MACs: share of the network's multiply-accumulates.";
     if (!scored_.empty()) text += message(" at …: sensitivity there by ", run_.metric, ", lower is safer.");
-    if (scored_.empty()) text += " Sensitivities were not needed: no plan told some sites from others.";
+    if (scored_.empty() && run_.status != RunStatus::Stopped)
+      text += " Sensitivities were not needed: no plan told some sites from others.";
+    if (!run_.sensitivity.clamped.empty()) text += std::string(1, ' ') + kClampedLegend;
     if (shows_savings())
       text += message(" saves: what the site alone at 16 bits would cost the plan, as a share of the all-16 latency, ",
                       run_.latency_measured ? "predicted." : "modelled.");
@@ -73,7 +75,9 @@ class SiteTable {
                        percent(static_cast<double>(site.macs) / macs_, 1), to_string(run_.plan[i])};
     for (const Precision precision : scored_) {
       const auto found = run_.sensitivity.scores[i].find(precision);
-      row.push_back(found == run_.sensitivity.scores[i].end() ? "-" : significant(found->second, 3));
+      row.push_back(found == run_.sensitivity.scores[i].end()
+                        ? "-"
+                        : significant(found->second, 3) + (is_clamped(run_.sensitivity, i, precision) ? "*" : ""));
     }
     if (shows_savings()) {
       row.push_back(percent(run_.site_saving[i] / run_.baseline.predicted_latency, 1));

@@ -26,6 +26,11 @@ std::string composition(const Plan& plan) {
   return text;
 }
 
+bool is_clamped(const SensitivityTable& table, std::size_t site, Precision precision) {
+  return std::any_of(table.clamped.begin(), table.clamped.end(),
+                     [&](const ClampedScore& score) { return score.site == site && score.precision == precision; });
+}
+
 std::string ScoreText::noun() const {
   if (!accuracy_) return task_ + " score";
   return task_ == "top1" ? "accuracy" : "top-" + task_.substr(3) + " accuracy";

@@ -12,6 +12,11 @@ namespace halftone::internal {
 
 std::string composition(const Plan& plan);  ///< "4 of 20 sites at 4 bits, 16 at 8 bits"
 
+/// Behind a score that the metric did not give as it stands.
+inline constexpr const char* kClampedLegend =
+    "*: the metric gave a negative score, taken as 0, or none that is finite, taken as the largest.";
+bool is_clamped(const SensitivityTable& table, std::size_t site, Precision precision);
+
 /// How scores of a task are called and printed; `keep` is the share asked for.
 class ScoreText {
  public:

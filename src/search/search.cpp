@@ -64,7 +64,7 @@ std::optional<bool> SearchRun::score(const Plan& plan) {
     return std::nullopt;
   }
   check_finite(*evaluation, plan);
-  result_.steps.push_back({.plan = plan, .evaluation = *evaluation, .decision = {}});
+  result_.steps.push_back({.plan = plan, .evaluation = *evaluation, .latency = latency});
   if (evaluation->passed && latency < result_.best_latency) {
     result_.best = plan;
     result_.best_evaluation = *evaluation;

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
@@ -81,7 +82,7 @@ TEST_CASE("sense that was killed, twice, goes on from its journal and ends with 
   CHECK(dir.count() == 1);  // no journal is left
   const fs::path out = dir / "killed.json";
   const fs::path journal = dir / "killed.json.journal";
-  REQUIRE(kill_at(start(sense(out)), journal, 100));
+  REQUIRE(kill_at(start(sense(out)), journal, 2000));
   CHECK_FALSE(fs::exists(out));
   const auto left = fs::file_size(journal);
   REQUIRE(kill_at(start(sense(out)), journal, left + 2000));
@@ -91,6 +92,23 @@ TEST_CASE("sense that was killed, twice, goes on from its journal and ends with 
   CHECK_THAT(ended.err, Catch::Contains("Going on from what an earlier run left in"));
   CHECK(result(out).dump() == result(dir / "whole.json").dump());
   CHECK(dir.count() == 2);
+}
+
+TEST_CASE("another command with the same output is refused, and takes nothing from the work that is there") {
+  const TempDir dir;
+  const fs::path out = dir / "s.json";
+  const fs::path journal = dir / "s.json.journal";
+  REQUIRE(kill_at(start(sense(out)), journal, 2000));
+  const std::string before = read_text(journal);
+  Words other = sense(out);
+  *std::find(other.begin(), other.end(), "error,damage,noise") = "error";
+  const auto refused = call(other);
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Catch::Contains("holds unfinished work of another command") &&
+                              Catch::Contains("--metric error,damage,noise") &&
+                              Catch::Contains("choose another --out"));
+  CHECK(read_text(journal) == before);
+  CHECK(call(sense(out)).code == 0);
 }
 
 TEST_CASE("a second sense with the same output is refused while the first is at work") {

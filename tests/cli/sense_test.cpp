@@ -153,6 +153,7 @@ TEST_CASE("sensitivities that do not fit are refused before any work") {
   Words other = given({"--metric", "error"});
   other[1] = "cifar_resnet32:" + kAssets + "/cifar_resnet20.safetensors";
   const std::vector<std::tuple<std::string, Words, std::string>> cases{
+      {"task", given({"--metric", "error", "--task", "top5"}), "they are of task top1, and this one is top5"},
       {"no metric", given({}), "of several metrics, choose one with --metric: error, damage"},
       {"metric", given({"--metric", "noise"}), "no sensitivities by metric \"noise\", only by error, damage"},
       {"precision", given({"--metric", "error", "--precisions", "16,6"}), "precision 6 is not among theirs, 8,4"},
@@ -172,13 +173,18 @@ TEST_CASE("sensitivities that do not fit are refused before any work") {
 
 TEST_CASE("what is wrong with a sense command is said before any work") {
   const TempDir dir;
+  Words random = sense("error");
+  random[1] = "cifar_resnet20:random";
   const auto text = dir.write("text.txt", "x");
   const std::vector<std::tuple<std::string, Words, std::string>> cases{
       {"metric", sense("magic"), "there is no metric \"magic\": choose from damage, error"},
       {"empty metric", sense("error,"), "there is no metric \"\""},
       {"metric twice", sense("error,noise,error"), "--metric is \"error,noise,error\": \"error\" is listed twice"},
       {"precision", sense("error", {"--precisions", "8,int4"}), "precision \"int4\" is not known"},
-      {"precision twice", sense("error", {"--precisions", "8,4,8"}), "\"8\" is listed twice"},
+      {"precision twice", sense("error", {"--precisions", "8,4,8"}), "listed twice"},
+      {"precision in two spellings", sense("error", {"--precisions", "8,w8a8"}), "listed twice"},
+      {"random weights", random, "has random weights"},
+      {"long name", sense("error", {"--out", (dir / std::string(300, 'x')).string()}), "cannot write"},
       {"baseline", sense("error", {"--precisions", "16"}), "--precisions is 16, the baseline"},
       {"task", sense("error", {"--task", "top9"}), "there is no task \"top9\""},
       {"no data", {"sense", kModel}, "--calibrate is required"},

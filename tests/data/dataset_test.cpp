@@ -404,3 +404,13 @@ TEST_CASE("a user's data needs four functions") {
   CHECK(data.range(3, 5).inputs[0].equal(at::tensor({3.F, 4.F})));
   CHECK(data.digest() == make_tensor_dataset("x", {at::arange(100, at::kFloat)}, {})->digest());
 }
+
+TEST_CASE("samples at even distances, or all where there are no more") {
+  const std::shared_ptr<const Dataset> ten = numbers(10);
+  const auto four = spread_subset(ten, 4);
+  CHECK(four->targets().equal(at::tensor({0, 2, 5, 7}, at::kLong)));
+  CHECK(four->name() == "4 of numbers");
+  CHECK(spread_subset(ten, 10)->digest() == spread_subset(ten, 99)->digest());
+  CHECK(spread_subset(ten, 99)->size() == 10);
+  CHECK(spread_subset(ten, 99)->name() == "numbers");
+}

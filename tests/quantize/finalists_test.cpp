@@ -28,7 +28,7 @@ struct Fixture {
     std::fill_n(plan.precisions.begin(), count, k8);
     return plan;
   }
-  void scored(const Plan& plan, bool passed) { run.steps.push_back({plan, verdict(passed), ""}); }
+  void scored(const Plan& plan, bool passed) { run.steps.push_back({plan, verdict(passed)}); }
 
   [[nodiscard]] Texts finalists() const {
     Texts plans;

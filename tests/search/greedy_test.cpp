@@ -61,6 +61,20 @@ TEST_CASE("greedy finds sites behind one that loses too much, where a prefix end
                              });
 }
 
+TEST_CASE("greedy keeps sites that gain nothing where the plan without them loses too much") {
+  const std::vector<Site> sites = make_sites(3);
+  const std::vector<Precision> precisions{k16, k8};
+  const OrderFn order = as_listed;
+  ChainLatency latency;
+  latency.gains = {{{k8, 2}}, {{k8, 2}}, {{k8, 5}}};
+  latency.costs = {3, 3};
+  // Errors of the first and the last cancel.
+  FunctionEvaluator evaluator([](const Plan& plan) { return plan[1] == k16 && (plan[2] == k16 || plan[0] == k8); });
+  const SearchResult result = Greedy().search({sites, precisions, order, latency}, evaluator);
+  CHECK(result.best == Plan{{k8, k16, k8}});
+  CHECK(result.steps.back().decision == "without sites that cost more time than they gain: loses too much");
+}
+
 TEST_CASE("where all sites pass at once greedy asks for no order") {
   FunctionEvaluator evaluator([](const Plan&) { return true; });
   const OrderFn none = [](const Plan&, Precision, const std::vector<std::size_t>&) -> Ordering {

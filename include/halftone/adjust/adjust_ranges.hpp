@@ -22,7 +22,7 @@ struct AdjustOptions {
   double held_out = 0.5;           ///< share of the samples that no step sees
   bool inputs = true;              ///< which ranges move
   bool weights = true;
-  std::int64_t batch_size = 16;  ///< samples run together
+  std::int64_t batch_size = 16;  ///< samples run together; a step takes whole batches
   int threads = 1;               ///< figures do not depend on it
   std::uint64_t seed = 0;        ///< of the split and of the order of samples
 };

@@ -73,6 +73,9 @@ std::unique_ptr<Dataset> open_images(const std::string& directory, std::int64_t 
 std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices,
                                      std::string name);
 
+/// `most` samples of `parent` at even distances, or all of them.
+std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, std::int64_t most);
+
 /// What DATA on the command line needs to know about the model.
 struct DataOptions {
   std::vector<std::string> input_names;

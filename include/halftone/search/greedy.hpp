@@ -6,8 +6,8 @@ namespace halftone {
 
 /// One site after the other, safest first, one precision after the other: a site stays lowered where the plan passes.
 /// All sites at the second precision come first (often that passes: one evaluation). Sites that lose too much at one
-/// precision are left out at the next. At most L evaluations per precision, and three. Source: one of the two searches
-/// of arXiv 2302.01382; docs/methods.md, section 5.
+/// precision are left out at the next. At most L + 1 evaluations per precision, and one. Source: one of the two
+/// searches of arXiv 2302.01382; docs/methods.md, section 5.
 class Greedy final : public SearchStrategy {
  public:
   [[nodiscard]] std::string name() const override { return "greedy"; }

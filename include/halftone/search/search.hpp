@@ -31,7 +31,8 @@ const char* to_string(SearchStatus status);
 struct SearchStep {
   Plan plan;
   Evaluation evaluation;
-  std::string decision;  ///< e.g. "all 20 sites at 8 bits pass; next: 4 bits"
+  double latency = 0;      ///< predicted, by the problem's latency model
+  std::string decision{};  ///< e.g. "all 20 sites at 8 bits pass; next: 4 bits"
 };
 
 /// Where `plan` was scored; null where it was not.
