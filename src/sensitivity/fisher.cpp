@@ -113,7 +113,7 @@ class Fisher final : public SensitivityMetric {
 }  // namespace
 
 std::vector<std::string> validate(const FisherOptions& options) {
-  return internal::validate_draws({options.draws, options.most_draws, options.standard_error}, "draws", 1);
+  return internal::validate_draws({options.draws, options.most_draws, options.standard_error}, "draws");
 }
 
 std::unique_ptr<SensitivityMetric> make_fisher(const FisherOptions& options) {

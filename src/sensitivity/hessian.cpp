@@ -117,7 +117,7 @@ class HessianError final : public HessianTrace {
 }  // namespace
 
 std::vector<std::string> validate(const HessianOptions& options) {
-  return internal::validate_draws({options.probes, options.most_probes, options.standard_error}, "probes", 2);
+  return internal::validate_draws({options.probes, options.most_probes, options.standard_error}, "probes");
 }
 
 std::unique_ptr<SensitivityMetric> make_hessian(const HessianOptions& options) {
