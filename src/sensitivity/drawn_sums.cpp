@@ -4,9 +4,14 @@
 #include <cmath>
 
 #include "halftone/core/error.hpp"
+#include "sensitivity/round_trip.hpp"
 #include "sensitivity/spread.hpp"
 
 namespace halftone::internal {
+
+std::string identity_of(const std::string& metric, const DrawLimits& limits) {
+  return message(metric, ' ', limits.draws, ' ', limits.most_draws, ' ', round_trip(limits.standard_error));
+}
 
 std::vector<std::string> validate_draws(const DrawLimits& limits, const std::string& name) {
   std::vector<std::string> violations;

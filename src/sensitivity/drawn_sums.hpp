@@ -14,6 +14,9 @@ struct DrawLimits {
   double standard_error = 0;  ///< as a share of the estimate, for every quantity
 };
 
+/// `metric` and the limits, with all digits.
+std::string identity_of(const std::string& metric, const DrawLimits& limits);
+
 /// What is wrong with limits that an option `name` and "most_" + `name` set; one draw has
 /// no spread, so at least 2 are needed.
 std::vector<std::string> validate_draws(const DrawLimits& limits, const std::string& name);

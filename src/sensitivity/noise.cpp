@@ -94,10 +94,13 @@ class NoiseInjection final : public SensitivityMetric {
   }
 
   [[nodiscard]] std::string name() const override { return "noise"; }
+  [[nodiscard]] std::string identity() const override {
+    return internal::identity_of(name(), {options_.draws, options_.most_draws, options_.standard_error});
+  }
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
-    Sweep sweep(input, name(), message(options_.draws, ' ', options_.most_draws, ' ', options_.standard_error));
+    Sweep sweep(input, *this);
     std::vector<Change> open = internal::single_changes(input);
     std::map<Change, std::vector<double>> draws;  // mean damages
     for (int first = 0; !open.empty() && first < options_.most_draws; first += options_.draws) {
