@@ -99,7 +99,7 @@ TEST_CASE("Fisher draws end where every standard error is small enough") {
 
 TEST_CASE("one Fisher draw has no standard error and is refused") {
   CHECK(failure([] { (void)make_fisher({.draws = 1}); }).text ==
-        "invalid Fisher options:\n  draws is 1: at least 2 are needed");
+        "invalid Fisher options: draws is 1: at least 2 are needed");
 }
 
 TEST_CASE("Fisher options out of bounds are all named") {
