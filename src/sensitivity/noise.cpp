@@ -32,9 +32,8 @@ at::Tensor uniform(at::IntArrayRef sizes, const at::Tensor& like, std::uint64_t 
   return at::empty(sizes, like.options().device(at::kCPU)).uniform_(-0.5, 0.5, generator);
 }
 
-/// The same for an activation, with a stream for every sample. Some networks fold other
-/// dimensions into that of the batch: a sample then has a block of `slope` there. What belongs to no sample is
-/// drawn alike in every batch.
+/// The same for an activation, with a stream for every sample. Some networks fold other dimensions into that of the
+/// batch: a sample then has a block of `slope` there. What belongs to no sample is drawn alike in every batch.
 at::Tensor uniform_by_sample(const Shape& shape, const at::Tensor& like, const BatchRange& batch, std::uint64_t seed) {
   const auto grows = std::find_if(shape.begin(), shape.end(), [](const BatchInt& size) { return size.slope != 0; });
   const std::uint64_t of_none = mix(seed, ~std::uint64_t{0});

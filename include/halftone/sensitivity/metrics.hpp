@@ -56,8 +56,8 @@ std::unique_ptr<SensitivityMetric> make_measured_pairs();
 /// positive semi-definite and needs no labels. An operand left at 16 bits counts as exact. `Unsupported` is thrown,
 /// naming what is missing, where an operator or the task has no derivative, where a site reads half precision and, by
 /// metrics that use the response, where it does not fit the damage; `InvalidArgument` where one sample does not fit
-/// into `most_bytes` or memory runs out. A backward pass costs about as much as a forward pass, or, through the graph of
-/// a gradient, three times that. While second derivatives are taken (`HessianProbe::Weights`, "interlayer-hvp"),
+/// into `most_bytes` or memory runs out. A backward pass costs about as much as a forward pass, or, through the graph
+/// of a gradient, three times that. While second derivatives are taken (`HessianProbe::Weights`, "interlayer-hvp"),
 /// attention runs by its plain formula in the whole process.
 
 /// Where random signs are put to estimate a trace.
