@@ -60,7 +60,7 @@ inline void print(const std::string& title, const Table& table) {
 }
 
 /// Every row over the row of `base_of(name)`, seed by seed: mean ratio, and at how many seeds it is lower. Rows without
-/// a base are left out.
+/// a base are left out, and so are seeds whose base is 0.
 template <class BaseOf>
 void print_ratios(const std::string& title, const Table& table, const BaseOf& base_of) {
   std::printf("\n%s: mean ratio (standard deviation) lower at / of seeds\n", title.c_str());
@@ -74,12 +74,17 @@ void print_ratios(const std::string& title, const Table& table, const BaseOf& ba
       const auto& others = base->second.columns()[i].second;
       std::vector<double> ratios;
       int lower = 0;
-      for (std::size_t seed = 0; seed < values.size(); ++seed) {
-        ratios.push_back(others[seed] == 0 ? 1 : values[seed] / others[seed]);
+      for (std::size_t seed = 0; seed < std::min(values.size(), others.size()); ++seed) {
+        if (others[seed] == 0) continue;
+        ratios.push_back(values[seed] / others[seed]);
         lower += ratios.back() < 1 - 1e-9 ? 1 : 0;
       }
+      if (ratios.empty()) {
+        std::printf("%19s none", "");
+        continue;
+      }
       const auto [mean, deviation] = mean_and_deviation(ratios);
-      std::printf("%10.4f (%6.4f) %d/%zu", mean, deviation, lower, values.size());
+      std::printf("%10.4f (%6.4f) %d/%zu", mean, deviation, lower, ratios.size());
     }
     std::printf("\n");
   }

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <vector>
 
+#include "data/shuffle.hpp"
 #include "figures.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/error.hpp"
@@ -94,7 +95,7 @@ std::shared_ptr<const Dataset> draw(const std::shared_ptr<const Dataset>& data, 
   std::vector<std::int64_t> indices(static_cast<std::size_t>(data->size()));
   std::iota(indices.begin(), indices.end(), 0);
   std::mt19937_64 generator(static_cast<std::uint64_t>(seed));
-  std::shuffle(indices.begin(), indices.end(), generator);
+  internal::shuffle(indices, generator);
   indices.resize(static_cast<std::size_t>(std::min(count, data->size())));
   return make_subset(data, indices, message(data->name(), " drawn by ", seed));
 }
@@ -331,20 +332,24 @@ class Study {
     for (const Variant& variant : plain_variants(tables, sites, *linear_)) {
       Plan plan = base;
       double sum = 0;
+      int count = 0;
       double worst = 0;
       double damage = 0;
       double least = 0;
       const Ordering order = variant.order(base, step.to, all_sites());
       for (std::size_t length = 1; length < order.size(); ++length) {
         plan[order[length - 1]] = step.to;
-        const double ratio = damages.damage(plan) / best[length];
-        sum += ratio;
-        worst = std::max(worst, ratio);
         damage += damages.damage(plan);
         least += best[length];
+        if (!(best[length] > 0)) continue;
+        const double ratio = damages.damage(plan) / best[length];
+        sum += ratio;
+        ++count;
+        worst = std::max(worst, ratio);
       }
+      if (count == 0) continue;  // one site, or no subset does damage: there is no ratio
       Row& figures = row(subsets_[message(step.from, " to ", step.to)], variant.name);
-      figures.add("mean ratio", sum / static_cast<double>(order.size() - 1));
+      figures.add("mean ratio", sum / count);
       figures.add("largest", worst);
       figures.add("of sums", damage / least);
     }

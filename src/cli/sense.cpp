@@ -12,12 +12,12 @@
 #include "cli/command.hpp"
 #include "cli/sense_text.hpp"
 #include "halftone/adjust/weight_method.hpp"
-#include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/core/journal.hpp"
 #include "halftone/sensitivity/sensitivity_file.hpp"
 #include "sensitivity/input_digest.hpp"
+#include "sensitivity/kept_table.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -152,18 +152,6 @@ class UnfinishedWork {
   bool resumes_ = false;
 };
 
-/// A metric's table, as an earlier run had it where the journal knows.
-SensitivityTable measure(const SensitivityMetric& metric, const SensitivityInput& input) {
-  if (input.journal == nullptr) return metric.measure(input);
-  const std::string key =
-      "table " +
-      Digest().add(internal::input_digest(input)).add(metric.name()).add(input.batch_size).add(input.threads).hex();
-  if (const auto known = input.journal->find(key)) return nlohmann::json::parse(*known).get<SensitivityTable>();
-  SensitivityTable table = metric.measure(input);
-  input.journal->append(key, nlohmann::json(table).dump());
-  return table;
-}
-
 /// Nothing when stopped.
 std::optional<SensitivityFile> measure(const Request& request, const Arguments& arguments, const LoadedModel& loaded,
                                        Journal* journal, const Monitor& monitor) {
@@ -193,17 +181,18 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
     const auto ranges = calibrate_and_choose(loaded.model, *calibration_data, *request.task, request.precisions,
                                              request.calibrate, arguments.common.seed, monitor);
     if (!ranges) return std::nullopt;
-    for (const auto& metric : request.metrics)
-      file.tables.push_back(measure(*metric, {.model = loaded.model,
-                                              .calibration = ranges->calibration,
-                                              .data = data,
-                                              .task = *request.task,
-                                              .precisions = request.precisions,
-                                              .seed = arguments.common.seed,
-                                              .batch_size = arguments.eval_batch,
-                                              .threads = request.calibrate.threads,
-                                              .monitor = monitor,
-                                              .journal = journal}));
+    SensitivityInput input{.model = loaded.model,
+                           .calibration = ranges->calibration,
+                           .data = data,
+                           .task = *request.task,
+                           .precisions = request.precisions,
+                           .seed = arguments.common.seed,
+                           .batch_size = arguments.eval_batch,
+                           .threads = request.calibrate.threads,
+                           .monitor = monitor,
+                           .journal = journal};
+    if (journal != nullptr) input.digest = internal::input_digest(input);
+    for (const auto& metric : request.metrics) file.tables.push_back(internal::find_or_measure(*metric, input));
   } catch (const Stopped&) {
     return std::nullopt;
   }

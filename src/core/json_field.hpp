@@ -130,6 +130,17 @@ class JsonField {
     fail("write it in quotes, as \"16\", \"8\", \"4\" or, for weight and activation, \"w4a8\"");
   }
 
+  /// An array of different precisions.
+  [[nodiscard]] std::vector<Precision> precisions() const {
+    std::vector<Precision> list;
+    each_element([&](const JsonField& entry) {
+      const Precision precision = entry.precision();
+      if (std::find(list.begin(), list.end(), precision) != list.end()) entry.fail("it is listed twice");
+      list.push_back(precision);
+    });
+    return list;
+  }
+
   [[nodiscard]] bool is_text() const { return value_->is_string(); }
   [[nodiscard]] std::string text() const {
     if (!value_->is_string() || value_->get_ref<const std::string&>().empty()) fail("a text is needed");

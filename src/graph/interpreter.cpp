@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -102,6 +103,7 @@ struct Interpreter::Program {
   const Model& model;
   std::vector<Step> steps;
   std::vector<ValueId> recorded{};  ///< what replays read of a clean pass, inputs and computed values
+  std::vector<ValueId> owner{};     ///< by value: whose memory it may share, itself where it is no view
   bool writes_in_place = false;
 
   explicit Program(const Model& borrowed) : model(borrowed) {
@@ -111,6 +113,31 @@ struct Interpreter::Program {
     for (const auto& node : model.graph.nodes) writes_in_place = writes_in_place || !node.written.empty();
     find_last_uses();
     find_recorded();
+    find_owners();
+  }
+
+  /// Operators say which argument their results may be views of.
+  void find_owners() {
+    owner.resize(model.graph.values.size());
+    std::iota(owner.begin(), owner.end(), 0);
+    for (const Step& step : steps) {
+      const auto& schema = step.op.schema();
+      for (std::size_t i = 0; i < schema.arguments().size(); ++i) {
+        if (schema.arguments()[i].alias_info() == nullptr || step.slots[i].kind != Slot::Kind::Tensor) continue;
+        for (std::size_t k = 0; k < step.outputs->size(); ++k)
+          if (schema.returns()[k].alias_info() != nullptr)
+            for (const auto id : (*step.outputs)[k].ids)
+              owner[static_cast<std::size_t>(id)] = owner[static_cast<std::size_t>(*step.slots[i].ids[0])];
+        break;
+      }
+    }
+  }
+
+  [[nodiscard]] std::int64_t bytes(ValueId id, std::int64_t batch) const {
+    const Value& value = model.graph.values[static_cast<std::size_t>(id)];
+    const auto sizes = sizes_at(value.shape, batch);
+    const auto element = static_cast<std::int64_t>(info(value.dtype).bytes);
+    return std::accumulate(sizes.begin(), sizes.end(), element, std::multiplies<>());
   }
 
   void find_last_uses() {
@@ -361,12 +388,17 @@ std::vector<at::Tensor> Interpreter::replay(const CleanPass& clean, std::span<co
 std::int64_t Interpreter::recorded_bytes(std::int64_t batch) const {
   if (program_->writes_in_place) return std::numeric_limits<std::int64_t>::max();
   std::int64_t bytes = 0;
+  std::map<ValueId, std::int64_t> smallest;  // view by the value whose memory it may keep alive
   for (const auto id : program_->recorded) {
-    const Value& value = program_->model.graph.values[static_cast<std::size_t>(id)];
-    const auto sizes = sizes_at(value.shape, batch);
-    const auto element = static_cast<std::int64_t>(info(value.dtype).bytes);
-    bytes += std::accumulate(sizes.begin(), sizes.end(), element, std::multiplies<>());
+    const std::int64_t own = program_->bytes(id, batch);
+    bytes += own;
+    const auto entry = smallest.try_emplace(program_->owner[static_cast<std::size_t>(id)], own).first;
+    entry->second = std::min(entry->second, own);
   }
+  // One view at least is no copy, and then what it is of is there as well.
+  for (const auto& [owner, view] : smallest)
+    if (!program_->model.graph.values[static_cast<std::size_t>(owner)].is_data())
+      bytes += std::max<std::int64_t>(0, program_->bytes(owner, batch) - view);
   return bytes;
 }
 

@@ -4,24 +4,18 @@
 #include <cmath>
 
 #include "halftone/core/error.hpp"
+#include "sensitivity/round_trip.hpp"
+#include "sensitivity/spread.hpp"
 
 namespace halftone::internal {
 
-namespace {
-
-double mean(const std::vector<std::vector<double>>& draws, std::size_t quantity) {
-  double sum = 0;
-  for (const auto& draw : draws) sum += draw[quantity];
-  return sum / static_cast<double>(draws.size());
+std::string identity_of(const std::string& metric, const DrawLimits& limits) {
+  return message(metric, ' ', limits.draws, ' ', limits.most_draws, ' ', round_trip(limits.standard_error));
 }
 
-}  // namespace
-
-std::vector<std::string> validate_draws(const DrawLimits& limits, const std::string& name, std::int64_t least) {
+std::vector<std::string> validate_draws(const DrawLimits& limits, const std::string& name) {
   std::vector<std::string> violations;
-  if (limits.draws < least)
-    violations.push_back(
-        message(name, " is ", limits.draws, ": at least ", least, least == 1 ? " is needed" : " are needed"));
+  if (limits.draws < 2) violations.push_back(message(name, " is ", limits.draws, ": at least 2 are needed"));
   if (limits.most_draws < limits.draws)
     violations.push_back(
         message("most_", name, " is ", limits.most_draws, ": at least ", name, ", ", limits.draws, ", are needed"));
@@ -31,32 +25,29 @@ std::vector<std::string> validate_draws(const DrawLimits& limits, const std::str
 }
 
 DrawnSums::DrawnSums(std::int64_t batches, std::size_t quantities)
-    : quantities_(quantities), batches_(static_cast<std::size_t>(batches)) {}
+    : batches_(static_cast<std::size_t>(batches), std::vector<std::vector<double>>(quantities)) {}
 
 void DrawnSums::add(std::int64_t batch, const std::vector<double>& quantities) {
-  batches_[static_cast<std::size_t>(batch)].push_back(quantities);
+  auto& of_batch = batches_[static_cast<std::size_t>(batch)];
+  for (std::size_t i = 0; i < of_batch.size(); ++i) of_batch[i].push_back(quantities[i]);
 }
 
 double DrawnSums::estimate(std::size_t quantity) const {
   double sum = 0;
-  for (const auto& draws : batches_) sum += mean(draws, quantity);
+  for (const auto& of_batch : batches_) sum += mean(of_batch[quantity]);
   return sum;
 }
 
 double DrawnSums::standard_error(std::size_t quantity) const {
   double variance = 0;
-  for (const auto& draws : batches_) {
-    const double center = mean(draws, quantity);
-    const auto n = static_cast<double>(draws.size());
-    for (const auto& draw : draws) variance += std::pow(draw[quantity] - center, 2) / (n * std::max(n - 1, 1.0));
-  }
+  for (const auto& of_batch : batches_) variance += variance_of_mean(of_batch[quantity]);
   return std::sqrt(variance);
 }
 
 std::int64_t DrawnSums::more(const DrawLimits& limits) const {
   if (draws() < limits.draws) return limits.draws - draws();
   double worst = 0;
-  for (std::size_t i = 0; i < quantities_; ++i) {
+  for (std::size_t i = 0; i < batches_.front().size(); ++i) {
     const double error = standard_error(i);
     if (error > 0) worst = std::max(worst, error / (limits.standard_error * std::abs(estimate(i))));
   }

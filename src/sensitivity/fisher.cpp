@@ -6,11 +6,11 @@
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/sensitivity/metrics.hpp"
+#include "sensitivity/change_tables.hpp"
 #include "sensitivity/drawn_sums.hpp"
 #include "sensitivity/gradients.hpp"
 #include "sensitivity/operand_errors.hpp"
 #include "sensitivity/random.hpp"
-#include "sensitivity/sweep.hpp"
 
 namespace halftone {
 
@@ -77,12 +77,16 @@ class Fisher final : public SensitivityMetric {
   }
 
   [[nodiscard]] std::string name() const override { return "fisher"; }
+  [[nodiscard]] std::string identity() const override {
+    return internal::identity_of(name(), {options_.draws, options_.most_draws, options_.standard_error});
+  }
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
     const std::string metric = name();
-    GradientLoop loop(input, metric,
-                      {.inputs = true, .copies = 2 + static_cast<std::int64_t>(input.precisions.size())});
+    GradientLoop loop(
+        input, metric,
+        {.inputs = true, .response = true, .copies = 2 + static_cast<std::int64_t>(input.precisions.size())});
     const std::vector<Change> rows = internal::single_changes(input);
     const OperandErrors errors(input);
     const internal::DrawLimits limits{options_.draws, options_.most_draws, options_.standard_error};
@@ -113,7 +117,7 @@ class Fisher final : public SensitivityMetric {
 }  // namespace
 
 std::vector<std::string> validate(const FisherOptions& options) {
-  return internal::validate_draws({options.draws, options.most_draws, options.standard_error}, "draws", 1);
+  return internal::validate_draws({options.draws, options.most_draws, options.standard_error}, "draws");
 }
 
 std::unique_ptr<SensitivityMetric> make_fisher(const FisherOptions& options) {

@@ -13,6 +13,7 @@
 
 #include "graph/device.hpp"
 #include "halftone/core/error.hpp"
+#include "sensitivity/finite_outputs.hpp"
 #include "sensitivity/gradient_checks.hpp"
 #include "sensitivity/random.hpp"
 
@@ -56,18 +57,6 @@ std::int64_t activation_bytes(const Graph& graph) {
     bytes += std::accumulate(sizes.begin(), sizes.end(), element, std::multiplies<>());
   }
   return std::max<std::int64_t>(bytes, 1);
-}
-
-/// Calls `action`; what LibTorch cannot differentiate becomes an Error.
-template <class Action>
-auto differentiate(const std::string& metric, const Action& action) {
-  try {
-    return action();
-  } catch (const c10::OutOfMemoryError&) {
-    throw;
-  } catch (const c10::Error& error) {
-    refuse(metric, message("LibTorch cannot differentiate this network: ", error.what_without_backtrace()));
-  }
 }
 
 Tensors with_zeros(Tensors gradients, const Tensors& variables) {
@@ -122,11 +111,16 @@ GradientLoop::GradientLoop(const SensitivityInput& input, std::string metric, co
     : input_(input), metric_(std::move(metric)), options_(options), interpreter_(input.model) {
   require_samples(metric_, input);
   require_float_sites(metric_, input.model);
-  const std::int64_t bytes = activation_bytes(input.model.graph) * options.copies;
+  sample_bytes_ = activation_bytes(input.model.graph) * options.copies;
+  if (sample_bytes_ > input.most_bytes)
+    throw Error(Errc::InvalidArgument, message("metric ", metric_, " needs about ", sample_bytes_,
+                                               " bytes for the activations and gradients of one sample, most_bytes is ",
+                                               input.most_bytes, ": raise it, or take metric damage or error"));
   // By memory there are fewer samples a batch, and then fewer threads: batches, which random draws depend on, must not
   // depend on the number of threads.
-  batch_size_ = std::clamp<std::int64_t>(input.most_bytes / bytes, 1, input.batch_size);
-  threads_ = static_cast<int>(std::clamp<std::int64_t>(input.most_bytes / (bytes * batch_size_), 1, input.threads));
+  batch_size_ = std::min(input.most_bytes / sample_bytes_, input.batch_size);
+  threads_ =
+      static_cast<int>(std::clamp<std::int64_t>(input.most_bytes / (sample_bytes_ * batch_size_), 1, input.threads));
 }
 
 std::int64_t GradientLoop::batches() const { return (input_.data.size() + batch_size_ - 1) / batch_size_; }
@@ -138,41 +132,16 @@ GradientPass GradientLoop::forward(const BatchRange& batch) const {
   try {
     pass.outputs = interpreter_.run(inputs, &variables);
   } catch (const c10::Error& error) {
+    if (is_out_of_memory(error)) throw;
     const at::NoGradGuard no_gradient;
     (void)interpreter_.run(inputs);  // throws too where gradients are not to blame
     refuse(metric_, message("LibTorch cannot differentiate this network: ", error.what_without_backtrace()));
   }
   for (const auto& output : pass.outputs) pass.clean.push_back(output.detach());
+  require_finite_clean(metric_, input_.data, batch, pass.clean);
   pass.weights = std::move(variables.weights);
   pass.inputs = std::move(variables.inputs);
   return pass;
-}
-
-void GradientLoop::require_reached(const GradientPass& pass) const {
-  Tensors outputs;
-  Tensors directions;
-  for (const auto& output : pass.outputs) {
-    if (!output.requires_grad()) continue;
-    outputs.push_back(output);
-    directions.push_back(random_normal(output, outputs.size()));
-  }
-  if (outputs.empty()) refuse(metric_, "no output of this network has a gradient");
-  Tensors variables;
-  std::vector<std::size_t> sites;
-  for (std::size_t i = 0; i < pass.weights.size(); ++i)
-    for (const auto& variable : {pass.weights[i], pass.inputs[i]})
-      if (variable.defined()) {
-        variables.push_back(variable);
-        sites.push_back(i);
-      }
-  const Tensors gradients = differentiate(metric_, [&] {
-    return torch::autograd::grad(outputs, variables, directions, /*retain_graph=*/true, /*create_graph=*/false,
-                                 /*allow_unused=*/true);
-  });
-  const auto inputs = move_to(device_of(input_.model), input_.data.range(pass.batch.begin, pass.batch.end).inputs);
-  for (std::size_t i = 0; i < gradients.size(); ++i)
-    if (!gradients[i].defined() || !gradients[i].any().item<bool>())
-      require_no_effect(metric_, input_.model, interpreter_, inputs, pass.clean, sites[i]);
 }
 
 void GradientLoop::run(std::int64_t steps, const WorkFn& work, std::int64_t most_batches) {
@@ -189,18 +158,23 @@ void GradientLoop::run(std::int64_t steps, const WorkFn& work, std::int64_t most
   std::vector<double> backward(static_cast<std::size_t>(batches.batches()));
   const bool completed = for_each_batch(batches, monitor, [&](const BatchRange& batch, std::size_t worker) {
     const c10::InferenceMode with_gradients(false);
-    const GradientPass pass = forward(batch);
     const std::int64_t count = batch.end - batch.begin;
-    if (batch.index == 0 && !is_tried_) {
-      require_reached(pass);
-      if (options_.second) require_curved_damage(metric_, input_.task, pass.clean, input_.seed);
+    try {
+      const GradientPass pass = forward(batch);
+      if (batch.index == 0 && !is_tried_) try_out(pass, stopped);
+      const double passes = work(pass, [&] {
+        done += count;
+        if (worker == 0) consult();
+        if (stopped) throw Stopped();
+      });
+      backward[static_cast<std::size_t>(batch.index)] = passes * static_cast<double>(count);
+    } catch (const c10::Error& error) {
+      if (!is_out_of_memory(error)) throw;
+      throw Error(Errc::InvalidArgument, message("metric ", metric_, ": memory ran out at a batch of ", count,
+                                                 " samples of about ", sample_bytes_,
+                                                 " bytes each: lower batch_size or most_bytes, or take metric damage "
+                                                 "or error"));
     }
-    const double passes = work(pass, [&] {
-      done += count;
-      if (worker == 0) consult();
-      if (stopped) throw Stopped();
-    });
-    backward[static_cast<std::size_t>(batch.index)] = passes * static_cast<double>(count);
   });
   if (!completed || stopped) throw Stopped();
   is_tried_ = true;
@@ -208,10 +182,5 @@ void GradientLoop::run(std::int64_t steps, const WorkFn& work, std::int64_t most
   forward_passes_ += static_cast<double>(samples) / all;
   for (const double passes : backward) backward_passes_ += passes / all;
 }
-
-PlainAttention::PlainAttention() : before_(at::globalContext().userEnabledFlashSDP()) {
-  at::globalContext().setSDPUseFlash(false);
-}
-PlainAttention::~PlainAttention() { at::globalContext().setSDPUseFlash(before_); }
 
 }  // namespace halftone::internal

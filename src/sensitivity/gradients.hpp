@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -46,6 +47,7 @@ class GradientLoop {
   struct Options {
     bool inputs = false;      ///< activations are variables too
     bool second = false;      ///< second derivatives of damage are needed
+    bool response = false;    ///< the Jacobian of `Task::response` stands for them
     std::int64_t copies = 2;  ///< memory of a batch, in all its activations
   };
   /// To be called after each step of a batch; throws `Stopped`.
@@ -53,13 +55,13 @@ class GradientLoop {
   /// Gives the backward passes that it made.
   using WorkFn = std::function<double(const GradientPass& pass, const StepFn& step)>;
 
-  /// Borrows `input`. Throws `InvalidArgument` without samples, `Unsupported` for a site whose operands are neither
-  /// float32 nor float64.
+  /// Borrows `input`. Throws `InvalidArgument` without samples and where not one sample fits into its `most_bytes`,
+  /// `Unsupported` for a site whose operands are neither float32 nor float64.
   GradientLoop(const SensitivityInput& input, std::string metric, const Options& options);
 
   /// `work`, of `steps` steps, on the first `most_batches` batches, in parallel. Before its first batch the network and
   /// the task are tried: throws `Unsupported` where a gradient that a metric needs does not exist or is lost on the
-  /// way.
+  /// way; where it is 0, further batches are tried before. Throws `InvalidArgument` where memory runs out.
   void run(std::int64_t steps, const WorkFn& work, std::int64_t most_batches);
   void run(std::int64_t steps, const WorkFn& work) { run(steps, work, batches()); }
 
@@ -70,12 +72,14 @@ class GradientLoop {
 
  private:
   [[nodiscard]] GradientPass forward(const BatchRange& batch) const;
-  void require_reached(const GradientPass& pass) const;
+  void try_out(const GradientPass& pass, const std::atomic<bool>& stopped) const;
+  void require_reached(const GradientPass& pass, const std::atomic<bool>& stopped) const;
 
   const SensitivityInput& input_;
   std::string metric_;
   Options options_;
   Interpreter interpreter_;
+  std::int64_t sample_bytes_;
   std::int64_t batch_size_;
   int threads_;
   bool is_tried_ = false;
@@ -83,17 +87,14 @@ class GradientLoop {
   double backward_passes_ = 0;
 };
 
-/// Attention by its plain formula while it lives: the fused kernels have no second derivative. A setting of the
-/// process.
+/// Attention by its plain formula while one lives: the fused kernels have no second derivative. Settings of the
+/// process, which the last one puts back.
 class PlainAttention {
  public:
   PlainAttention();
   ~PlainAttention();
   PlainAttention(const PlainAttention&) = delete;
   PlainAttention& operator=(const PlainAttention&) = delete;
-
- private:
-  bool before_;
 };
 
 }  // namespace halftone::internal

@@ -2,6 +2,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
@@ -33,9 +34,13 @@ bool has_additions(const Model& model) {
 
 Traces measure_traces(const SensitivityInput& input, const std::string& metric, const HessianOptions& options) {
   const bool by_weights = options.probe == HessianProbe::Weights;
-  const internal::PlainAttention plain_attention;
+  const std::optional<internal::PlainAttention> plain_attention =
+      by_weights ? std::make_optional<internal::PlainAttention>() : std::nullopt;
   GradientLoop loop(input, metric,
-                    {.inputs = has_additions(input.model), .second = by_weights, .copies = by_weights ? 4 : 2});
+                    {.inputs = has_additions(input.model),
+                     .second = by_weights,
+                     .response = !by_weights,
+                     .copies = by_weights ? 4 : 2});
   const std::vector<double> scales =
       by_weights ? internal::balancing_scales(input, metric, loop) : std::vector<double>();
   const internal::DrawLimits limits{options.probes, options.most_probes, options.standard_error};
@@ -69,6 +74,10 @@ class HessianTrace : public SensitivityMetric {
   }
 
   [[nodiscard]] std::string name() const override { return "hessian"; }
+  [[nodiscard]] std::string identity() const final {
+    const char* probe = options_.probe == HessianProbe::Outputs ? " outputs" : " weights";
+    return internal::identity_of(name() + probe, {options_.probes, options_.most_probes, options_.standard_error});
+  }
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const final {
@@ -117,7 +126,7 @@ class HessianError final : public HessianTrace {
 }  // namespace
 
 std::vector<std::string> validate(const HessianOptions& options) {
-  return internal::validate_draws({options.probes, options.most_probes, options.standard_error}, "probes", 2);
+  return internal::validate_draws({options.probes, options.most_probes, options.standard_error}, "probes");
 }
 
 std::unique_ptr<SensitivityMetric> make_hessian(const HessianOptions& options) {

@@ -1,9 +1,9 @@
 #include <ATen/ATen.h>
 
 #include "halftone/sensitivity/metrics.hpp"
+#include "sensitivity/change_tables.hpp"
 #include "sensitivity/gradients.hpp"
 #include "sensitivity/operand_errors.hpp"
-#include "sensitivity/sweep.hpp"
 
 namespace halftone {
 
@@ -139,10 +139,10 @@ class HvpPairs final : public SensitivityMetric {
     std::vector<double> values(rows.size() * rows.size());
     for (const auto& batch : batches)
       for (std::size_t i = 0; i < values.size(); ++i) values[i] += batch[i] / static_cast<double>(input.data.size());
-    SensitivityTable table =
-        internal::scored_table(input, rows, [&](std::size_t i) { return values[i * rows.size() + i] / 2; });
-    table.pairs =
-        PairMatrix(input.model.sites.size(), {input.precisions.begin(), input.precisions.end()}, std::move(values));
+    std::vector<double> scores;
+    for (std::size_t i = 0; i < rows.size(); ++i) scores.push_back(values[i * rows.size() + i] / 2);
+    SensitivityTable table = internal::pair_table(
+        input, [&](std::size_t i) { return scores[i]; }, std::move(values));
     table.forward_passes = loop.forward_passes();
     table.backward_passes = loop.backward_passes();
     return table;

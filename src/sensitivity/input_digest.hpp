@@ -6,7 +6,8 @@
 
 namespace halftone::internal {
 
-/// Fingerprint of all that a metric's results depend on, but for batch size, threads and memory. Reads every sample.
+/// Fingerprint of all that a metric's results depend on, but for batch size and memory, with the versions of what
+/// computes and stores them. What `input` has as its digest; else reads every sample, on its threads. Throws `Stopped`.
 std::string input_digest(const SensitivityInput& input);
 
 }  // namespace halftone::internal

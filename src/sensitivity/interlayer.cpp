@@ -1,13 +1,19 @@
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <mutex>
 
+#include "core/scalar_type.hpp"
+#include "graph/device.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/sensitivity/metrics.hpp"
+#include "sensitivity/response_check.hpp"
+#include "sensitivity/round_trip.hpp"
 #include "sensitivity/sweep.hpp"
 
 namespace halftone {
@@ -42,6 +48,18 @@ class OrderedSum {
   std::map<std::int64_t, at::Tensor> waiting_;
 };
 
+/// Numbers in the response of one sample.
+std::int64_t response_size(const SensitivityInput& input) {
+  const at::NoGradGuard no_gradient;
+  std::vector<at::Tensor> outputs;
+  for (const ValueId id : input.model.graph.outputs) {
+    const Value& value = input.model.graph.values[static_cast<std::size_t>(id)];
+    const auto options = at::device(internal::device_of(input.model)).dtype(internal::to_scalar_type(value.dtype));
+    outputs.push_back(at::zeros(sizes_at(value.shape, 1), options));
+  }
+  return input.task.response(outputs, outputs).size(1);
+}
+
 class InterLayer final : public SensitivityMetric {
  public:
   explicit InterLayer(const InterLayerOptions& options) : options_(options) {
@@ -49,18 +67,22 @@ class InterLayer final : public SensitivityMetric {
   }
 
   [[nodiscard]] std::string name() const override { return "interlayer"; }
+  [[nodiscard]] std::string identity() const override {
+    return message(name(), ' ', internal::round_trip(options_.temperature));
+  }
   [[nodiscard]] bool gives_pairs() const override { return true; }
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
-    Sweep sweep(input, name(), message(options_.temperature));
     const std::vector<Change> changes = internal::single_changes(input);
     const std::int64_t rows = std::ssize(changes);
+    Sweep sweep(input, *this, rows * response_size(input) * static_cast<std::int64_t>(sizeof(double)));
     ChangeDamage damage(input, changes.size());
     OrderedSum products(rows);
     std::vector<at::Tensor> responses(static_cast<std::size_t>(sweep.batches()));  // [rows, samples d] of open batches
     const auto use = [&](const BatchRange& batch, std::size_t i, const Sweep::Outputs& outputs,
                          const Sweep::Outputs& clean, std::vector<double>& results) {
+      if (batch.index == 0 && i == 0) internal::require_fitting_response(name(), input.task, clean, input.seed);
       damage.append(outputs, clean, results);
       const at::Tensor response = input.task.response(outputs, clean, options_.temperature).to(at::kCPU).reshape({-1});
       at::Tensor& of_batch = responses[static_cast<std::size_t>(batch.index)];
@@ -81,7 +103,7 @@ class InterLayer final : public SensitivityMetric {
                 product.mutable_data_ptr<double>());
       products.add(batch.index, product);
     };
-    sweep.quantize(changes, use, keep);
+    sweep.quantize(changes, use, keep, static_cast<std::size_t>(rows * rows));
     const at::Tensor sum = products.result();  // symmetric up to rounding
     return make_table(input, changes, damage, (sum + sum.t()).div(2 * input.data.size()), sweep);
   }
@@ -90,17 +112,21 @@ class InterLayer final : public SensitivityMetric {
                                      const ChangeDamage& damage, const at::Tensor& products, const Sweep& sweep) {
     const std::size_t rows = changes.size();
     const double* values = products.const_data_ptr<double>();
+    const auto is_finite = [&](std::size_t i) {
+      return std::isfinite(values[i * rows + i]) && std::isfinite(damage.mean(i));
+    };
     double predicted = 0;
     double measured = 0;
     for (std::size_t i = 0; i < rows; ++i) {
+      if (!is_finite(i)) continue;
       predicted += values[i * rows + i] / 2;
       measured += damage.mean(i);
     }
     const double scale = predicted > 0 && measured > 0 ? measured / predicted : 1;
-    SensitivityTable table =
-        internal::scored_table(input, changes, [&](std::size_t i) { return scale * values[i * rows + i] / 2; });
-    table.pairs = PairMatrix(input.model.sites.size(), {input.precisions.begin(), input.precisions.end()},
-                             {values, values + rows * rows}, scale);
+    const auto score = [&](std::size_t i) {
+      return is_finite(i) ? scale * values[i * rows + i] / 2 : std::numeric_limits<double>::quiet_NaN();
+    };
+    SensitivityTable table = internal::pair_table(input, score, {values, values + rows * rows}, scale);
     table.forward_passes = sweep.forward_passes();
     return table;
   }

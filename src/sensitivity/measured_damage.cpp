@@ -27,12 +27,14 @@ class MeasuredDamage final : public SensitivityMetric {
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
-    Sweep sweep(input, name());
+    Sweep sweep(input, *this);
     const std::vector<Change> changes = internal::single_changes(input);
     const ChangeDamage damage = damage_of(input, changes, sweep);
-    SensitivityTable table = internal::scored_table(
-        input, changes, [&](std::size_t i) { return damage.mean(i); },
-        [&](std::size_t i) { return damage.standard_error(i); });
+    const auto score = [&](std::size_t i) { return damage.mean(i); };
+    const auto error = [&](std::size_t i) { return damage.standard_error(i); };
+    const bool has_spread = input.data.size() > 1;
+    SensitivityTable table =
+        internal::scored_table(input, changes, score, has_spread ? internal::RowFn(error) : internal::RowFn());
     table.forward_passes = sweep.forward_passes();
     return table;
   }
@@ -45,7 +47,7 @@ class MeasuredPairs final : public SensitivityMetric {
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
-    Sweep sweep(input, name());
+    Sweep sweep(input, *this);
     std::vector<Change> changes = internal::single_changes(input);
     const std::size_t rows = changes.size();
     std::vector<std::pair<std::size_t, std::size_t>> pairs;  // of rows, in the order of the changes behind them
@@ -57,20 +59,14 @@ class MeasuredPairs final : public SensitivityMetric {
       }
     const ChangeDamage damage = damage_of(input, changes, sweep);
 
-    SensitivityTable table;
-    table.scores.resize(input.model.sites.size());
     std::vector<double> values(rows * rows);
-    for (std::size_t i = 0; i < rows; ++i) {
-      const auto [site, precision] = changes[i].front();
-      table.scores[site][precision] = damage.mean(i);
-      values[i * rows + i] = 2 * damage.mean(i);
-    }
+    for (std::size_t i = 0; i < rows; ++i) values[i * rows + i] = 2 * damage.mean(i);
     for (std::size_t k = 0; k < pairs.size(); ++k) {
       const auto [i, j] = pairs[k];
       values[i * rows + j] = values[j * rows + i] = damage.mean(rows + k) - damage.mean(i) - damage.mean(j);
     }
-    table.pairs =
-        PairMatrix(input.model.sites.size(), {input.precisions.begin(), input.precisions.end()}, std::move(values));
+    SensitivityTable table = internal::pair_table(
+        input, [&](std::size_t i) { return damage.mean(i); }, std::move(values));
     table.forward_passes = sweep.forward_passes();
     return table;
   }

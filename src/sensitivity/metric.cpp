@@ -3,14 +3,13 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <optional>
 #include <utility>
 
 #include "halftone/core/error.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
+#include "sensitivity/clamp_scores.hpp"
+#include "sensitivity/complete_table.hpp"
 
 namespace halftone {
 
@@ -25,6 +24,9 @@ void require_input(const std::string& metric, const SensitivityInput& input) {
   if (input.batch_size < 1 || input.threads < 1)
     throw Error(Errc::InvalidArgument, message("metric ", metric, ": batch_size is ", input.batch_size,
                                                " and threads is ", input.threads, ": both must be at least 1"));
+  if (input.most_bytes < 0)
+    throw Error(Errc::InvalidArgument,
+                message("metric ", metric, ": most_bytes is ", input.most_bytes, ": it must be at least 0"));
   for (const Precision precision : input.precisions) {
     if (precision == k16)
       throw Error(Errc::InvalidArgument, message("metric ", metric,
@@ -34,46 +36,11 @@ void require_input(const std::string& metric, const SensitivityInput& input) {
   }
 }
 
-double score_of(const SensitivityTable& table, const SensitivityInput& input, std::size_t site, Precision precision) {
-  const auto found = table.scores[site].find(precision);
-  if (found == table.scores[site].end())
-    throw Error(Errc::Internal, message("metric ", table.metric, " gave no score for site \"",
-                                        input.model.sites[site].name, "\" at precision ", precision));
-  return found->second;
-}
-
-/// Negative scores become 0, those that are not finite the largest finite one at their precision.
-void clamp_scores(SensitivityTable& table, const SensitivityInput& input) {
-  const std::size_t sites = input.model.sites.size();
-  if (table.scores.size() != sites)
-    throw Error(Errc::Internal, message("metric ", table.metric, " scored ", table.scores.size(), " sites of ", sites,
-                                        ": it must score all"));
-  table.clamped.clear();
-  for (const Precision precision : input.precisions) {
-    std::optional<double> largest;
-    for (std::size_t i = 0; i < sites; ++i)
-      if (const double score = score_of(table, input, i, precision); std::isfinite(score))
-        largest = std::max(largest.value_or(0), score);
-    if (!largest)
-      throw Error(Errc::NonFinite, message("metric ", table.metric, " gave no site a finite score at precision ",
-                                           precision, ": look at the weights, the ranges and the data"));
-    for (std::size_t i = 0; i < sites; ++i) {
-      double& score = table.scores[i].at(precision);
-      if (std::isfinite(score) && score >= 0) continue;
-      table.clamped.push_back({.site = i, .precision = precision, .given = score});
-      score = std::isfinite(score) ? 0 : *largest;
-    }
-  }
-}
-
 void require_pairs(const SensitivityMetric& metric, const SensitivityTable& table) {
   if (metric.gives_pairs() != table.pairs.has_value())
     throw Error(Errc::Internal, message("metric ", table.metric, " says that it ",
                                         metric.gives_pairs() ? "gives pairs, and gave none" : "gives no pairs, and did",
                                         ": see SensitivityMetric::gives_pairs"));
-  if (table.pairs && table.pairs->sites() != table.scores.size())
-    throw Error(Errc::Internal, message("metric ", table.metric, " gave a pair matrix of ", table.pairs->sites(),
-                                        " sites and scores of ", table.scores.size()));
 }
 
 class LambdaMetric final : public SiteMetric {
@@ -102,47 +69,7 @@ class LambdaMetric final : public SiteMetric {
   std::function<double(const SiteView&)> score_;
 };
 
-class KnownMetric final : public SensitivityMetric {
- public:
-  explicit KnownMetric(SensitivityTable table) : table_(std::move(table)) {
-    for (const ClampedScore& score : table_.clamped) table_.scores.at(score.site)[score.precision] = score.given;
-  }
-
-  [[nodiscard]] std::string name() const override { return table_.metric; }
-  [[nodiscard]] bool gives_pairs() const override { return table_.pairs.has_value(); }
-
- private:
-  [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
-    SensitivityTable table{.metric = table_.metric, .pairs = table_.pairs};
-    table.scores = chosen(table_.scores, input);
-    if (!table_.standard_errors.empty()) table.standard_errors = chosen(table_.standard_errors, input);
-    return table;
-  }
-
-  using ByPrecision = std::vector<std::map<Precision, double>>;
-
-  [[nodiscard]] ByPrecision chosen(const ByPrecision& known, const SensitivityInput& input) const {
-    ByPrecision numbers(input.model.sites.size());
-    for (std::size_t site = 0; site < numbers.size(); ++site)
-      for (const Precision precision : input.precisions) {
-        if (site >= known.size() || !known[site].contains(precision))
-          throw Error(Errc::InvalidArgument, message("the known sensitivities by ", table_.metric,
-                                                     " have nothing of "
-                                                     "site ",
-                                                     site, " at precision ", precision));
-        numbers[site][precision] = known[site].at(precision);
-      }
-    return numbers;
-  }
-
-  SensitivityTable table_;
-};
-
 }  // namespace
-
-std::unique_ptr<SensitivityMetric> make_known_metric(SensitivityTable table) {
-  return std::make_unique<KnownMetric>(std::move(table));
-}
 
 SensitivityTable SensitivityMetric::measure(const SensitivityInput& input) const {
   const auto start = std::chrono::steady_clock::now();
@@ -152,8 +79,11 @@ SensitivityTable SensitivityMetric::measure(const SensitivityInput& input) const
   SensitivityTable table = do_measure(input);
   table.metric = metric;
   table.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  clamp_scores(table, input);
   require_pairs(*this, table);
+  internal::clamp_scores(table, input);
+  if (const std::string text = internal::incompleteness(table, input.model.sites.size(), input.precisions);
+      !text.empty())
+    throw Error(Errc::Internal, message("metric ", metric, " gave a table that is not whole: ", text));
   return table;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <span>
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
@@ -11,6 +12,7 @@
 #include "halftone/sensitivity/metrics.hpp"
 #include "sensitivity/drawn_sums.hpp"
 #include "sensitivity/random.hpp"
+#include "sensitivity/spread.hpp"
 #include "sensitivity/sweep.hpp"
 
 namespace halftone {
@@ -20,13 +22,33 @@ namespace {
 using internal::BatchRange;
 using internal::Change;
 using internal::ChangeDamage;
+using internal::mean;
 using internal::mix;
 using internal::Sweep;
 
-/// Uniform in (-1/2, 1/2), on the CPU.
-void fill(at::Tensor tensor, std::uint64_t seed) {
+/// Uniform in (-1/2, 1/2), on the CPU, contiguous, in the type of `like`.
+at::Tensor uniform(at::IntArrayRef sizes, const at::Tensor& like, std::uint64_t seed) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  tensor.uniform_(-0.5, 0.5, generator);
+  return at::empty(sizes, like.options().device(at::kCPU)).uniform_(-0.5, 0.5, generator);
+}
+
+/// The same for an activation, with a stream for every sample. Some networks fold other dimensions into that of the
+/// batch: a sample then has a block of `slope` there. What belongs to no sample is drawn alike in every batch.
+at::Tensor uniform_by_sample(const Shape& shape, const at::Tensor& like, const BatchRange& batch, std::uint64_t seed) {
+  const auto grows = std::find_if(shape.begin(), shape.end(), [](const BatchInt& size) { return size.slope != 0; });
+  const std::uint64_t of_none = mix(seed, ~std::uint64_t{0});
+  if (grows == shape.end()) return uniform(like.sizes(), like, of_none);
+  const auto dimension = static_cast<std::int64_t>(grows - shape.begin());
+  std::vector<std::int64_t> sizes = like.sizes().vec();
+  std::vector<at::Tensor> blocks;
+  const auto add = [&](std::int64_t size, std::uint64_t stream) {
+    sizes[static_cast<std::size_t>(dimension)] = size;
+    blocks.push_back(uniform(sizes, like, stream));
+  };
+  for (std::int64_t n = batch.begin; n < batch.end; ++n)
+    add(grows->slope, mix(seed, 1 + static_cast<std::uint64_t>(n)));
+  if (grows->offset > 0) add(grows->offset, of_none);
+  return at::cat(blocks, dimension);
 }
 
 /// Adds noise to one site's operands. Every sample has a stream of its own, so that batches of any size see the same.
@@ -39,11 +61,7 @@ class Noise final : public SiteVisitor {
     const int bits = precision_.activation_bits;
     if (bits == 16) return activation;
     const auto scale = params(input_.calibration.sites[index].input.at(bits), bits).scale;
-    const at::Tensor noise = at::empty(activation.sizes(), activation.options().device(at::kCPU));
-    const std::int64_t samples = batch_.end - batch_.begin;
-    const std::int64_t each = noise.size(0) / samples;  // some networks fold other dimensions into the first
-    for (std::int64_t n = 0; n < samples; ++n)
-      fill(noise.narrow(0, n * each, each), mix(seed_, 1 + static_cast<std::uint64_t>(batch_.begin + n)));
+    const at::Tensor noise = uniform_by_sample(input_.model.sites[index].input_shape, activation, batch_, seed_);
     return activation + noise.mul_(scale).to(activation.device());
   }
 
@@ -55,8 +73,7 @@ class Noise final : public SiteVisitor {
       scales.push_back(weight_params(bound, bits).scale);
     std::vector<std::int64_t> shape(static_cast<std::size_t>(weight.dim()), 1);
     shape[static_cast<std::size_t>(input_.model.sites[index].weight_channel_axis)] = -1;
-    const at::Tensor noise = at::empty(weight.sizes(), weight.options().device(at::kCPU));
-    fill(noise, mix(seed_, 0));
+    const at::Tensor noise = uniform(weight.sizes(), weight, mix(seed_, 0));
     return weight + noise.mul_(at::tensor(at::ArrayRef<float>(scales)).reshape(shape)).to(weight.device());
   }
 
@@ -67,22 +84,7 @@ class Noise final : public SiteVisitor {
   std::uint64_t seed_;
 };
 
-/// Mean damages, draw by draw.
-struct Draws {
-  std::vector<double> damage;
-
-  [[nodiscard]] double mean() const {
-    double sum = 0;
-    for (const double one : damage) sum += one;
-    return sum / static_cast<double>(damage.size());
-  }
-  [[nodiscard]] double standard_error() const {
-    double squares = 0;
-    for (const double one : damage) squares += (one - mean()) * (one - mean());
-    const auto n = static_cast<double>(damage.size());
-    return std::sqrt(squares / (n - 1) / n);
-  }
-};
+double standard_error(std::span<const double> draws) { return std::sqrt(internal::variance_of_mean(draws)); }
 
 class NoiseInjection final : public SensitivityMetric {
  public:
@@ -91,30 +93,32 @@ class NoiseInjection final : public SensitivityMetric {
   }
 
   [[nodiscard]] std::string name() const override { return "noise"; }
+  [[nodiscard]] std::string identity() const override {
+    return internal::identity_of(name(), {options_.draws, options_.most_draws, options_.standard_error});
+  }
 
  private:
   [[nodiscard]] SensitivityTable do_measure(const SensitivityInput& input) const override {
-    Sweep sweep(input, name(), message(options_.draws, ' ', options_.most_draws, ' ', options_.standard_error));
+    Sweep sweep(input, *this);
     std::vector<Change> open = internal::single_changes(input);
-    std::map<Change, Draws> draws;
+    std::map<Change, std::vector<double>> draws;  // mean damages
     for (int first = 0; !open.empty() && first < options_.most_draws; first += options_.draws) {
       draw(input, sweep, open, first, std::min(options_.draws, options_.most_draws - first), draws);
-      std::erase_if(open, [&](const Change& change) {
-        const Draws& known = draws.at(change);
-        return known.standard_error() <= options_.standard_error * known.mean();
+      std::erase_if(open, [&](const Change& change) {  // also where a draw is not finite: no more will mend it
+        return !(standard_error(draws.at(change)) > options_.standard_error * mean(draws.at(change)));
       });
     }
     const std::vector<Change> rows = internal::single_changes(input);
     SensitivityTable table = internal::scored_table(
-        input, rows, [&](std::size_t i) { return draws.at(rows[i]).mean(); },
-        [&](std::size_t i) { return draws.at(rows[i]).standard_error(); });
+        input, rows, [&](std::size_t i) { return mean(draws.at(rows[i])); },
+        [&](std::size_t i) { return standard_error(draws.at(rows[i])); });
     table.forward_passes = sweep.forward_passes();
     return table;
   }
 
   /// `count` more draws of every change in `open`, from draw `first`, all from one clean pass.
   static void draw(const SensitivityInput& input, Sweep& sweep, const std::vector<Change>& open, int first, int count,
-                   std::map<Change, Draws>& draws) {
+                   std::map<Change, std::vector<double>>& draws) {
     std::vector<Change> changes;
     for (const Change& change : open) changes.insert(changes.end(), static_cast<std::size_t>(count), change);
     const auto visitor = [&](const BatchRange& batch, std::size_t i) {
@@ -127,7 +131,7 @@ class NoiseInjection final : public SensitivityMetric {
         [&](const BatchRange&, std::size_t, const Sweep::Outputs& outputs, const Sweep::Outputs& clean,
             std::vector<double>& results) { damage.append(outputs, clean, results); },
         [&](const BatchRange& batch, std::span<const double> results) { damage.keep(batch, results); });
-    for (std::size_t i = 0; i < changes.size(); ++i) draws[changes[i]].damage.push_back(damage.mean(i));
+    for (std::size_t i = 0; i < changes.size(); ++i) draws[changes[i]].push_back(damage.mean(i));
   }
 
   NoiseOptions options_;
@@ -136,7 +140,7 @@ class NoiseInjection final : public SensitivityMetric {
 }  // namespace
 
 std::vector<std::string> validate(const NoiseOptions& options) {
-  return internal::validate_draws({options.draws, options.most_draws, options.standard_error}, "draws", 2);
+  return internal::validate_draws({options.draws, options.most_draws, options.standard_error}, "draws");
 }
 
 std::unique_ptr<SensitivityMetric> make_noise(const NoiseOptions& options) {

@@ -13,8 +13,20 @@ namespace halftone {
 
 using internal::JsonField;
 
+namespace {
+
+constexpr std::int64_t kMostSites = 100'000;
+
+}  // namespace
+
 PairMatrix::PairMatrix(std::size_t sites, std::vector<Precision> precisions, std::vector<double> values, double scale)
     : sites_(sites), precisions_(std::move(precisions)), values_(std::move(values)), scale_(scale) {
+  for (auto p = precisions_.begin(); p != precisions_.end(); ++p)
+    if (std::find(precisions_.begin(), p, *p) != p)
+      throw Error(Errc::InvalidArgument, message("pair matrix: precision ", *p, " is listed twice"));
+  if (sites_ > kMostSites)
+    throw Error(Errc::InvalidArgument,
+                message("pair matrix of ", sites_, " sites: at most ", kMostSites, " are possible"));
   if (values_.size() != rows() * rows())
     throw Error(Errc::InvalidArgument,
                 message("pair matrix of ", sites_, " sites at ", precisions_.size(), " precisions: ", values_.size(),
@@ -63,9 +75,7 @@ void to_json(nlohmann::json& json, const PairMatrix& matrix) {
 void from_json(const nlohmann::json& json, PairMatrix& matrix) {
   const JsonField field(json, "pairs");
   field.expect_keys({"sites", "precisions", "scale", "values"});
-  constexpr std::int64_t kMostSites = 100'000;
-  std::vector<Precision> precisions;
-  field["precisions"].each_element([&](const JsonField& entry) { precisions.push_back(entry.precision()); });
+  std::vector<Precision> precisions = field["precisions"].precisions();
   std::vector<double> values;
   field["values"].each_element([&](const JsonField& entry) { values.push_back(entry.number()); });
   const auto sites = static_cast<std::size_t>(field["sites"].integer(0, kMostSites));

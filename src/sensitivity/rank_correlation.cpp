@@ -38,6 +38,11 @@ std::optional<double> rank_correlation(std::span<const double> a, std::span<cons
   if (a.size() != b.size())
     throw Error(Errc::InvalidArgument,
                 message("rank correlation of ", a.size(), " and ", b.size(), " values: as many of each are needed"));
+  for (const auto values : {a, b})
+    for (std::size_t i = 0; i < values.size(); ++i)
+      if (std::isnan(values[i]))
+        throw Error(Errc::NonFinite,
+                    message("rank correlation: value ", i, " is NaN, which has no rank: leave it out"));
   const std::vector<double> x = centered_ranks(a);
   const std::vector<double> y = centered_ranks(b);
   const double norm = std::sqrt(product(x, x) * product(y, y));

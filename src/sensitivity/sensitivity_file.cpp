@@ -3,10 +3,12 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <set>
 
 #include "core/json_field.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
+#include "sensitivity/complete_table.hpp"
 
 namespace halftone {
 
@@ -25,23 +27,15 @@ SensitivityData read_data(const JsonField& field) {
   return {.name = field["name"].text(), .digest = field["digest"].text(), .samples = field["samples"].integer(1)};
 }
 
-/// Every site at every precision: what a file leaves out would fail much later.
+/// What a file leaves out would fail much later.
 void require_complete(const SensitivityFile& file, const std::string& place) {
+  std::set<std::string> metrics;
   for (const SensitivityTable& table : file.tables) {
     const std::string where = message(place, ": the table of metric \"", internal::shortened(table.metric), '"');
-    if (table.scores.size() != file.sites.size())
-      throw Error(Errc::BadFile,
-                  message(where, " has ", table.scores.size(), " sites, ", file.sites.size(), " are named"));
-    for (std::size_t i = 0; i < table.scores.size(); ++i)
-      for (const Precision precision : file.precisions)
-        if (!table.scores[i].contains(precision))
-          throw Error(Errc::BadFile, message(where, " has no score of site ", i, " at precision ", precision));
-    const auto lacks = [&](Precision p) {
-      const auto& known = table.pairs->precisions();
-      return std::find(known.begin(), known.end(), p) == known.end();
-    };
-    if (table.pairs && std::any_of(file.precisions.begin(), file.precisions.end(), lacks))
-      throw Error(Errc::BadFile, message(where, " has pairs at other precisions than scores"));
+    if (!metrics.insert(table.metric).second)
+      throw Error(Errc::BadFile, message(where, " is there twice: one for each metric is allowed"));
+    if (const std::string text = internal::incompleteness(table, file.sites.size(), file.precisions); !text.empty())
+      throw Error(Errc::BadFile, message(where, ": ", text, ": measure again with `halftone sense`"));
   }
 }
 
@@ -90,7 +84,7 @@ SensitivityFile read_sensitivity_file(const std::filesystem::path& path) {
   file.model = field["model"].text();
   file.model_digest = field["model_digest"].text();
   field["sites"].each_element([&](const JsonField& site) { file.sites.push_back(site.text()); });
-  field["precisions"].each_element([&](const JsonField& entry) { file.precisions.push_back(entry.precision()); });
+  file.precisions = field["precisions"].precisions();
   file.task = field["task"].text();
   file.calibration = read_data(field["calibration"]);
   file.data = read_data(field["data"]);
@@ -99,7 +93,8 @@ SensitivityFile read_sensitivity_file(const std::filesystem::path& path) {
   if (!json["seed"].is_number_unsigned()) field["seed"].fail("an integer of at least 0 is needed");
   file.seed = json["seed"].get<std::uint64_t>();
   file.batch_size = field["eval_batch"].integer(1);
-  if (!json["tables"].is_array()) field["tables"].fail("an array is needed");
+  if (!json["tables"].is_array() || json["tables"].empty())
+    field["tables"].fail("an array of at least one table is needed");
   for (std::size_t i = 0; i < json["tables"].size(); ++i) {
     try {
       file.tables.push_back(json["tables"][i].get<SensitivityTable>());

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -13,7 +14,9 @@
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
+#include "sensitivity/finite_outputs.hpp"
 #include "sensitivity/input_digest.hpp"
+#include "sensitivity/spread.hpp"
 
 namespace halftone::internal {
 
@@ -53,48 +56,45 @@ std::string to_bytes(const std::vector<double>& numbers) {
   return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double)};
 }
 
-std::optional<std::vector<double>> to_numbers(const std::string& bytes) {
-  std::vector<double> numbers(bytes.size() / sizeof(double));
+/// Nothing unless there are `count` of them.
+std::optional<std::vector<double>> to_numbers(const std::string& bytes, std::size_t count) {
+  if (bytes.size() != count * sizeof(double)) return std::nullopt;
+  std::vector<double> numbers(count);
   std::memcpy(numbers.data(), bytes.data(), numbers.size() * sizeof(double));
   return numbers;
 }
 
+/// Puts NaN in the place of what change `index` did to samples that are `broken`.
+void spoil(std::vector<double>& results, std::size_t index, const at::Tensor& broken) {
+  const auto samples = static_cast<std::size_t>(broken.numel());
+  for (std::size_t n = 0; n < samples; ++n)
+    if (broken.const_data_ptr<bool>()[n]) results.at(index * samples + n) = std::numeric_limits<double>::quiet_NaN();
+}
+
 }  // namespace
 
-std::vector<Change> single_changes(const SensitivityInput& input) {
-  std::vector<Change> changes;
-  for (std::size_t site = 0; site < input.model.sites.size(); ++site)
-    for (const Precision precision : input.precisions) changes.push_back({{site, precision}});
-  return changes;
-}
-
-SensitivityTable scored_table(const SensitivityInput& input, const std::vector<Change>& rows,
-                              const std::function<double(std::size_t)>& score,
-                              const std::function<double(std::size_t)>& error) {
-  SensitivityTable table;
-  table.scores.resize(input.model.sites.size());
-  if (error) table.standard_errors.resize(input.model.sites.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto [site, precision] = rows[i].front();
-    table.scores[site][precision] = score(i);
-    if (error) table.standard_errors[site][precision] = error(i);
-  }
-  return table;
-}
-
-Sweep::Sweep(const SensitivityInput& input, std::string metric, const std::string& options)
-    : input_(input), metric_(std::move(metric)), interpreter_(input.model) {
+Sweep::Sweep(const SensitivityInput& input, const SensitivityMetric& metric, std::int64_t sample_bytes)
+    : input_(input), metric_(metric.name()), interpreter_(input.model) {
   if (input.data.size() == 0)
     throw Error(Errc::InvalidArgument,
                 message("metric ", metric_, ": ", input.data.name(), " holds no samples: 128 to 500 are needed"));
-  recording_bytes_ = input.most_bytes / input.threads;
-  const std::int64_t bytes = std::max<std::int64_t>(interpreter_.recorded_bytes(1), 1);
-  const std::int64_t fitting = recording_bytes_ / bytes;
-  batch_size_ = fitting == 0 ? input.batch_size : std::min(fitting, input.batch_size);
-  if (input.journal != nullptr) identity_ = message(input_digest(input), ' ', metric_, ' ', options);
+  if (sample_bytes > input.most_bytes)
+    throw Error(Errc::InvalidArgument, message("metric ", metric_, " keeps ", sample_bytes,
+                                               " bytes for each sample of a batch, most_bytes is ", input.most_bytes,
+                                               ": raise it, score fewer precisions, or take metric damage or error"));
+  const std::int64_t recorded = std::max<std::int64_t>(interpreter_.recorded_bytes(1), 1);
+  records_ = recorded <= input.most_bytes - sample_bytes;
+  const std::int64_t bytes = sample_bytes + (records_ ? recorded : 0);
+  const auto fitting = [&](std::int64_t each, std::int64_t most) {
+    return each == 0 ? most : std::clamp<std::int64_t>(input.most_bytes / each, 1, most);
+  };
+  // Results may depend on the size of batches in their last bits, so that must not depend on the number of threads.
+  batch_size_ = fitting(bytes, input.batch_size);
+  threads_ = static_cast<int>(fitting(bytes * batch_size_, input.threads));
+  if (input.journal != nullptr) identity_ = message(input_digest(input), ' ', metric.identity());
 }
 
-BatchLoop Sweep::loop() const { return {input_.data.size(), batch_size_, input_.threads, "sense", metric_}; }
+BatchLoop Sweep::loop() const { return {input_.data.size(), batch_size_, threads_, "sense", metric_}; }
 
 std::string Sweep::journal_key(const std::vector<Change>& changes, const BatchRange& batch) const {
   Digest key;
@@ -106,7 +106,8 @@ std::string Sweep::journal_key(const std::vector<Change>& changes, const BatchRa
   return key.hex();
 }
 
-void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, const UseFn& use, const KeepFn& keep) {
+void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, const UseFn& use, const KeepFn& keep,
+                std::size_t more) {
   const at::Device device = device_of(input_.model);
   const BatchLoop batches = loop();
   std::atomic<bool> stopped = false;
@@ -122,14 +123,16 @@ void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, co
   // What is made of one batch, and behind it the passes that it took; nothing when stopped.
   const auto run_batch = [&](const BatchRange& batch, std::size_t worker) -> std::optional<std::vector<double>> {
     const auto inputs = move_to(device, input_.data.range(batch.begin, batch.end).inputs);
-    const CleanPass clean = interpreter_.record(inputs, recording_bytes_);
+    const CleanPass clean = interpreter_.record(inputs, records_ ? input_.most_bytes : 0);
+    require_finite_clean(metric_, input_.data, batch, clean.outputs);
     std::vector<double> results;
     double passes = 1;
     for (std::size_t i = 0; i < changes.size(); ++i) {
       if (stopped) return std::nullopt;
       const auto changed = sites_of(changes[i]);
-      const auto replayed = interpreter_.replay(clean, changed, *visitor(batch, i));
-      use(batch, i, replayed, clean.outputs, results);
+      const auto replayed = finite_outputs(interpreter_.replay(clean, changed, *visitor(batch, i)), clean.outputs);
+      use(batch, i, replayed.outputs, clean.outputs, results);
+      if (replayed.broken.defined()) spoil(results, i, replayed.broken);
       passes += interpreter_.replayed_share(clean, changed);
       done += batch.end - batch.begin;
       if (worker == 0) consult();
@@ -137,14 +140,19 @@ void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, co
     results.push_back(passes);
     return results;
   };
+  const auto numbers_of = [&](const BatchRange& batch) {
+    return changes.size() * static_cast<std::size_t>(batch.end - batch.begin) + more + 1;
+  };
 
   ++runs_;
   std::vector<double> shares(static_cast<std::size_t>(batches.batches()));
   const bool completed = for_each_batch(batches, monitor, [&](const BatchRange& batch, std::size_t worker) {
     const std::string key = input_.journal != nullptr ? journal_key(changes, batch) : "";
-    const auto known = input_.journal != nullptr ? input_.journal->find(key) : std::nullopt;
-    const auto results = known ? to_numbers(*known) : run_batch(batch, worker);
+    const auto record = input_.journal != nullptr ? input_.journal->find(key) : std::nullopt;
+    const auto known = record ? to_numbers(*record, numbers_of(batch)) : std::nullopt;
+    const auto results = known ? known : run_batch(batch, worker);
     if (!results) return;
+    TORCH_INTERNAL_ASSERT(results->size() == numbers_of(batch));
     if (known) done += (batch.end - batch.begin) * std::ssize(changes);
     if (!known && input_.journal != nullptr) input_.journal->append(key, to_bytes(*results));
     keep(batch, std::span(*results).first(results->size() - 1));
@@ -154,14 +162,14 @@ void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, co
   for (const double share : shares) forward_passes_ += share / static_cast<double>(input_.data.size());
 }
 
-void Sweep::quantize(const std::vector<Change>& changes, const UseFn& use, const KeepFn& keep) {
+void Sweep::quantize(const std::vector<Change>& changes, const UseFn& use, const KeepFn& keep, std::size_t more) {
   QuantizedWeights weights(input_.model, input_.calibration);
   for (const Precision precision : input_.precisions)
     weights.prepare(Plan::uniform(input_.model.sites.size(), precision));
   run(
       changes,
       [&](const BatchRange&, std::size_t i) { return std::make_unique<QuantizedSites>(input_, weights, changes[i]); },
-      use, keep);
+      use, keep, more);
 }
 
 ChangeDamage::ChangeDamage(const SensitivityInput& input, std::size_t changes)
@@ -180,18 +188,12 @@ void ChangeDamage::keep(const BatchRange& batch, std::span<const double> results
                 damage_.begin() + static_cast<std::ptrdiff_t>(change * samples_) + batch.begin);
 }
 
-double ChangeDamage::mean(std::size_t change) const {
-  double sum = 0;
-  for (std::size_t i = 0; i < samples_; ++i) sum += damage_[change * samples_ + i];
-  return sum / static_cast<double>(samples_);
+std::span<const double> ChangeDamage::of(std::size_t change) const {
+  return std::span(damage_).subspan(change * samples_, samples_);
 }
 
-double ChangeDamage::standard_error(std::size_t change) const {
-  if (samples_ < 2) return 0;
-  const double center = mean(change);
-  double squares = 0;
-  for (std::size_t i = 0; i < samples_; ++i) squares += std::pow(damage_[change * samples_ + i] - center, 2);
-  return std::sqrt(squares / static_cast<double>(samples_ - 1) / static_cast<double>(samples_));
-}
+double ChangeDamage::mean(std::size_t change) const { return internal::mean(of(change)); }
+
+double ChangeDamage::standard_error(std::size_t change) const { return std::sqrt(variance_of_mean(of(change))); }
 
 }  // namespace halftone::internal

@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "core/json_field.hpp"
 #include "halftone/sensitivity/table.hpp"
+#include "sensitivity/complete_table.hpp"
 
 namespace halftone {
 
@@ -48,6 +50,16 @@ double read_given(const JsonField& field) {
   field.fail("a number, \"nan\", \"inf\" or \"-inf\" is needed");
 }
 
+/// Errors and pairs for all scores that there are; which scores there must be is for those who know the sites.
+void require_complete(const SensitivityTable& table) {
+  std::set<Precision> scored;
+  for (const auto& site : table.scores)
+    for (const auto& [precision, score] : site) scored.insert(precision);
+  const std::vector<Precision> precisions(scored.begin(), scored.end());
+  if (const std::string text = internal::incompleteness(table, table.scores.size(), precisions); !text.empty())
+    throw Error(Errc::BadFile, message("sensitivity: ", text));
+}
+
 }  // namespace
 
 void to_json(nlohmann::json& json, const SensitivityTable& table) {
@@ -71,11 +83,8 @@ void from_json(const nlohmann::json& json, SensitivityTable& table) {
   read.metric = field["metric"].text();
   read.scores = read_numbers(field["scores"]);
   if (field.has("standard_errors")) read.standard_errors = read_numbers(field["standard_errors"]);
-  if (field.has("pairs")) {
-    read.pairs = json["pairs"].get<PairMatrix>();
-    if (read.pairs->sites() != read.scores.size())
-      field["pairs"]["sites"].fail(message("as many as there are scores, ", read.scores.size(), ", are needed"));
-  }
+  if (field.has("pairs")) read.pairs = json["pairs"].get<PairMatrix>();
+  require_complete(read);
   if (field.has("clamped"))
     field["clamped"].each_element([&](const JsonField& entry) {
       entry.expect_keys({"site", "precision", "given"});

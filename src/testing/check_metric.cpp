@@ -9,6 +9,7 @@
 #include <numeric>
 #include <optional>
 
+#include "testing/compare_tables.hpp"
 #include "testing/violations.hpp"
 
 namespace halftone::testing {
@@ -61,28 +62,25 @@ void check_table(const SensitivityTable& table, const SensitivityInput& input, V
   for (const auto& [what, passes] :
        {std::pair("forward", table.forward_passes), std::pair("backward", table.backward_passes)})
     if (!(passes >= 0) || !std::isfinite(passes)) violations.add("it counts ", passes, ' ', what, " passes");
-  if (!table.standard_errors.empty() && table.standard_errors.size() != table.scores.size())
-    return violations.add("it gives standard errors of ", table.standard_errors.size(), " sites of ",
-                          table.scores.size());
-  for (std::size_t site = 0; site < table.standard_errors.size(); ++site)
-    for (const Precision precision : input.precisions) {
-      const auto found = table.standard_errors[site].find(precision);
-      if (found == table.standard_errors[site].end() || !(found->second >= 0) || !std::isfinite(found->second))
-        violations.add("its standard error of site ", name(site), " at precision ", precision, " is ",
-                       found == table.standard_errors[site].end() ? "missing" : std::to_string(found->second));
-    }
 }
 
 void check_pairs(const SensitivityTable& table, const SensitivityInput& input, Violations& violations) {
   if (!table.pairs) return;
   const PairMatrix& pairs = *table.pairs;
-  for (const Precision precision : input.precisions)
-    if (std::find(pairs.precisions().begin(), pairs.precisions().end(), precision) == pairs.precisions().end())
-      return violations.add("its pairs lack precision ", precision);
   for (std::size_t i = 0; i < pairs.rows(); ++i)
     for (std::size_t j = 0; j < i; ++j)
       if (pairs.values()[i * pairs.rows() + j] != pairs.values()[j * pairs.rows() + i])
         return violations.add("its pair matrix is not symmetric: entries ", i, ", ", j);
+  constexpr double kRounding = 1e-9;
+  for (std::size_t site = 0; site < table.scores.size(); ++site)
+    for (const Precision p : input.precisions) {
+      const double score = table.scores[site].at(p);
+      const double predicted = std::max(0.0, internal::half_pair(pairs, site, p, site, p));  // less than 0 is clamped
+      if (std::abs(score - predicted) > kRounding * internal::largest_pair(pairs))
+        return violations.add("its scores are not half the diagonal of its pair matrix times its scale: site \"",
+                              input.model.sites[site].name, "\" at precision ", p, " is scored ", score, ", not ",
+                              predicted);
+    }
 }
 
 /// Sites of the model in another order, with their ranges.
@@ -102,37 +100,11 @@ struct Reordered {
   std::vector<std::size_t> from;  ///< by new position: the site's position in the input
 };
 
-/// 0 for metrics that do not sample, or do not tell.
-double standard_error(const SensitivityTable& table, std::size_t site, Precision precision) {
-  if (site >= table.standard_errors.size()) return 0;
-  const auto found = table.standard_errors[site].find(precision);
-  return found == table.standard_errors[site].end() ? 0 : found->second;
-}
-
-/// Scores of `other`, whose site i is site from[i] of `table`, must agree, but for what sampling explains.
-void compare_scores(const SensitivityTable& table, const SensitivityTable& other, const std::vector<std::size_t>& from,
-                    const SensitivityInput& input, double tolerance, const std::string& changed,
-                    Violations& violations) {
-  for (const Precision precision : input.precisions) {
-    double largest = 0;
-    for (const auto& scores : table.scores) largest = std::max(largest, std::abs(scores.at(precision)));
-    for (std::size_t i = 0; i < from.size(); ++i) {
-      const double was = table.scores[from[i]].at(precision);
-      const double is = other.scores[i].at(precision);
-      constexpr double kErrors = 4;  // that chance alone exceeds once in 16,000
-      const double by_chance =
-          kErrors * std::hypot(standard_error(table, from[i], precision), standard_error(other, i, precision));
-      if (std::abs(is - was) <= tolerance * largest + by_chance) continue;
-      return violations.add("its scores depend on ", changed, ": site \"", input.model.sites[from[i]].name,
-                            "\" at precision ", precision, " is scored ", was, " and then ", is);
-    }
-  }
-}
-
 SensitivityInput quiet(const SensitivityInput& input) {
   SensitivityInput other = input;
   other.monitor = {};
   other.journal = nullptr;
+  other.digest.clear();
   return other;
 }
 
@@ -201,7 +173,8 @@ std::vector<std::string> check_metric(const SensitivityMetric& metric, const Sen
                                                 .batch_size = input.batch_size,
                                                 .threads = 1,
                                                 .most_bytes = input.most_bytes});
-    compare_scores(*table, reordered, other.from, input, options.site_order, "the order of the sites", violations);
+    internal::compare_tables(*table, reordered, {other.from, options.site_order, "the order of the sites"}, input,
+                             violations);
   });
   violations.guard("measuring with another batch size", [&] {
     SensitivityInput batches = one;
@@ -209,8 +182,8 @@ std::vector<std::string> check_metric(const SensitivityMetric& metric, const Sen
     batches.batch_size = half > 0 ? half : input.batch_size + 1;
     std::vector<std::size_t> same(input.model.sites.size());
     std::iota(same.begin(), same.end(), std::size_t{0});
-    compare_scores(*table, measure(batches), same, input, options.batch_size,
-                   message("the batch size (", input.batch_size, ", ", batches.batch_size, ')'), violations);
+    const std::string changed = message("the batch size (", input.batch_size, ", ", batches.batch_size, ')');
+    internal::compare_tables(*table, measure(batches), {same, options.batch_size, changed}, input, violations);
   });
   violations.guard("stopping", [&] { check_stop(metric, input, *table, violations); });
   compare(before, input, violations);

@@ -88,9 +88,9 @@ TEST_CASE("a calibration that cannot be read leaves the old value alone") {
 
 TEST_CASE("a sensitivity table survives JSON bit for bit") {
   const SensitivityTable table{.metric = "error",
-                               .scores = {{{k8, 1.0 / 3}, {k4, -2}, {kW4A8, 0}}, {}},
-                               .standard_errors = {{{k8, 0.1}}, {}},
-                               .pairs = PairMatrix(2, {k8}, {1, 0.5, 0.5, 1}, 3),
+                               .scores = {{{k8, 1.0 / 3}, {kW4A8, -2}}, {{k8, 0}, {kW4A8, 7}}},
+                               .standard_errors = {{{k8, 0.1}, {kW4A8, 0}}, {{k8, 2}, {kW4A8, 1e-300}}},
+                               .pairs = PairMatrix(2, {k8, kW4A8}, std::vector<double>(16, 1.0 / 7), 3),
                                .clamped = {{.site = 1, .precision = k8, .given = -2},
                                            {.site = 0, .precision = k4, .given = -HUGE_VAL},
                                            {.site = 0, .precision = k4, .given = std::nan("")}},
@@ -125,7 +125,11 @@ TEST_CASE("a sensitivity table with anything wrong is refused, naming the field"
       {"/backward_passes", "1", "sensitivity.backward_passes is \"1\": a number is needed"},
       {"/clamped", {{{"site", 1}, {"precision", "8"}, {"given", 0}}}, "sensitivity.clamped[0].site is 1: an integer"},
       {"/clamped", {{{"site", 0}, {"precision", "8"}, {"given", "many"}}}, "sensitivity.clamped[0].given is \"many\""},
-      {"/pairs", json(PairMatrix(2, {k8}, {1, 0, 0, 1})), "pairs.sites is 2: as many as there are scores, 1"},
+      {"/pairs", json(PairMatrix(2, {k8}, {1, 0, 0, 1})), "it has pairs of 2 sites and scores of 1"},
+      {"/pairs", json(PairMatrix(1, {k4}, {1})), "it has pairs at other precisions than scores: 8 is missing"},
+      {"/standard_errors", {{{"4", 0}}}, "it has no standard error of site 0 at precision 8"},
+      {"/standard_errors", {{{"8", nullptr}}}, "sensitivity.standard_errors[0].8 is null"},
+      {"/standard_errors", {{{"8", -1}}}, "its standard error of site 0 at precision 8 is -1"},
       {"/seconds", -0.1, "sensitivity.seconds is -0.1"},
       {"/note", "", "unknown key \"note\""},
   };

@@ -90,6 +90,24 @@ TEST_CASE("a clean pass keeps what replays read, within the bytes it announces")
   CHECK_FALSE(interpreter.record(std::vector<at::Tensor>{tiny::random({3, 2, 6, 6}, 9)}, bytes - 1).is_whole);
 }
 
+TEST_CASE("a view that a clean pass keeps counts with the memory that it keeps alive") {
+  tiny::Builder build;
+  using B = tiny::Builder;
+  const auto x = build.input("input", {16, 4});
+  const auto a = build.linear(x, build.parameter("a.weight", tiny::random({4, 4}, 1)));
+  const auto first = build.node("aten::select", "int", {{0, 1}, {4, 0}}, {B::ref(a), B::number(1), B::number(0)});
+  const Model model = build.finish(build.linear(first, build.parameter("b.weight", tiny::random({3, 4}, 2))));
+  const at::NoGradGuard no_gradient;
+  const Interpreter interpreter(model);
+  const CleanPass clean = interpreter.record(std::vector<at::Tensor>{tiny::random({2, 16, 4}, 9)}, kUnlimited);
+  std::size_t storages = 0;
+  for (const at::Tensor& value : clean.values)
+    if (value.defined()) storages += value.storage().nbytes();
+  CHECK(storages == 2 * 4 * (64 + 64));  // the input, and all of "a" behind the view of its first rows
+  CHECK(interpreter.recorded_bytes(2) >= static_cast<std::int64_t>(storages));
+  CHECK(interpreter.recorded_bytes(2) == 2 * 4 * (64 + 64));
+}
+
 TEST_CASE("a replay's share counts the multiply-accumulates downstream of what changed") {
   const Model model = tiny::residual_net();
   const Interpreter interpreter(model);

@@ -97,10 +97,15 @@ TEST_CASE("Fisher draws end where every standard error is small enough") {
       CHECK(table.standard_errors[i].at(precision) <= 0.03 * table.scores[i].at(precision));
 }
 
+TEST_CASE("one Fisher draw has no standard error and is refused") {
+  CHECK(failure([] { (void)make_fisher({.draws = 1}); }).text ==
+        "invalid Fisher options: draws is 1: at least 2 are needed");
+}
+
 TEST_CASE("Fisher options out of bounds are all named") {
   const auto failed = failure([] { (void)make_fisher({.draws = 0, .most_draws = -1, .standard_error = -1}); });
   CHECK(failed.code == Errc::InvalidArgument);
   CHECK(failed.text ==
-        "invalid Fisher options:\n  draws is 0: at least 1 is needed\n  most_draws is -1: at least draws, 0, are "
+        "invalid Fisher options:\n  draws is 0: at least 2 are needed\n  most_draws is -1: at least draws, 0, are "
         "needed\n  standard_error is -1: a share above 0 is needed");
 }

@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <functional>
+#include <optional>
 
 #include "dense.hpp"
 #include "failure.hpp"
@@ -101,17 +102,84 @@ TEST_CASE("metrics by gradients work where the caller has gradients off, and lea
     if (tensor.defined()) CHECK_FALSE(tensor.requires_grad());
 }
 
-TEST_CASE("by little memory batches hold fewer samples") {
+TEST_CASE("by little memory batches hold fewer samples, and less than one sample is refused") {
   const Fixture f;
-  std::int64_t batches = 0;
   SensitivityInput input = f.input();
   input.batch_size = 3;
-  for (const std::int64_t bytes : {std::int64_t{1} << 30, std::int64_t{1}}) {
-    input.most_bytes = bytes;
-    batches = internal::GradientLoop(input, "test", {}).batches();
-    CHECK(batches == (bytes == 1 ? 3 : 1));
-    CHECK(make_hvp_pairs()->measure(input).scores[0].at(k4) > 0);
-  }
+  const auto batches = [&] { return internal::GradientLoop(input, "test", {.copies = 2}).batches(); };
+  CHECK(batches() == 1);
+  constexpr std::int64_t kSample = 2352;
+  input.most_bytes = 2 * kSample;
+  CHECK(batches() == 2);
+  input.threads = 8;
+  CHECK(batches() == 2);
+  input.most_bytes = kSample;
+  CHECK(batches() == 3);
+  input.most_bytes = kSample - 1;
+  const Failure failed = failure([&] { (void)batches(); });
+  CHECK(failed.code == Errc::InvalidArgument);
+  CHECK(failed.text ==
+        "metric test needs about 2352 bytes for the activations and gradients of one sample, most_bytes is 2351: raise "
+        "it, or take metric damage or error");
+}
+
+TEST_CASE("where memory runs out, the error says what to lower and what works instead") {
+  constexpr std::int64_t kTooMany = std::int64_t{1} << 50;
+  Fixture f;
+  const auto check = [&](const Custom::DamageFn& damage) {
+    f.task = std::make_unique<Custom>(damage);
+    const Failure failed = failure_of(*make_hvp_pairs(), f);
+    CHECK(failed.code == Errc::InvalidArgument);
+    CHECK(failed.text ==
+          "metric interlayer-hvp: memory ran out at a batch of 2 samples of about 7056 bytes each: lower batch_size or "
+          "most_bytes, or take metric damage or error");
+  };
+  check([](const auto& x, const auto& y) { return (x - y).square().sum(1) + at::empty({kTooMany}).sum(); });
+  check([](const auto& x, const auto& y) {  // on the way back
+    const at::Tensor difference = x - y;
+    if (difference.requires_grad())
+      difference.register_hook([](const at::Tensor& gradient) { return gradient + at::empty({kTooMany}).sum(); });
+    return difference.square().sum(1);
+  });
+}
+
+TEST_CASE("a network that is flat on the first batch is tried on others before it is refused") {
+  // What "stem" reads of the first two samples makes every unit behind it negative; changing its weight would not.
+  Fixture f;
+  at::Tensor& weight = f.model.tensors[static_cast<std::size_t>(f.model.sites[0].weight)];
+  weight = -weight.abs() - 0.1;
+  const auto with_images = [&](const at::Tensor& images) {
+    f.images = images;
+    f.data = make_tensor_dataset("set", {images}, {});
+    return make_fisher()->measure(f.input());
+  };
+  const at::Tensor positive = f.images.abs() + 0.1;
+  const SensitivityTable table = with_images(at::cat({positive.narrow(0, 0, 2), -positive.narrow(0, 2, 1)}));
+  CHECK(table.scores[0].at(k4) > 0);
+  const Failure failed = failure([&] { (void)with_images(positive); });
+  CHECK(failed.code == Errc::Unsupported);
+  CHECK(failed.text ==
+        "metric fisher needs gradients: none reaches site \"stem\", which output 0 depends on: an operator behind it "
+        "has a derivative of 0 on all samples, as where it rounds, or where it is saturated. Metrics interlayer and "
+        "damage work without gradients");
+}
+
+TEST_CASE("attention is plain while any metric that needs it is under way, and as before once none is") {
+  const auto enabled = [] {
+    const at::Context& context = at::globalContext();
+    return std::vector<bool>{context.userEnabledFlashSDP(), context.userEnabledMemEfficientSDP(),
+                             context.userEnabledCuDNNSDP()};
+  };
+  at::globalContext().setSDPUseMemEfficient(false);
+  const auto before = enabled();
+  auto first = std::make_optional<internal::PlainAttention>();
+  auto second = std::make_optional<internal::PlainAttention>();
+  CHECK(enabled() == std::vector<bool>{false, false, false});
+  first.reset();
+  CHECK(enabled() == std::vector<bool>{false, false, false});
+  second.reset();
+  CHECK(enabled() == before);
+  at::globalContext().setSDPUseMemEfficient(true);
 }
 
 TEST_CASE("a stop request ends a metric by gradients within a step, and progress reaches the end") {
@@ -149,6 +217,11 @@ TEST_CASE("attention has second derivatives") {
     const SensitivityTable table = metric->measure(f.input());
     for (std::size_t i = 0; i < 4; ++i) CHECK(table.scores[i].at(k4) > 0);
   }
+  f.precisions = {k8};  // small errors
+  const PairMatrix products = *make_hvp_pairs()->measure(f.input()).pairs;
+  const PairMatrix responses = *make_interlayer({.temperature = 1})->measure(f.input()).pairs;
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK(products.at(i, k8, i, k8) == Approx(responses.at(i, k8, i, k8)).epsilon(0.05));
 }
 
 TEST_CASE("an operator without a derivative is named, and what works instead") {

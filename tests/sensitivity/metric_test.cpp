@@ -1,6 +1,7 @@
 #include "halftone/sensitivity/metric.hpp"
 
 #include <ATen/ATen.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <limits>
@@ -153,4 +154,31 @@ TEST_CASE("input that no metric can use is refused") {
   f.precisions = {k8};
   f.model.sites.clear();
   CHECK(text().starts_with("metric fixed: the model has no sites"));
+}
+
+TEST_CASE("standard errors that are missing or no errors are a defect, but for scores that are clamped") {
+  const Fixture f;
+  class Sampled final : public SensitivityMetric {
+   public:
+    SensitivityTable table{.metric = "sampled", .scores = all_scores(), .standard_errors = all_scores()};
+    [[nodiscard]] std::string name() const override { return "sampled"; }
+
+   private:
+    [[nodiscard]] SensitivityTable do_measure(const SensitivityInput&) const override { return table; }
+  } metric;
+  metric.table.scores[3][k4] = metric.table.standard_errors[3][k4] = std::nan("");
+  const SensitivityTable clamped = metric.measure(f.input());
+  CHECK(clamped.standard_errors[3].at(k4) == 0);
+  CHECK(clamped.standard_errors[2].at(k4) == 2);
+  CHECK(nlohmann::json::parse(nlohmann::json(clamped).dump()).get<SensitivityTable>().standard_errors ==
+        clamped.standard_errors);
+  metric.table.scores[3][k4] = 1;
+  const auto failed = failure([&] { (void)metric.measure(f.input()); });
+  CHECK(failed.code == Errc::Internal);
+  CHECK(failed.text ==
+        "metric sampled gave a table that is not whole: its standard error of site 3 at precision 4 is nan: a finite "
+        "number of at least 0 is needed");
+  metric.table.standard_errors[3].erase(k4);
+  CHECK(failure([&] { (void)metric.measure(f.input()); }).text ==
+        "metric sampled gave a table that is not whole: it has no standard error of site 3 at precision 4");
 }

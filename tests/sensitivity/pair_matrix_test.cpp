@@ -78,4 +78,14 @@ TEST_CASE("a pair matrix of another size, or not finite, is refused") {
   bad = example();
   bad["sites"] = 1'000'000'000;
   CHECK_THAT(failure([&] { (void)bad.get<PairMatrix>(); }).text, Contains("pairs.sites"));
+  bad = example();
+  bad["precisions"][1] = "8";
+  CHECK_THAT(failure([&] { (void)bad.get<PairMatrix>(); }).text,
+             Contains("precisions[1] is \"8\": it is listed twice"));
+  CHECK_THAT(failure([] {
+               PairMatrix(1, {k8, k4, k8}, std::vector<double>(9));
+             }).text,
+             Contains("precision 8 is listed twice"));
+  // 2^32 rows, whose square is 0 in 64 bits.
+  CHECK_THAT(failure([] { PairMatrix(std::size_t{1} << 32U, {k8}, {}); }).text, Contains("at most 100000"));
 }

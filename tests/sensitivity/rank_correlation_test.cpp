@@ -1,5 +1,6 @@
 #include "halftone/sensitivity/rank_correlation.hpp"
 
+#include <cmath>
 #include <vector>
 
 #include "failure.hpp"
@@ -30,4 +31,12 @@ TEST_CASE("without two different values there is no rank correlation") {
   CHECK_FALSE(rho({1}, {2}));
   CHECK_FALSE(rho({}, {}));
   CHECK(failure([] { (void)rho({1, 2}, {1}); }).code == Errc::InvalidArgument);
+}
+
+TEST_CASE("NaN has no rank") {
+  const double nan = std::nan("");
+  const auto failed = failure([&] { (void)rho({1, 2, 3}, {1, nan, 3}); });
+  CHECK(failed.code == Errc::NonFinite);
+  CHECK(failed.text == "rank correlation: value 1 is NaN, which has no rank: leave it out");
+  CHECK(failure([&] { (void)rho({nan, 2}, {1, 2}); }).code == Errc::NonFinite);
 }

@@ -59,9 +59,15 @@ TEST_CASE("a sensitivity file with anything wrong is refused, naming the place")
       {"/version", 2, "s.json.version is 2"},
       {"/seed", -1, "s.json.seed is -1"},
       {"/sites/0", 3, "s.json.sites[0] is 3"},
-      {"/sites", {"conv"}, "the table of metric \"plain\" has 2 sites, 1 are named"},
-      {"/precisions", {"8", "6"}, "metric \"plain\" has no score of site 0 at precision 6"},
+      {"/sites", {"conv"}, "the table of metric \"plain\": it has 2 sites of 1"},
+      {"/precisions", {"8", "6"}, "metric \"plain\": it has no score of site 0 at precision 6"},
       {"/calibration/samples", 0, "s.json.calibration.samples is 0"},
+      {"/precisions/1", "8", "s.json.precisions[1] is \"8\": it is listed twice"},
+      {"/tables", json::array(), "s.json.tables is an array: an array of at least one table"},
+      {"/tables/1/metric", "plain", "the table of metric \"plain\" is there twice"},
+      {"/tables/1/standard_errors", {{{"8", 1}, {"4", 1}}}, "standard errors of 1 sites and scores of 2"},
+      {"/tables/1/standard_errors", {{{"8", 1}, {"4", 1}}, {{"8", 1}}}, "no standard error of site 1 at precision 4"},
+      {"/tables/1/standard_errors", {{{"8", 1}, {"4", 1}}, {{"8", 1}, {"4", -1}}}, "of site 1 at precision 4 is -1"},
       {"/tables", "none", "s.json.tables is \"none\""},
       {"/tables/1/metric", 1, "s.json.tables[1]: sensitivity.metric is 1"},
       {"/tables/1/pairs/scale", "x", "s.json.tables[1]: "},
@@ -77,6 +83,16 @@ TEST_CASE("a sensitivity file with anything wrong is refused, naming the place")
     CHECK_THAT(refused.text, Contains(expected));
   }
   CHECK(failure([&] { (void)read_sensitivity_file(dir / "none.json"); }).code == Errc::NotFound);
+}
+
+TEST_CASE("a table with standard errors and clamped scores survives JSON") {
+  SensitivityTable table = example().tables[1];
+  table.standard_errors = {{{k8, 0.5}, {k4, 1}}, {{k8, 0}, {k4, 2}}};
+  const auto read = json::parse(json(table).dump()).get<SensitivityTable>();
+  CHECK(read.standard_errors == table.standard_errors);
+  table.pairs = PairMatrix(2, {k8}, std::vector<double>(4));
+  CHECK_THAT(failure([&] { (void)json(table).get<SensitivityTable>(); }).text,
+             Contains("pairs at other precisions than scores: 4 is missing"));
 }
 
 TEST_CASE("a table is found by its metric, or where it is the only one") {

@@ -88,6 +88,22 @@ std::string found_spoilt(decltype(Made::spoil) spoil) {
   return found(metric);
 }
 
+/// The same for a metric with pairs: scores on the diagonal, at a scale of 1/2, and what `spoil` makes of that.
+std::string found_pairs(const std::function<void(const SensitivityInput&, std::vector<double>&)>& spoil) {
+  Made metric;
+  metric.pairs = true;
+  metric.spoil = [&](const SensitivityInput& input, SensitivityTable& table) {
+    const std::size_t rows = input.model.sites.size() * input.precisions.size();
+    std::vector<double> values(rows * rows);
+    for (std::size_t i = 0; i < rows; ++i)
+      values[i * rows + i] =
+          4 * table.scores[i / input.precisions.size()].at(input.precisions[i % input.precisions.size()]);
+    spoil(input, values);
+    table.pairs = PairMatrix(input.model.sites.size(), {input.precisions.begin(), input.precisions.end()}, values, 0.5);
+  };
+  return found(metric);
+}
+
 }  // namespace
 
 TEST_CASE("every metric that ships keeps the rules") {
@@ -121,6 +137,20 @@ TEST_CASE("a metric that depends on threads, site order or batch size is found, 
   CHECK(
       of_batch ==
       "metric made: its scores depend on the batch size (3, 1): site \"stem\" at precision 8 is scored 3 and then 1\n");
+}
+
+TEST_CASE("pairs that depend on site order or batch size are found, and by what") {
+  const auto of_order = found_pairs([](const auto&, std::vector<double>& values) { values[2] = values[20] = 1; });
+  CHECK_THAT(of_order, Catch::StartsWith("metric made: its pairs depend on the order of the sites: half of \""));
+  const auto of_batch = found_pairs([](const SensitivityInput& input, std::vector<double>& values) {
+    const std::size_t rows = input.model.sites.size() * input.precisions.size();
+    for (std::size_t i = 0; i < rows; ++i)
+      for (std::size_t j = 0; j < rows; ++j)
+        if (i / 2 != j / 2) values[i * rows + j] = 100 * static_cast<double>(input.batch_size);
+  });
+  CHECK(of_batch ==
+        "metric made: its pairs depend on the batch size (3, 1): half of \"left\" at precision 8 with \"stem\" at 8 is "
+        "75 and then 25\n");
 }
 
 TEST_CASE("a score that is no number, a missing one, and one that throws are found") {
@@ -173,28 +203,30 @@ TEST_CASE("a metric whose counts are wrong is found") {
 TEST_CASE("standard errors and pairs that do not fit are found") {
   CHECK(found_spoilt([](const auto&, SensitivityTable& table) {
           table.standard_errors = {{{k8, 1}}};
-        }) == "metric made: it gives standard errors of 1 sites of 5\n");
+        }) ==
+        "metric made: measuring throws: metric made gave a table that is not whole: it has standard errors of 1 sites "
+        "and "
+        "scores of 5\n");
   const auto missing = found_spoilt([](const auto&, SensitivityTable& table) {
     table.standard_errors.assign(5, {{k8, 0.5}, {k4, 0.5}});
     table.standard_errors[4].erase(k4);
+  });
+  CHECK_THAT(missing, Catch::Contains("it has no standard error of site 4 at precision 4"));
+  const auto negative = found_spoilt([](const auto&, SensitivityTable& table) {
+    table.standard_errors.assign(5, {{k8, 0.5}, {k4, 0.5}});
     table.standard_errors[3][k8] = -1;
   });
-  CHECK_THAT(missing, Catch::Contains("its standard error of site \"head\" at precision 4 is missing") &&
-                          Catch::Contains("its standard error of site \"tail\" at precision 8 is -1"));
-  const auto pairs = [](std::vector<Precision> precisions, double odd) {
-    Made metric;
-    metric.pairs = true;
-    metric.spoil = [=](const SensitivityInput& input, SensitivityTable& table) {
-      const std::size_t rows = input.model.sites.size() * precisions.size();
-      std::vector<double> values(rows * rows);
-      values[1] = odd;
-      table.pairs = PairMatrix(input.model.sites.size(), precisions, values);
-    };
-    return found(metric);
-  };
-  CHECK(pairs({k8, k4}, 0).empty());
-  CHECK(pairs({k8, k4}, 1) == "metric made: its pair matrix is not symmetric: entries 1, 0\n");
-  CHECK(pairs({k8}, 0) == "metric made: its pairs lack precision 4\n");
+  CHECK_THAT(negative, Catch::Contains("its standard error of site 3 at precision 8 is -1"));
+  CHECK(found_pairs([](const auto&, auto&) {}).empty());
+  CHECK_THAT(found_pairs([](const auto&, std::vector<double>& values) { values[1] += 1; }),
+             Catch::StartsWith("metric made: its pair matrix is not symmetric: entries 1, 0\n"));
+  CHECK_THAT(found_pairs([](const auto&, std::vector<double>& values) { values[0] *= 1.001; }),
+             Catch::StartsWith("metric made: its scores are not half the diagonal of its pair matrix times its scale: "
+                               "site \"stem\" at precision 8 is scored 324, not 324.324"));
+  Made few;
+  few.pairs = true;
+  few.spoil = [](const auto&, SensitivityTable& table) { table.pairs = PairMatrix(5, {k8}, std::vector<double>(25)); };
+  CHECK_THAT(found(few), Catch::Contains("it has pairs at other precisions than scores: 4 is missing"));
   Made lying;
   lying.pairs = true;
   CHECK_THAT(found(lying), Catch::Contains("says that it gives pairs, and gave none"));

@@ -55,8 +55,9 @@ class Interpreter {
   [[nodiscard]] std::vector<at::Tensor> replay(const CleanPass& clean, std::span<const std::size_t> changed,
                                                SiteVisitor& visitor) const;
 
-  /// Memory of a clean pass at a batch size, an upper bound: views count as tensors of their own. No limit suffices for
-  /// graphs that write in place: the largest number.
+  /// Memory of a clean pass at a batch size, an upper bound: views count as tensors of their own, and what they are
+  /// views of, which they keep alive, counts beside them. No limit suffices for graphs that write in place: the largest
+  /// number.
   [[nodiscard]] std::int64_t recorded_bytes(std::int64_t batch) const;
 
   /// Share of the sites' multiply-accumulates that a replay of `changed` runs; 1 where `clean` has the inputs

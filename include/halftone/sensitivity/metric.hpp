@@ -28,13 +28,17 @@ struct SensitivityInput {
   std::uint64_t seed = 0;
   std::int64_t batch_size = 16;
   int threads = 1;
-  /// For the values of clean passes that changed sites start from, of all threads together. Where one sample of each
-  /// does not fit, every change takes a full pass.
+  /// For what metrics keep of all batches under way: values of clean passes that changed sites start from, activations
+  /// with gradients, differences of outputs. Where it is little, batches hold fewer samples, and then fewer are under
+  /// way at once. Where not one sample's clean values fit, every change takes a full pass; where not one sample fits of
+  /// what a metric cannot do without, `InvalidArgument` says how much that is.
   std::int64_t most_bytes = std::int64_t{2} << 30;
   Monitor monitor{};
   /// Where metrics that sweep over batches put each one that is done, and find those done before, of the same work; may
   /// be null.
   Journal* journal = nullptr;
+  /// Fingerprint of this input, once someone has it; leave it empty.
+  std::string digest{};
 };
 
 /// Scores every site at every precision.
@@ -43,13 +47,17 @@ class SensitivityMetric {
   virtual ~SensitivityMetric() = default;
 
   [[nodiscard]] virtual std::string name() const = 0;
+  /// The name and, where there are options that results depend on, all of them: it tells records of a journal apart.
+  [[nodiscard]] virtual std::string identity() const { return name(); }
   /// Whether its tables have `pairs`, which the ordering "nested" needs.
   [[nodiscard]] virtual bool gives_pairs() const { return false; }
 
   /// Calls the metric, checks that each site has a score for each precision and fills in name and seconds. Scores that
-  /// are negative or not finite are clamped and listed. Throws `Internal` naming metric, site and precision where one
-  /// is missing, `NonFinite` where no score at a precision is finite, and `Stopped`, also before any work. How to
-  /// check a metric of one's own: halftone/testing/check_metric.hpp.
+  /// are negative or not finite are clamped and listed; one that is not finite gets a standard error of 0 and, in
+  /// `pairs`, nothing but twice the clamped score on the diagonal. Throws `Internal` naming metric, site and precision
+  /// where a score, a standard error or a precision of the pairs is missing, `NonFinite` where no score at a precision
+  /// is finite, and `Stopped`, also before any work. How to check a metric of one's own:
+  /// halftone/testing/check_metric.hpp.
   [[nodiscard]] SensitivityTable measure(const SensitivityInput& input) const;
 
  private:

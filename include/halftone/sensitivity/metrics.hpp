@@ -18,7 +18,8 @@ namespace halftone {
 /// calibration kept.
 std::unique_ptr<SensitivityMetric> make_quantization_error();
 
-/// "damage": the damage of quantizing one site alone, measured, with its standard error over samples. 1 + M/2 passes.
+/// "damage": the damage of quantizing one site alone, measured, with its standard error over samples, of which there
+/// must be two for it. 1 + M/2 passes.
 std::unique_ptr<SensitivityMetric> make_damage();
 
 struct NoiseOptions {
@@ -42,7 +43,9 @@ std::vector<std::string> validate(const InterLayerOptions& options);
 /// "interlayer": the pair matrix G[i, j] = mean over samples of r_i . r_j, r_i the response (see `Task::response`) of
 /// the output to quantizing site i alone; no gradients, positive semi-definite. Scores are half its diagonal. The
 /// matrix's scale makes the sum of the scores that of the sites' true damages, which the same passes give. 1 + M/2
-/// passes; memory M^2 numbers beside the recordings.
+/// passes; memory for each batch under way M d numbers a sample, d those of its response, which count in `most_bytes`,
+/// and M^2 beside. Throws `InvalidArgument` where not one sample's fit, `Unsupported` where the task's response does
+/// not fit its damage.
 std::unique_ptr<SensitivityMetric> make_interlayer(const InterLayerOptions& options = {});
 
 /// "interlayer-pairs": the pair matrix from measured damages, G[i, i] = 2 D_i and G[i, j] = D_ij - D_i - D_j: small
@@ -51,9 +54,11 @@ std::unique_ptr<SensitivityMetric> make_measured_pairs();
 
 /// What follows differentiates the network: damage has no gradient at the clean outputs, and H, its Hessian there, is
 /// positive semi-definite and needs no labels. An operand left at 16 bits counts as exact. `Unsupported` is thrown,
-/// naming what is missing, where an operator or the task has no derivative and where a site reads half precision. A
-/// backward pass costs about as much as a forward pass, or, through the graph of a gradient, three times that.
-/// While second derivatives are taken, attention runs by its plain formula in the whole process.
+/// naming what is missing, where an operator or the task has no derivative, where a site reads half precision and, by
+/// metrics that use the response, where it does not fit the damage; `InvalidArgument` where one sample does not fit
+/// into `most_bytes` or memory runs out. A backward pass costs about as much as a forward pass, or, through the graph
+/// of a gradient, three times that. While second derivatives are taken (`HessianProbe::Weights`, "interlayer-hvp"),
+/// attention runs by its plain formula in the whole process.
 
 /// Where random signs are put to estimate a trace.
 enum class HessianProbe {

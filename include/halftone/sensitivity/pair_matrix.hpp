@@ -17,7 +17,8 @@ class PairMatrix {
  public:
   PairMatrix() = default;
   /// `values`: row-major, rows in the order site 0 at each of `precisions`, site 1 at each, … Throws `InvalidArgument`
-  /// where the size does not fit, `NonFinite` where a value is not finite.
+  /// where the size does not fit, a precision is listed twice or there are more than 100,000 sites, `NonFinite` where a
+  /// value is not finite.
   PairMatrix(std::size_t sites, std::vector<Precision> precisions, std::vector<double> values, double scale = 1);
 
   [[nodiscard]] std::size_t sites() const { return sites_; }

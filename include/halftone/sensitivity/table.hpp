@@ -25,7 +25,7 @@ struct ClampedScore {
 struct SensitivityTable {
   std::string metric;
   std::vector<std::map<Precision, double>> scores;  ///< by site; the baseline precision has no entry
-  /// Standard errors of the scores, where the metric samples; else empty.
+  /// Standard errors of the scores, where the metric samples; else empty. 0 for scores that were not finite.
   std::vector<std::map<Precision, double>> standard_errors{};
   std::optional<PairMatrix> pairs{};  ///< of metrics that see how sites act together
   std::vector<ClampedScore> clamped{};
@@ -36,6 +36,8 @@ struct SensitivityTable {
 };
 
 void to_json(nlohmann::json& json, const SensitivityTable& table);
+/// Throws `BadFile` naming the field, also where a score at some precision, a standard error or a pair is missing that
+/// others have.
 void from_json(const nlohmann::json& json, SensitivityTable& table);
 
 }  // namespace halftone
