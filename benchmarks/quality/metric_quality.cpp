@@ -253,7 +253,8 @@ class Study {
     std::vector<SensitivityTable> tables;
     for (const auto& name : arguments_.metrics) {
       const double before = cpu_seconds();
-      tables.push_back(registry.metric(name)->measure(input));
+      tables.push_back(make(registry, name)->measure(input));
+      tables.back().metric = name;
       const SensitivityTable& table = tables.back();
       row(costs_, name).add("CPU seconds", cpu_seconds() - before);
       row(costs_, name).add("forward", table.forward_passes);
@@ -269,6 +270,13 @@ class Study {
       row(correlations_[to_string(precision)], "position from the end")
           .add("Spearman", rank_correlation(from_the_end, scores(truth, precision)).value_or(0));
     return tables;
+  }
+
+  /// By name; "interlayer:T" is inter-layer at temperature T.
+  static std::shared_ptr<const SensitivityMetric> make(const Registry& registry, const std::string& name) {
+    const std::string_view inter_layer = "interlayer:";
+    if (!name.starts_with(inter_layer)) return registry.metric(name);
+    return make_interlayer({.temperature = std::stod(name.substr(inter_layer.size()))});
   }
 
   static std::vector<double> scores(const SensitivityTable& table, Precision precision) {

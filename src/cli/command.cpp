@@ -151,12 +151,17 @@ LoadedModel load(const ModelRequest& request, const Registry& registry, std::uin
   return loaded;
 }
 
-void require_trained(const ModelOptions& options) {
+std::string without_blanks(std::string text) {
+  std::erase(text, ' ');
+  return text;
+}
+
+void require_trained(const ModelOptions& options, const std::string& consequence) {
   if (options.spec.ends_with(":random"))
-    throw Error(Errc::InvalidArgument,
-                message("model \"", options.spec,
-                        "\" has random weights, so there is no accuracy to keep: give ARCH:weights.safetensors (random "
-                        "weights are for `halftone scan`, `bench` and `export`)"));
+    throw Error(
+        Errc::InvalidArgument,
+        message("model \"", options.spec, "\" has random weights, so ", consequence,
+                ": give ARCH:weights.safetensors (random weights are for `halftone scan`, `bench` and `export`)"));
 }
 
 void require_output(const std::filesystem::path& folder, const std::vector<std::string>& names) {

@@ -86,8 +86,11 @@ LoadedModel load(const ModelRequest& request, const Registry& registry, std::uin
 /// Opens DATA; throws `BadFile` where the first sample does not fit the model.
 std::shared_ptr<const Dataset> open_data(const std::string& spec, const LoadedModel& loaded);
 
-/// Throws where the weights are random: there is no accuracy to keep.
-void require_trained(const ModelOptions& options);
+/// `text` without its blanks, as lists may be written: "8, 4".
+std::string without_blanks(std::string text);
+
+/// Throws where the weights are random; `consequence` says why that will not do.
+void require_trained(const ModelOptions& options, const std::string& consequence);
 
 /// Proves that `names` can be written into `folder`, and makes nothing: where it is not there, the innermost folder
 /// above it that is must take files.

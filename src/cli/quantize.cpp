@@ -118,6 +118,9 @@ fs::path choose_cache(const std::string& given) {
 std::optional<OrderMethod> choose_order(const Registry& registry, const std::string& name,
                                         const SensitivityMetric& metric) {
   if (name == "auto") return std::nullopt;
+  if (!registry.orders.contains(name))
+    throw Error(Errc::NotFound,
+                message("there is no order \"", name, "\": choose from auto, ", names(registry.orders)));
   const OrderMethod& order = registry.order(name);
   if (!order.needs_pairs || metric.gives_pairs()) return order;
   std::string able;
@@ -161,11 +164,11 @@ Request check(const Registry& registry, const Arguments& arguments) {
   std::optional<SensitivityFile> known;
   if (!arguments.sensitivity.empty()) known = read_sensitivity_file(arguments.sensitivity);
   const std::shared_ptr<const SensitivityMetric> metric =
-      known ? make_known_metric(find_table(*known, arguments.metric))
+      known ? make_known_metric(find_table(*known, arguments.sensitivity, arguments.metric))
             : registry.metric(arguments.metric.empty() ? "interlayer" : arguments.metric);
   Request request{.model = check(arguments.model),
                   .options = {.keep = parse_keep(arguments.keep),
-                              .precisions = parse_precisions(precisions(arguments, engine.get())),
+                              .precisions = parse_precisions(without_blanks(precisions(arguments, engine.get()))),
                               .input_range = range_options(arguments.ranges.input),
                               .weight_range = range_options(arguments.ranges.weight),
                               .adjust_ranges = parse_range_adjusting(arguments.adjust),
@@ -185,7 +188,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
                   .sensitivity = std::move(known),
                   .report_share = parse_share(arguments.report)};
   require_valid("options", validate(request.options));
-  require_trained(arguments.model);
+  require_trained(arguments.model, "there is no accuracy to keep");
   // Last, as it makes the folder.
   if (measures_latency(arguments, engine.get())) request.options.latency_cache = choose_cache(arguments.cache);
   return request;

@@ -4,13 +4,16 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <ostream>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "cli/command.hpp"
 #include "cli/sense_text.hpp"
+#include "core/json_field.hpp"
 #include "halftone/adjust/weight_method.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
@@ -54,7 +57,7 @@ void each_word(const char* option, const std::string& text, const Use& use) {
   std::set<std::string> seen;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string word = text.substr(begin, end - begin);
+    const std::string word = without_blanks(text.substr(begin, end - begin));
     if (!seen.insert(word).second)
       throw Error(Errc::InvalidArgument, message(option, " is \"", text, "\": \"", word, "\" is listed twice"));
     use(word);
@@ -90,7 +93,7 @@ Request check(const Registry& registry, const Arguments& arguments) {
                   .task = registry.task(arguments.task)};
   each_word("--metric", arguments.metrics,
             [&](const std::string& name) { request.metrics.push_back(registry.metric(name)); });
-  require_trained(arguments.model);
+  require_trained(arguments.model, "its sensitivities mean nothing");
   if (std::error_code ignored; fs::is_directory(arguments.out, ignored))
     throw Error(Errc::InvalidArgument, message("--out ", arguments.out, " is a folder: name a file"));
   if (!arguments.out.empty()) {
@@ -100,31 +103,54 @@ Request check(const Registry& registry, const Arguments& arguments) {
   return request;
 }
 
-/// What decides the work, but for the content of files.
-std::string describe(const Arguments& arguments) {
-  return message("model ", arguments.model.spec, ", --calibrate ", arguments.calibrate,
-                 arguments.data.empty() ? "" : ", --data " + arguments.data, ", --metric ", arguments.metrics,
-                 ", --precisions ", arguments.precisions, ", --task ", arguments.task, ", --range-input ",
-                 arguments.ranges.input, ", --range-weight ", arguments.ranges.weight, ", --sense-samples ",
-                 arguments.samples, ", --eval-batch ", arguments.eval_batch, ", --seed ", arguments.common.seed);
+/// What decides the work, by option, but for the content of files.
+using Command = std::map<std::string, std::string>;
+
+Command describe(const Arguments& arguments, const Request& request) {
+  std::string precisions;
+  for (const Precision precision : request.precisions)
+    precisions += (precisions.empty() ? "" : ",") + to_string(precision);
+  return {{"MODEL", arguments.model.spec},
+          {"--calibrate", arguments.calibrate},
+          {"--data", arguments.data},
+          {"--metric", arguments.metrics},
+          {"--precisions", precisions},
+          {"--task", arguments.task},
+          {"--range-input", arguments.ranges.input},
+          {"--range-weight", arguments.ranges.weight},
+          {"--sense-samples", std::to_string(arguments.samples)},
+          {"--eval-batch", std::to_string(arguments.eval_batch)},
+          {"--seed", std::to_string(arguments.common.seed)}};
+}
+
+/// Where `now` does not do all the work of `before`: how they differ, in words.
+std::string differences(Command before, const Command& now) {
+  std::string text;
+  std::set<std::string> metrics;
+  each_word("--metric", now.at("--metric"), [&](const std::string& name) { metrics.insert(name); });
+  bool has_all = true;
+  each_word("--metric", before["--metric"], [&](const std::string& name) { has_all &= metrics.contains(name); });
+  for (const auto& [option, value] : now)
+    if (before[option] != value && !(option == "--metric" && has_all))
+      text += message(text.empty() ? "" : ", ", option, ' ', before[option].empty() ? "not given" : before[option],
+                      " (now ", value.empty() ? "not given" : value, ')');
+  return text;
 }
 
 /// What is done so far, beside the file that will hold all of it; none where no file is asked for. Stays where there is
 /// work in it and it was not `finish`ed.
 class UnfinishedWork {
  public:
-  /// `command` says what is to be done; work of another is refused.
-  UnfinishedWork(const std::string& out, const std::string& command) : path_(out + ".journal") {
+  /// `command` says what is to be done. Work that it does not include is kept and refused.
+  UnfinishedWork(const std::string& out, const Command& command) : path_(out + ".journal") {
     if (out.empty()) return;
     require_writable(fs::absolute(out).parent_path());
     journal_.emplace(path_);
     const auto before = journal_->find(kCommand);
     resumes_ = before.has_value();
-    if (!before) journal_->append(kCommand, command);
-    if (before && *before != command)
-      throw Error(Errc::InvalidArgument,
-                  message(path_, " holds unfinished work of another command (", *before, "; this one is ", command,
-                          "): finish that one, delete the file, or choose another --out"));
+    const std::string text = nlohmann::json(command).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    if (before) require_same(parse_json(*before, path_), command);
+    if (before != text) journal_->append(kCommand, text);
   }
   ~UnfinishedWork() {
     try {
@@ -146,6 +172,15 @@ class UnfinishedWork {
 
  private:
   static constexpr const char* kCommand = "command";
+
+  void require_same(const nlohmann::json& before, const Command& command) const {
+    Command parsed;
+    for (const auto& [option, value] : before.items())
+      if (value.is_string()) parsed[option] = value.get<std::string>();
+    if (const std::string text = differences(std::move(parsed), command); !text.empty())
+      throw Error(Errc::InvalidArgument, message(path_, " holds unfinished work of another command, with ", text,
+                                                 ": finish that one, delete the file, or choose another --out"));
+  }
 
   std::string path_;
   std::optional<Journal> journal_;
@@ -202,7 +237,7 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
 int run_sense(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
   const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
-  UnfinishedWork work(arguments.out, describe(arguments));
+  UnfinishedWork work(arguments.out, describe(arguments, request));
   if (work.resumes() && !arguments.common.quiet)
     context.err << "Going on from what an earlier run left in " << work.path() << ".\n";
   std::optional<SensitivityFile> file;
@@ -213,7 +248,8 @@ int run_sense(const Context& context, const Arguments& arguments) {
   if (!file) {
     context.err << "Stopped on request before all metrics were measured: there is no result.\n";
     if (work.holds_work())
-      context.err << "What is done is in " << work.path() << ": the same command goes on from there.\n";
+      context.err << "What is done is in " << work.path() << ": the same command goes on from there, "
+                  << "a metric by gradients that was under way from its start.\n";
     else
       context.err << "Nothing was done yet that could be kept.\n";
     return 1;
@@ -251,7 +287,7 @@ void add_sense(CLI::App& app, const Context& context, Action& action) {
   add_count(command, "--sense-samples", arguments->samples, 1,
             "samples of --calibrate at most that sensitivities come from,\nat even distances");
   add("--metric", arguments->metrics, "LIST", "one or more of " + names(context.registry.metrics));
-  add("--precisions", arguments->precisions, "LIST", "to score: 2 to 8, w4a8");
+  add("--precisions", arguments->precisions, "LIST", "to score: 2 to 8, w4a8; 16, the baseline, is left out");
   add("--task", arguments->task, "NAME", "whose damage is measured: " + names(context.registry.tasks));
   add_ranges(command, arguments->ranges);
   add_count(command, "--eval-batch", arguments->eval_batch, 1,

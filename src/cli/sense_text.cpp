@@ -139,7 +139,7 @@ std::string correlation_text(const SensitivityFile& file) {
 
 void print_text(const SensitivityFile& file, std::ostream& out) {
   out << wrapped(message(file.model, ": sensitivity of ", file.sites.size(), " sites on ", grouped(file.data.samples),
-                         " samples of ", file.data.name))
+                         file.data.samples == 1 ? " sample of " : " samples of ", file.data.name))
       << "\n\n"
       << sites_text(file) << '\n'
       << cost_text(file);

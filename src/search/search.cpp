@@ -54,8 +54,16 @@ std::optional<bool> SearchRun::score(const Plan& plan) {
       throw Error(Errc::Internal, "search: it goes on after the user asked to stop, where passes() gave nothing");
     return std::nullopt;
   }
-  if (plan == Plan::uniform(problem_.sites.size(), problem_.precisions.front())) return true;
-  if (const SearchStep* known = find_step(result_.steps, plan)) return known->evaluation.passed;
+  const bool is_baseline = plan == Plan::uniform(problem_.sites.size(), problem_.precisions.front());
+  const SearchStep* known = find_step(result_.steps, plan);
+  if (is_baseline || known != nullptr) {
+    constexpr int kPatience = 10'000;
+    if (++refused_ > kPatience)
+      throw Error(Errc::Internal, message("search: it does not end: ", kPatience,
+                                          " questions in a row about plans that were scored before"));
+    return is_baseline || known->evaluation.passed;
+  }
+  refused_ = 0;
 
   const double latency = problem_.latency.estimate(problem_.sites, plan);
   const std::optional<Evaluation> evaluation = evaluator_.evaluate(plan);

@@ -99,22 +99,24 @@ SensitivityFile read_sensitivity_file(const std::filesystem::path& path) {
     try {
       file.tables.push_back(json["tables"][i].get<SensitivityTable>());
     } catch (const Error& error) {
-      throw Error(error.code(), message(place, ".tables[", i, "]: ", error.what()));
+      throw Error(error.code(), message(place, ": tables[", i, "]: ", error.what()));
     }
   }
   require_complete(file, place);
   return file;
 }
 
-const SensitivityTable& find_table(const SensitivityFile& file, const std::string& metric) {
+const SensitivityTable& find_table(const SensitivityFile& file, const std::string& path, const std::string& metric) {
   if (metric.empty() && file.tables.size() == 1) return file.tables.front();
+  const std::string wanted = metric.empty() ? "interlayer" : metric;
   const auto found = std::find_if(file.tables.begin(), file.tables.end(),
-                                  [&](const SensitivityTable& table) { return table.metric == metric; });
+                                  [&](const SensitivityTable& table) { return table.metric == wanted; });
   if (found != file.tables.end()) return *found;
-  throw Error(Errc::NotFound,
-              metric.empty()
-                  ? "the sensitivities are of several metrics, choose one with --metric: " + names(file.tables)
-                  : message("there are no sensitivities by metric \"", metric, "\", only by ", names(file.tables)));
+  throw Error(Errc::NotFound, metric.empty()
+                                  ? message("sensitivities ", path,
+                                            " are of several metrics, choose one with --metric: ", names(file.tables))
+                                  : message("sensitivities ", path, ": there are none by metric \"", metric,
+                                            "\", only by ", names(file.tables)));
 }
 
 void require_fits(const SensitivityFile& file, const std::string& path, const std::string& model_digest,

@@ -224,7 +224,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"precision", with(good, "--precisions", "16,9"), "precision \"9\" is not known"},
       {"range", with(good, "--range-input", "min"), "range method \"min\" is not known: use max, percentile, mse or"},
       {"share", with(good, "--report", "100%"), "--report is 100%: a share above 0 % and below 100 %"},
-      {"order", with(good, "--order", "magic"), "there is no order \"magic\": choose from gain, nested, score"},
+      {"order", with(good, "--order", "magic"), "there is no order \"magic\": choose from auto, gain, nested, score"},
       {"pairs", with(with(good, "--metric", "error"), "--order", "nested"),
        "--metric error says nothing of them: choose --metric from interlayer, interlayer-hvp"},
       {"share without unit", with(good, "--report", "20"), "--report is 20, a number without a unit"},

@@ -105,10 +105,15 @@ TEST_CASE("another command with the same output is refused, and takes nothing fr
   const auto refused = call(other);
   CHECK(refused.code == 2);
   CHECK_THAT(refused.err, Catch::Contains("holds unfinished work of another command") &&
-                              Catch::Contains("--metric error,damage,noise") &&
+                              Catch::Contains("with --metric error,damage,noise (now error):") &&
                               Catch::Contains("choose another --out"));
   CHECK(read_text(journal) == before);
-  CHECK(call(sense(out)).code == 0);
+  Words more = sense(out);
+  *std::find(more.begin(), more.end(), "error,damage,noise") = "noise, damage,error,interlayer";
+  *std::find(more.begin(), more.end(), "4") = " 4,16";
+  const auto ended = call(more);
+  CHECK(ended.code == 0);
+  CHECK_THAT(ended.err, Catch::Contains("Going on from what an earlier run left in"));
 }
 
 TEST_CASE("a second sense with the same output is refused while the first is at work") {

@@ -154,8 +154,8 @@ TEST_CASE("sensitivities that do not fit are refused before any work") {
   other[1] = "cifar_resnet32:" + kAssets + "/cifar_resnet20.safetensors";
   const std::vector<std::tuple<std::string, Words, std::string>> cases{
       {"task", given({"--metric", "error", "--task", "top5"}), "they are of task top1, and this one is top5"},
-      {"no metric", given({}), "of several metrics, choose one with --metric: error, damage"},
-      {"metric", given({"--metric", "noise"}), "no sensitivities by metric \"noise\", only by error, damage"},
+      {"no metric", given({}), "are of several metrics, choose one with --metric: error, damage"},
+      {"metric", given({"--metric", "noise"}), "there are none by metric \"noise\", only by error, damage"},
       {"precision", given({"--metric", "error", "--precisions", "16,6"}), "precision 6 is not among theirs, 8,4"},
       {"sites", given({"--metric", "error", "--additions"}), "is --additions the difference?"},
       {"pairs", given({"--metric", "error", "--order", "nested"}), "--order nested needs"},

@@ -69,8 +69,8 @@ TEST_CASE("a sensitivity file with anything wrong is refused, naming the place")
       {"/tables/1/standard_errors", {{{"8", 1}, {"4", 1}}, {{"8", 1}}}, "no standard error of site 1 at precision 4"},
       {"/tables/1/standard_errors", {{{"8", 1}, {"4", 1}}, {{"8", 1}, {"4", -1}}}, "of site 1 at precision 4 is -1"},
       {"/tables", "none", "s.json.tables is \"none\""},
-      {"/tables/1/metric", 1, "s.json.tables[1]: sensitivity.metric is 1"},
-      {"/tables/1/pairs/scale", "x", "s.json.tables[1]: "},
+      {"/tables/1/metric", 1, "s.json: tables[1]: sensitivity.metric is 1"},
+      {"/tables/1/pairs/scale", "x", "s.json: tables[1]: "},
       {"/more", 1, "unknown key \"more\""},
   };
   for (const auto& [where, value, expected] : cases) {
@@ -97,12 +97,13 @@ TEST_CASE("a table with standard errors and clamped scores survives JSON") {
 
 TEST_CASE("a table is found by its metric, or where it is the only one") {
   SensitivityFile file = example();
-  CHECK(&find_table(file, "pairs") == &file.tables[1]);
-  CHECK_THAT(failure([&] { (void)find_table(file, "noise"); }).text,
-             Contains("no sensitivities by metric \"noise\", only by plain, pairs"));
-  CHECK_THAT(failure([&] { (void)find_table(file, ""); }).text, Contains("choose one with --metric: plain, pairs"));
+  CHECK(&find_table(file, "s.json", "pairs") == &file.tables[1]);
+  CHECK_THAT(failure([&] { (void)find_table(file, "s.json", "noise"); }).text,
+             Contains("there are none by metric \"noise\", only by plain, pairs"));
+  CHECK_THAT(failure([&] { (void)find_table(file, "s.json", ""); }).text,
+             Contains("choose one with --metric: plain, pairs"));
   file.tables.pop_back();
-  CHECK(&find_table(file, "") == &file.tables[0]);
+  CHECK(&find_table(file, "s.json", "") == &file.tables[0]);
 }
 
 TEST_CASE("sensitivities of another network, other sites or precisions are refused") {

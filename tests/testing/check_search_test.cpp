@@ -126,3 +126,12 @@ TEST_CASE("a search without a name is found") {
   nameless.called = "";
   CHECK(found(nameless) == "search: it has no name\n");
 }
+
+TEST_CASE("a search that does not end is found") {
+  CHECK_THAT(found(Made([](const SearchProblem& problem, SearchRun& run) {
+               const Plan plan = Plan::uniform(problem.sites.size(), problem.precisions.back());
+               while (run.passes(plan, none)) {
+               }
+             })),
+             Catch::Contains("it does not end"));
+}

@@ -53,8 +53,8 @@ class SearchRun {
  public:
   SearchRun(const SearchProblem& problem, Evaluator& evaluator);
 
-  /// Whether `plan` passes; nothing once the user asked to stop: the strategy then returns (where it
-  /// goes on and on, `Internal` is thrown). `decision(passed)` says in words what follows from either verdict.
+  /// Whether `plan` passes; nothing once the user asked to stop: the strategy then returns. One that goes on and on, or
+  /// asks of scored plans only, meets `Internal`. `decision(passed)` says in words what follows from either verdict.
   template <class Decision>
   std::optional<bool> passes(const Plan& plan, const Decision& decision) {
     const auto verdict = score(plan);
@@ -72,7 +72,7 @@ class SearchRun {
   const SearchProblem& problem_;
   Evaluator& evaluator_;
   SearchResult result_;
-  int refused_ = 0;     ///< questions since the user asked to stop
+  int refused_ = 0;     ///< questions in a row that no evaluation answered
   bool fresh_ = false;  ///< whether the last plan was scored, not remembered
 };
 

@@ -43,8 +43,9 @@ void to_json(nlohmann::json& json, const SensitivityFile& file);
 /// Throws `NotFound`, or `BadFile` naming the field.
 SensitivityFile read_sensitivity_file(const std::filesystem::path& path);
 
-/// The metric's table; the only one where `metric` is empty. Throws `NotFound` with the metrics that there are.
-const SensitivityTable& find_table(const SensitivityFile& file, const std::string& metric);
+/// The metric's table; where `metric` is empty the only one, or that of `interlayer`. Throws `NotFound`, `path` first,
+/// with the metrics that there are.
+const SensitivityTable& find_table(const SensitivityFile& file, const std::string& path, const std::string& metric);
 
 /// Throws `InvalidArgument`, `path` first, unless the file is of this model with these sites, and has `precisions`.
 void require_fits(const SensitivityFile& file, const std::string& path, const std::string& model_digest,
