@@ -16,9 +16,9 @@
 #include <numeric>
 #include <random>
 #include <string>
-#include <sys/resource.h>
 #include <vector>
 
+#include "../processor_seconds.hpp"
 #include "data/shuffle.hpp"
 #include "figures.hpp"
 #include "halftone/calibrate/calibrate.hpp"
@@ -80,15 +80,6 @@ Step parse_step(const std::string& text) {
   if (colon == std::string::npos)
     throw Error(Errc::InvalidArgument, message("step \"", text, "\": write two precisions, e.g. 16:8"));
   return {parse_precision(text.substr(0, colon)), parse_precision(text.substr(colon + 1))};
-}
-
-double cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 std::shared_ptr<const Dataset> draw(const std::shared_ptr<const Dataset>& data, std::int64_t count, int seed) {
@@ -252,11 +243,11 @@ class Study {
     };
     std::vector<SensitivityTable> tables;
     for (const auto& name : arguments_.metrics) {
-      const double before = cpu_seconds();
+      const double before = processor_seconds();
       tables.push_back(make(registry, name)->measure(input));
       tables.back().metric = name;
       const SensitivityTable& table = tables.back();
-      row(costs_, name).add("CPU seconds", cpu_seconds() - before);
+      row(costs_, name).add("CPU seconds", processor_seconds() - before);
       row(costs_, name).add("forward", table.forward_passes);
       row(costs_, name).add("backward", table.backward_passes);
       for (const Precision precision : precisions_)

@@ -9,11 +9,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <iomanip>
 #include <iostream>
 #include <malloc.h>
 
+#include "../processor_seconds.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/graph/interpreter.hpp"
 #include "halftone/models/architecture.hpp"
@@ -22,6 +22,7 @@
 namespace {
 
 using namespace halftone;
+using benchmarks::processor_seconds;
 
 constexpr int kMostProbes = 1000;
 
@@ -37,8 +38,6 @@ class OneWeight final : public SiteVisitor {
  private:
   std::size_t site_;
 };
-
-double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 struct Trace {
   double value = 0;

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <fstream>
 #include <malloc.h>
 #include <string>
 #include <vector>
 
+#include "../processor_seconds.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/graph/interpreter.hpp"
@@ -21,6 +21,7 @@
 namespace {
 
 using namespace halftone;
+using benchmarks::processor_seconds;
 
 constexpr int kTurns = 3;
 
@@ -72,14 +73,14 @@ void run(const std::string& model, const std::string& samples, std::int64_t coun
     for (Side& side : sides) {
       forget_highest();
       const double before = megabytes("VmRSS");
-      const auto start = std::clock();
+      const double start = processor_seconds();
       side.table = make_interlayer()->measure({.model = network.model,
                                                .calibration = calibration,
                                                .data = *data,
                                                .task = *task,
                                                .precisions = precisions,
                                                .most_bytes = side.most_bytes});
-      side.seconds.push_back(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+      side.seconds.push_back(processor_seconds() - start);
       side.rise = std::max(side.rise, megabytes("VmHWM") - before);
     }
   std::printf("%s, %lld samples, %zu sites\n", model.c_str(), static_cast<long long>(data->size()),

@@ -182,10 +182,7 @@ void add_ranges(CLI::App& command, RangeChoice& choice) {
   };
   add("--range-input", choice.input, "ranges of activations: mse, max or percentile");
   add("--range-weight", choice.weight,
-      choice.weight == "auto" ? "ranges of weights: max, mse, percentile, or auto: max or\nmse, whichever damages the "
-                                "outputs less"
-                              : "ranges of weights: mse, max, percentile, or auto: max or\nmse, whichever damages the "
-                                "outputs less");
+      "ranges of weights: max, mse, percentile, or auto: max or\nmse, whichever damages the outputs less");
 }
 
 CLI::Option* add_engine(CLI::App& command, const Registry& registry, std::string& name, const std::string& purpose) {

@@ -14,7 +14,18 @@ SearchResult greedy(std::size_t sites, const std::vector<Precision>& precisions,
   return Greedy().search({list, precisions, order, SizeLatency()}, evaluator);
 }
 
-/// The same in the plainest words, where every site gains at every precision.
+/// Three sites in a chain, of which the first two gain less than a conversion costs.
+SearchResult greedy_in_chain(Evaluator& evaluator) {
+  const std::vector<Site> sites = make_sites(3);
+  const std::vector<Precision> precisions{k16, k8};
+  const OrderFn order = as_listed;
+  ChainLatency latency;
+  latency.gains = {{{k8, 2}}, {{k8, 2}}, {{k8, 5}}};
+  latency.costs = {3, 3};
+  return Greedy().search({sites, precisions, order, latency}, evaluator);
+}
+
+/// The search in the plainest words, where every site gains at every precision.
 Plan one_by_one(const Toy& toy) {
   Plan plan = Plan::uniform(toy.sites.size(), toy.precisions.front());
   std::vector<std::size_t> sites(plan.size());
@@ -62,15 +73,9 @@ TEST_CASE("greedy finds sites behind one that loses too much, where a prefix end
 }
 
 TEST_CASE("greedy keeps sites that gain nothing where the plan without them loses too much") {
-  const std::vector<Site> sites = make_sites(3);
-  const std::vector<Precision> precisions{k16, k8};
-  const OrderFn order = as_listed;
-  ChainLatency latency;
-  latency.gains = {{{k8, 2}}, {{k8, 2}}, {{k8, 5}}};
-  latency.costs = {3, 3};
   // Errors of the first and the last cancel.
   FunctionEvaluator evaluator([](const Plan& plan) { return plan[1] == k16 && (plan[2] == k16 || plan[0] == k8); });
-  const SearchResult result = Greedy().search({sites, precisions, order, latency}, evaluator);
+  const SearchResult result = greedy_in_chain(evaluator);
   CHECK(result.best == Plan{{k8, k16, k8}});
   CHECK(result.steps.back().decision == "without sites that cost more time than they gain: loses too much");
 }
@@ -87,18 +92,12 @@ TEST_CASE("where all sites pass at once greedy asks for no order") {
 }
 
 TEST_CASE("greedy goes through sites that gain only beside their neighbours, and leaves none lowered in vain") {
-  const std::vector<Site> sites = make_sites(3);
-  const std::vector<Precision> precisions{k16, k8};
-  const OrderFn order = as_listed;
-  ChainLatency latency;
-  latency.gains = {{{k8, 2}}, {{k8, 2}}, {{k8, 5}}};
-  latency.costs = {3, 3};
   // Alone the first loses 1; with the second gone nothing pays but the last.
   FunctionEvaluator all([](const Plan& plan) { return count_at(plan, k8) < 3; });
-  const SearchResult two = Greedy().search({sites, precisions, order, latency}, all);
+  const SearchResult two = greedy_in_chain(all);
   CHECK(two.best == Plan{{k8, k8, k16}});
   FunctionEvaluator second([](const Plan& plan) { return plan[1] == k16; });
-  const SearchResult last = Greedy().search({sites, precisions, order, latency}, second);
+  const SearchResult last = greedy_in_chain(second);
   CHECK(last.best == Plan{{k16, k16, k8}});
   CHECK(last.steps.back().decision == "without sites that cost more time than they gain: kept");
 }

@@ -10,21 +10,13 @@
 #include "halftone/graph/interpreter.hpp"
 #include "halftone/sensitivity/metrics.hpp"
 #include "squared_error.hpp"
+#include "sweeping_metrics.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;
 using Catch::Matchers::Contains;
 
 namespace {
-
-std::vector<std::unique_ptr<SensitivityMetric>> sweeping_metrics() {
-  std::vector<std::unique_ptr<SensitivityMetric>> metrics;
-  metrics.push_back(make_damage());
-  metrics.push_back(make_noise());
-  metrics.push_back(make_interlayer());
-  metrics.push_back(make_measured_pairs());
-  return metrics;
-}
 
 std::string bytes(SensitivityTable table) {
   table.seconds = 0;

@@ -10,6 +10,7 @@
 #include "halftone/graph/interpreter.hpp"
 #include "halftone/sensitivity/metrics.hpp"
 #include "squared_error.hpp"
+#include "sweeping_metrics.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;
@@ -79,15 +80,6 @@ double damage(const Fixture& f, const Plan& plan) {
 bool same_bytes(const SensitivityTable& a, const SensitivityTable& b) {
   return a.scores == b.scores && a.standard_errors == b.standard_errors && a.pairs.has_value() == b.pairs.has_value() &&
          (!a.pairs || a.pairs->values() == b.pairs->values());
-}
-
-std::vector<std::unique_ptr<SensitivityMetric>> sweeping_metrics() {
-  std::vector<std::unique_ptr<SensitivityMetric>> metrics;
-  metrics.push_back(make_damage());
-  metrics.push_back(make_noise());
-  metrics.push_back(make_interlayer());
-  metrics.push_back(make_measured_pairs());
-  return metrics;
 }
 
 }  // namespace
