@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <iterator>
 #include <limits>
 #include <set>
-#include <string>
 #include <utility>
 
 #include "halftone/search/frontier.hpp"
@@ -12,187 +12,290 @@
 namespace halftone {
 namespace {
 
-struct Space {
-  std::span<const Site> sites;
-  std::span<const Precision> precisions;
-  const LatencyModel& latency;
-  const PredictedDamage& damage;
+/// Precisions by their place in the problem's list, by site.
+using Choice = std::vector<std::uint16_t>;
 
-  [[nodiscard]] double time(const Plan& plan) const { return latency.estimate(sites, plan); }
-  [[nodiscard]] PredictedPlan predict(Plan plan) const {
-    const double seconds = time(plan);
-    const double lost = damage.damage(plan);
-    return {std::move(plan), seconds, lost};
-  }
+struct Point {
+  Choice choice;
+  double latency = 0;
+  double damage = 0;
 };
 
-/// Leaves the plans that no other beats, slowest first; of equals the first.
-std::vector<PredictedPlan> undominated(std::vector<PredictedPlan> plans) {
-  std::stable_sort(plans.begin(), plans.end(), [](const PredictedPlan& a, const PredictedPlan& b) {
-    return std::pair(a.damage, a.latency) < std::pair(b.damage, b.latency);
-  });
-  std::vector<PredictedPlan> kept;
-  for (PredictedPlan& plan : plans)
-    if (kept.empty() || plan.latency < kept.back().latency) kept.push_back(std::move(plan));
-  return kept;
-}
-
-/// Nothing where there are more than `most` plans.
-std::vector<PredictedPlan> enumerate(const Space& space, std::size_t most) {
-  std::size_t count = 1;
-  for (std::size_t i = 0; i < space.sites.size(); ++i) {
-    count *= space.precisions.size();
-    if (count > most) return {};
-  }
-  std::vector<PredictedPlan> plans;
-  std::vector<std::size_t> digits(space.sites.size());
-  Plan plan = Plan::uniform(space.sites.size(), space.precisions.front());
-  for (std::size_t k = 0; k < count; ++k) {
-    plans.push_back(space.predict(plan));
-    for (std::size_t site = 0; site < digits.size(); ++site) {
-      digits[site] = (digits[site] + 1) % space.precisions.size();
-      plan[site] = space.precisions[digits[site]];
-      if (digits[site] != 0) break;
-    }
-  }
-  return undominated(std::move(plans));
-}
-
-/// Descent of latency + weight x damage.
-class Descent {
+/// The problem with damage as a dense table.
+class Space {
  public:
-  Descent(const Space& space, double weight, PredictedPlan start)
-      : space_(space), weight_(weight), at_(std::move(start)) {}
+  Space(std::span<const Site> sites, std::span<const Precision> precisions, const LatencyModel& latency,
+        const PredictedDamage& damage)
+      : sites_(sites), precisions_(precisions), latency_(latency), scratch_(Plan::uniform(sites.size(), {})) {
+    const std::size_t rows = size() * levels();
+    terms_.resize(rows * rows);
+    for (std::size_t a = 0; a < rows; ++a)
+      for (std::size_t b = 0; b < rows; ++b)
+        terms_[a * rows + b] =
+            damage.term(a / levels(), precisions[a % levels()], b / levels(), precisions[b % levels()]);
+  }
 
-  PredictedPlan run() {
-    constexpr int kMostRounds = 50;
-    for (int round = 0; round < kMostRounds; ++round) {
-      bool moved = false;
-      for (std::size_t site = 0; site < at_.plan.size(); ++site) moved |= improve(site, 1);
-      if (!moved)  // neighbours share the cost of conversions
-        for (std::size_t site = 0; site + 1 < at_.plan.size(); ++site) moved |= improve(site, 2);
-      if (!moved) break;
+  [[nodiscard]] std::size_t size() const { return sites_.size(); }
+  [[nodiscard]] std::size_t levels() const { return precisions_.size(); }
+  /// What site i at p and site j at q do to each other; for i = j and p = q what the site does alone.
+  [[nodiscard]] double term(std::size_t i, std::uint16_t p, std::size_t j, std::uint16_t q) const {
+    return terms_[(i * levels() + p) * size() * levels() + j * levels() + q];
+  }
+  [[nodiscard]] Plan plan(const Choice& choice) const {
+    Plan plan = Plan::uniform(size(), precisions_.front());
+    for (std::size_t i = 0; i < size(); ++i) plan[i] = precisions_[choice[i]];
+    return plan;
+  }
+  [[nodiscard]] double time(const Choice& choice) {
+    for (std::size_t i = 0; i < size(); ++i) scratch_[i] = precisions_[choice[i]];
+    return latency_.estimate(sites_, scratch_);
+  }
+  [[nodiscard]] double damage(const Choice& choice) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < size(); ++i) {
+      sum += term(i, choice[i], i, choice[i]);
+      for (std::size_t j = 0; j < i; ++j) sum += term(i, choice[i], j, choice[j]);
     }
-    at_.damage = space_.damage.damage(at_.plan);
-    return at_;
+    return sum;
+  }
+  [[nodiscard]] Point predict(Choice choice) {
+    const double seconds = time(choice);
+    const double lost = damage(choice);
+    return {std::move(choice), seconds, lost};
   }
 
  private:
-  /// `count` sites from `site` on to the precision that is best for all of them.
-  bool improve(std::size_t site, std::size_t count) {
-    PredictedPlan best = at_;
-    for (const Precision precision : space_.precisions) {
-      Plan plan = at_.plan;
-      double damage = at_.damage;
-      for (std::size_t i = site; i < site + count; ++i) {
-        damage += space_.damage.increase(plan, i, precision);
-        plan[i] = precision;
-      }
-      if (plan == at_.plan) continue;
-      const double time = space_.time(plan);
-      constexpr double kRounding = 1e-12;
-      if (time + weight_ * damage < (best.latency + weight_ * best.damage) * (1 - kRounding))
-        best = {std::move(plan), time, damage};
-    }
-    if (best.plan == at_.plan) return false;
-    at_ = std::move(best);
-    return true;
+  std::span<const Site> sites_;
+  std::span<const Precision> precisions_;
+  const LatencyModel& latency_;
+  Plan scratch_;
+  std::vector<double> terms_;
+};
+
+/// What a change of a choice adds to its damage. Cost: sites x precisions a step.
+class Increase {
+ public:
+  Increase(const Space& space, Choice choice)
+      : space_(space), choice_(std::move(choice)), pull_(space.size() * space.levels()) {
+    for (std::size_t j = 0; j < choice_.size(); ++j) pull(j, choice_[j], 1);
+  }
+
+  [[nodiscard]] double of(std::size_t i, std::uint16_t to) const {
+    const std::uint16_t from = choice_[i];
+    return space_.term(i, to, i, to) - space_.term(i, from, i, from) + pull_[i * space_.levels() + to] -
+           pull_[i * space_.levels() + from];
+  }
+  /// What two changes add beyond the sum of what each adds.
+  [[nodiscard]] double beyond(std::size_t i, std::uint16_t to_i, std::size_t j, std::uint16_t to_j) const {
+    const auto between = [&](std::uint16_t p, std::uint16_t q) { return space_.term(i, p, j, q); };
+    return between(to_i, to_j) - between(to_i, choice_[j]) - between(choice_[i], to_j) +
+           between(choice_[i], choice_[j]);
+  }
+  void move(std::size_t i, std::uint16_t to) {
+    pull(i, choice_[i], -1);
+    pull(i, to, 1);
+    choice_[i] = to;
+  }
+
+ private:
+  void pull(std::size_t j, std::uint16_t q, double sign) {
+    for (std::size_t i = 0; i < choice_.size(); ++i)
+      for (std::size_t p = 0; p < space_.levels(); ++p)
+        if (i != j) pull_[i * space_.levels() + p] += sign * space_.term(i, static_cast<std::uint16_t>(p), j, q);
   }
 
   const Space& space_;
-  double weight_;
-  PredictedPlan at_;
+  Choice choice_;
+  std::vector<double> pull_;  ///< by site and precision, from all other sites
 };
 
-/// What each site gains per damage, alone: between the least and the largest lie the weights worth trying.
-std::vector<double> weights(const Space& space, const PredictedPlan& start) {
-  std::vector<double> ratios;
-  for (std::size_t site = 0; site < space.sites.size(); ++site)
-    for (const Precision precision : space.precisions.subspan(1)) {
-      const double gain = space.latency.gain(space.sites, start.plan, site, precision);
-      const double damage = space.damage.increase(start.plan, site, precision);
-      if (gain > 0 && damage > 0) ratios.push_back(gain / damage);
+/// Leaves the points that no other beats, slowest first; of equals the first.
+std::vector<Point> undominated(std::vector<Point> points) {
+  std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) {
+    return std::pair(a.damage, a.latency) < std::pair(b.damage, b.latency);
+  });
+  std::vector<Point> kept;
+  for (Point& point : points)
+    if (kept.empty() || point.latency < kept.back().latency) kept.push_back(std::move(point));
+  return kept;
+}
+
+/// Nothing where there are more than `most` choices.
+std::vector<Point> enumerate(Space& space, std::size_t most) {
+  std::size_t count = 1;
+  for (std::size_t i = 0; i < space.size(); ++i) {
+    count *= space.levels();
+    if (count > most) return {};
+  }
+  std::vector<Point> points;
+  Choice choice(space.size());
+  for (std::size_t k = 0; k < count; ++k) {
+    points.push_back(space.predict(choice));
+    for (std::uint16_t& level : choice) {
+      level = static_cast<std::uint16_t>((level + 1U) % space.levels());
+      if (level != 0) break;
     }
-  if (ratios.empty()) return {};
-  const auto [least, largest] = std::minmax_element(ratios.begin(), ratios.end());
-  // Beside others a site may cost many times what it costs alone.
-  constexpr int kSteps = 64;
-  const double top = std::log(*largest * 4);
-  const double bottom = std::log(*least / static_cast<double>(space.sites.size()) / 4);
+  }
+  return undominated(std::move(points));
+}
+
+/// Descends latency + weight x damage from `at`, by changes of one site, and of two neighbours, which share the cost of
+/// conversions.
+void descend(Space& space, double weight, Point& at) {
+  constexpr double kRounding = 1e-12;
+  constexpr int kMostRounds = 50;
+  Increase increase(space, at.choice);
+  const auto improve = [&](std::size_t site, std::size_t count) {
+    double least = (at.latency + weight * at.damage) * (1 - kRounding);
+    Point best;
+    for (std::size_t p = 0; p < space.levels(); ++p) {
+      const auto to = static_cast<std::uint16_t>(p);
+      Point next = at;
+      for (std::size_t i = site; i < site + count; ++i) {
+        next.damage += increase.of(i, to);
+        next.choice[i] = to;
+      }
+      if (count == 2) next.damage += increase.beyond(site, to, site + 1, to);
+      if (next.choice == at.choice) continue;
+      next.latency = space.time(next.choice);
+      const double value = next.latency + weight * next.damage;
+      if (value >= least) continue;
+      least = value;
+      best = std::move(next);
+    }
+    if (best.choice.empty()) return false;
+    for (std::size_t i = site; i < site + count; ++i) increase.move(i, best.choice[i]);
+    at = std::move(best);
+    return true;
+  };
+  for (int round = 0; round < kMostRounds; ++round) {
+    bool moved = false;
+    for (std::size_t count = 1; count <= 2 && !moved; ++count)
+      for (std::size_t site = 0; site + count <= space.size(); ++site) moved |= improve(site, count);
+    if (!moved) return;
+  }
+}
+
+/// Weights of damage worth trying: around what each site gains per damage, alone; beside others it may cost many times
+/// as much.
+std::vector<double> weights(Space& space, const Point& start) {
+  const Increase increase(space, start.choice);
+  double least = std::numeric_limits<double>::infinity();
+  double largest = 0;
+  for (std::size_t site = 0; site < space.size(); ++site)
+    for (std::size_t p = 1; p < space.levels(); ++p) {
+      Choice lowered = start.choice;
+      lowered[site] = static_cast<std::uint16_t>(p);
+      const double gain = start.latency - space.time(lowered);
+      const double damage = increase.of(site, lowered[site]);
+      if (!(gain > 0 && damage > 0)) continue;
+      least = std::min(least, gain / damage);
+      largest = std::max(largest, gain / damage);
+    }
+  if (largest == 0) return {};
+  constexpr int kSteps = 48;
+  const double top = std::log(largest * 4);
+  const double bottom = std::log(least / static_cast<double>(space.size()) / 4);
   std::vector<double> result;
   for (int k = 0; k <= kSteps; ++k) result.push_back(std::exp(top + (bottom - top) * k / kSteps));
   return result;
 }
 
-/// One site after the other is lowered by one precision, largest gain per damage first, as long as anything gains.
-void add_nested(const Space& space, PredictedPlan at, std::vector<PredictedPlan>& plans) {
+/// Lowers one site after the other, largest gain per damage first, as long as anything gains.
+void add_nested(Space& space, Point at, std::vector<Point>& points) {
+  Increase increase(space, at.choice);
   while (true) {
-    PredictedPlan best;
+    Point best;
+    std::size_t moved = 0;
     double most = -std::numeric_limits<double>::infinity();
-    for (std::size_t site = 0; site < at.plan.size(); ++site)
-      for (const Precision precision : space.precisions) {
-        if (!(precision < at.plan[site])) continue;
-        const double gain = space.latency.gain(space.sites, at.plan, site, precision);
+    for (std::size_t site = 0; site < space.size(); ++site)
+      for (std::size_t p = at.choice[site] + 1U; p < space.levels(); ++p) {
+        Point next = at;
+        next.choice[site] = static_cast<std::uint16_t>(p);
+        next.latency = space.time(next.choice);
+        const double gain = at.latency - next.latency;
         if (!(gain > 0)) continue;
-        const double damage = space.damage.increase(at.plan, site, precision);
+        const double damage = increase.of(site, next.choice[site]);
+        next.damage += damage;
         // What takes damage away comes before all else, largest gain first.
         const double rank = damage > 0 ? -damage / gain : gain;
         if (rank <= most) continue;
         most = rank;
-        best = at;
-        best.plan[site] = precision;
-        best.latency = at.latency - gain;
-        best.damage = at.damage + damage;
+        moved = site;
+        best = std::move(next);
       }
-    if (best.plan.size() == 0) return;
-    at = best;
-    plans.push_back(at);
+    if (best.choice.empty()) return;
+    increase.move(moved, best.choice[moved]);
+    at = std::move(best);
+    points.push_back(at);
   }
 }
 
-/// Whether a plan of `list`, undominated, is as fast and damages as little.
-bool is_dominated(const std::vector<PredictedPlan>& list, double latency, double damage) {
+/// Whether a point of `list`, undominated, is as fast and damages as little.
+bool is_dominated(const std::vector<Point>& list, double latency, double damage) {
   const auto after = std::upper_bound(list.begin(), list.end(), damage,
-                                      [](double value, const PredictedPlan& plan) { return value < plan.damage; });
+                                      [](double value, const Point& point) { return value < point.damage; });
   return after != list.begin() && std::prev(after)->latency <= latency;
 }
 
-/// Adds what becomes of `at` with one site at another precision, or with `pairs` two, where nothing in `list` beats it.
-void add_neighbours(const Space& space, const PredictedPlan& at, bool pairs, const std::vector<PredictedPlan>& list,
-                    std::vector<PredictedPlan>& found) {
-  const auto change = [&](const PredictedPlan& from, std::size_t first, const auto& use) {
-    for (std::size_t site = first; site < from.plan.size(); ++site)
-      for (const Precision precision : space.precisions) {
-        if (precision == from.plan[site]) continue;
-        PredictedPlan to = from;
-        to.plan[site] = precision;
-        to.damage += space.damage.increase(from.plan, site, precision);
-        to.latency = space.time(to.plan);
-        use(to, site);
-      }
+/// Adds what becomes of `at` with one site at another precision, or with `pairs` one lower and one higher, where
+/// nothing in `list` beats it.
+void add_neighbours(Space& space, const Point& at, bool pairs, const std::vector<Point>& list,
+                    std::vector<Point>& found) {
+  const Increase increase(space, at.choice);
+  Choice choice = at.choice;
+  const auto consider = [&](double damage) {
+    const double time = space.time(choice);
+    if (!is_dominated(list, time, damage)) found.push_back({choice, time, damage});
   };
-  const auto add = [&](const PredictedPlan& plan) {
-    if (!is_dominated(list, plan.latency, plan.damage)) found.push_back(plan);
-  };
-  change(at, 0, [&](const PredictedPlan& one, std::size_t site) {
-    add(one);
-    if (pairs) change(one, site + 1, [&](const PredictedPlan& two, std::size_t) { add(two); });
-  });
+  for (std::size_t i = 0; i < space.size(); ++i)
+    for (std::size_t p = 0; p < space.levels(); ++p) {
+      const auto to = static_cast<std::uint16_t>(p);
+      if (to == at.choice[i]) continue;
+      choice[i] = to;
+      const double one = at.damage + increase.of(i, to);
+      consider(one);
+      for (std::size_t j = 0; pairs && to > at.choice[i] && j < space.size(); ++j)
+        for (std::uint16_t up = 0; j != i && up < at.choice[j]; ++up) {
+          choice[j] = up;
+          consider(one + increase.of(j, up) + increase.beyond(i, to, j, up));
+          choice[j] = at.choice[j];
+        }
+      choice[i] = at.choice[i];
+    }
 }
 
-/// Rounds of neighbours, of plans that are new in the list.
-std::vector<PredictedPlan> improve(const Space& space, std::vector<PredictedPlan> plans, bool pairs) {
+/// Rounds of neighbours, of points that are new in the list.
+std::vector<Point> improve(Space& space, std::vector<Point> points, bool pairs) {
   constexpr int kMostRounds = 4;
-  std::set<std::string> explored;
+  std::set<Choice> explored;
   for (int round = 0; round < kMostRounds; ++round) {
-    std::vector<PredictedPlan> found;
-    for (const PredictedPlan& plan : plans)
-      if (explored.insert(to_string(plan.plan)).second) add_neighbours(space, plan, pairs, plans, found);
+    std::vector<Point> found;
+    for (const Point& point : points)
+      if (explored.insert(point.choice).second) add_neighbours(space, point, pairs, points, found);
     if (found.empty()) break;
-    plans.insert(plans.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
-    plans = undominated(std::move(plans));
+    points.insert(points.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+    points = undominated(std::move(points));
   }
-  return plans;
+  return points;
+}
+
+/// The frontier where there are too many choices to enumerate.
+std::vector<Point> approach(Space& space, bool pairs) {
+  Point at = space.predict(Choice(space.size()));
+  std::vector<Point> points;
+  for (std::size_t p = 0; p < space.levels(); ++p)
+    points.push_back(space.predict(Choice(space.size(), static_cast<std::uint16_t>(p))));
+  for (const double weight : weights(space, at)) {
+    descend(space, weight, at);
+    points.push_back(at);
+  }
+  points = undominated(std::move(points));
+  const std::vector<Point> corners = points;
+  for (const Point& corner : corners) add_nested(space, corner, points);
+  points = improve(space, undominated(std::move(points)), pairs);
+  for (Point& point : points) point = space.predict(std::move(point.choice));  // sums of differences drift
+  return undominated(std::move(points));
 }
 
 }  // namespace
@@ -200,23 +303,12 @@ std::vector<PredictedPlan> improve(const Space& space, std::vector<PredictedPlan
 std::vector<PredictedPlan> predicted_frontier(std::span<const Site> sites, std::span<const Precision> precisions,
                                               const LatencyModel& latency, const PredictedDamage& damage,
                                               const FrontierOptions& options) {
-  const Space space{sites, precisions, latency, damage};
-  if (auto plans = enumerate(space, options.most_enumerated); !plans.empty()) return plans;
-  const PredictedPlan start = space.predict(Plan::uniform(sites.size(), precisions.front()));
-  std::vector<PredictedPlan> plans{start};
-  for (const Precision precision : precisions.subspan(1))
-    plans.push_back(space.predict(Plan::uniform(sites.size(), precision)));
-  PredictedPlan at = start;
-  for (const double weight : weights(space, start)) {
-    at = Descent(space, weight, at).run();
-    plans.push_back(at);
-  }
-  std::vector<PredictedPlan> hull = undominated(plans);
-  plans = hull;
-  for (const PredictedPlan& corner : hull) add_nested(space, corner, plans);
-  plans = improve(space, undominated(std::move(plans)), sites.size() <= options.most_paired);
-  for (PredictedPlan& plan : plans) plan = space.predict(std::move(plan.plan));  // sums of differences drift
-  return undominated(std::move(plans));
+  Space space(sites, precisions, latency, damage);
+  std::vector<Point> points = enumerate(space, options.most_enumerated);
+  if (points.empty()) points = approach(space, sites.size() <= options.most_paired);
+  std::vector<PredictedPlan> plans;
+  for (const Point& point : points) plans.push_back({space.plan(point.choice), point.latency, point.damage});
+  return plans;
 }
 
 }  // namespace halftone

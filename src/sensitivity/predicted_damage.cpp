@@ -24,4 +24,10 @@ double PredictedDamage::increase(const Plan& plan, std::size_t site, Precision t
   return score(site, target) - score(site, plan[site]);
 }
 
+double PredictedDamage::term(std::size_t i, Precision p, std::size_t j, Precision q) const {
+  if (i == j && p != q) return 0;
+  if (!pairs_) return i == j ? score(i, p) : 0;
+  return pairs_->scale() * pairs_->at(i, p, j, q) / (i == j ? 2 : 1);
+}
+
 }  // namespace halftone

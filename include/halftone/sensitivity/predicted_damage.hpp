@@ -23,6 +23,10 @@ class PredictedDamage {
   /// How much `damage(plan)` rises where `site` goes to `target`; may be negative with pairs. Cost: sites with pairs.
   [[nodiscard]] double increase(const Plan& plan, std::size_t site, Precision target) const;
 
+  /// What site i at p and another site j at q do to each other; for i = j and p = q what the site does alone. A plan's
+  /// damage is the sum over all pairs, each once, and all sites.
+  [[nodiscard]] double term(std::size_t i, Precision p, std::size_t j, Precision q) const;
+
  private:
   [[nodiscard]] double score(std::size_t site, Precision precision) const;
 
