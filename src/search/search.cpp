@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "halftone/core/error.hpp"
+#include "halftone/core/options.hpp"
+#include "search/repair.hpp"
 
 namespace halftone {
 namespace {
@@ -33,7 +35,27 @@ void check_finite(const Evaluation& evaluation, const Plan& plan) {
 
 }  // namespace
 
-const char* to_string(SearchStatus status) { return status == SearchStatus::Finished ? "finished" : "stopped"; }
+std::vector<std::string> validate(const SearchLimits& limits) {
+  std::vector<std::string> violations;
+  if (limits.most_evaluations < 0)
+    violations.push_back(message("most_evaluations is ", limits.most_evaluations, ": 0 (no limit) or more is needed"));
+  if (!(limits.most_seconds >= 0))
+    violations.push_back(message("most_seconds is ", limits.most_seconds, ": 0 (no limit) or more is needed"));
+  if (limits.repairs < 0) violations.push_back(message("repairs is ", limits.repairs, ": 0 or more is needed"));
+  return violations;
+}
+
+const char* to_string(SearchStatus status) {
+  switch (status) {
+    case SearchStatus::Finished:
+      return "finished";
+    case SearchStatus::Stopped:
+      return "stopped";
+    case SearchStatus::OutOfBudget:
+      return "out of budget";
+  }
+  return "unknown";
+}
 
 const SearchStep* find_step(std::span<const SearchStep> steps, const Plan& plan) {
   const auto found =
@@ -48,10 +70,10 @@ SearchRun::SearchRun(const SearchProblem& problem, Evaluator& evaluator) : probl
 
 std::optional<bool> SearchRun::score(const Plan& plan) {
   fresh_ = false;
-  if (result_.status == SearchStatus::Stopped) {
+  if (is_over()) {
     constexpr int kPatience = 1000;
     if (++refused_ > kPatience)
-      throw Error(Errc::Internal, "search: it goes on after the user asked to stop, where passes() gave nothing");
+      throw Error(Errc::Internal, "search: it goes on after it is over, where passes() gave nothing");
     return std::nullopt;
   }
   const bool is_baseline = plan == Plan::uniform(problem_.sites.size(), problem_.precisions.front());
@@ -65,6 +87,13 @@ std::optional<bool> SearchRun::score(const Plan& plan) {
   }
   refused_ = 0;
 
+  const SearchLimits& limits = problem_.limits;
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start_;
+  if ((limits.most_evaluations > 0 && std::ssize(result_.steps) >= limits.most_evaluations) ||
+      (limits.most_seconds > 0 && taken.count() >= limits.most_seconds)) {
+    result_.status = SearchStatus::OutOfBudget;
+    return std::nullopt;
+  }
   const double latency = problem_.latency.estimate(problem_.sites, plan);
   const std::optional<Evaluation> evaluation = evaluator_.evaluate(plan);
   if (!evaluation) {
@@ -83,10 +112,12 @@ std::optional<bool> SearchRun::score(const Plan& plan) {
 }
 
 SearchResult SearchStrategy::search(const SearchProblem& problem, Evaluator& evaluator) const {
+  require_valid("search limits", validate(problem.limits));
   check(problem);
   SearchRun run(problem, evaluator);
   try {
     do_search(problem, run);
+    internal::repair(problem, run);
   } catch (const Stopped&) {
     run.stop();
   }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,8 +11,18 @@
 #include "halftone/evaluate/evaluation.hpp"
 #include "halftone/latency/latency_model.hpp"
 #include "halftone/order/ordering.hpp"
+#include "halftone/sensitivity/predicted_damage.hpp"
 
 namespace halftone {
+
+/// When a search ends before its strategy does, and what it tries after that.
+struct SearchLimits {
+  int most_evaluations = 0;  ///< 0: no limit
+  double most_seconds = 0;   ///< since the search began, looked at between evaluations; 0: no limit
+  int repairs = 8;           ///< evaluations at most, once the strategy is through; see `SearchStrategy::search`
+};
+
+std::vector<std::string> validate(const SearchLimits& limits);
 
 /// What a search works on. Everything is borrowed.
 struct SearchProblem {
@@ -18,11 +30,16 @@ struct SearchProblem {
   std::span<const Precision> precisions;  ///< from highest (the baseline, which passes) to lowest
   const OrderFn& order;                   ///< may take long when first called
   const LatencyModel& latency;
+  /// Predicts the damage of plans; may take long when first called. Where it is empty there is no repair, and
+  /// strategies that need it refuse.
+  std::function<const PredictedDamage&()> predict{};
+  SearchLimits limits{};
 };
 
 enum class SearchStatus {
-  Finished,  ///< the strategy ran to its end
-  Stopped,   ///< the user asked to stop
+  Finished,     ///< the strategy ran to its end
+  Stopped,      ///< the user asked to stop
+  OutOfBudget,  ///< evaluations or seconds are spent
 };
 
 const char* to_string(SearchStatus status);
@@ -53,8 +70,9 @@ class SearchRun {
  public:
   SearchRun(const SearchProblem& problem, Evaluator& evaluator);
 
-  /// Whether `plan` passes; nothing once the user asked to stop: the strategy then returns. One that goes on and on, or
-  /// asks of scored plans only, meets `Internal`. `decision(passed)` says in words what follows from either verdict.
+  /// Whether `plan` passes; nothing once the user asked to stop or a budget is spent: the strategy then returns. One that
+  /// goes on and on, or asks of scored plans only, meets `Internal`. `decision(passed)` says in words what follows from
+  /// either verdict.
   template <class Decision>
   std::optional<bool> passes(const Plan& plan, const Decision& decision) {
     const auto verdict = score(plan);
@@ -65,6 +83,7 @@ class SearchRun {
   [[nodiscard]] const SearchResult& result() const { return result_; }
   /// The user asked to stop, elsewhere than in an evaluation.
   void stop() { result_.status = SearchStatus::Stopped; }
+  [[nodiscard]] bool is_over() const { return result_.status != SearchStatus::Finished; }
 
  private:
   std::optional<bool> score(const Plan& plan);
@@ -72,6 +91,7 @@ class SearchRun {
   const SearchProblem& problem_;
   Evaluator& evaluator_;
   SearchResult result_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   int refused_ = 0;     ///< questions in a row that no evaluation answered
   bool fresh_ = false;  ///< whether the last plan was scored, not remembered
 };
@@ -82,10 +102,16 @@ class SearchStrategy {
   virtual ~SearchStrategy() = default;
 
   [[nodiscard]] virtual std::string name() const = 0;
+  /// Evaluations at most, repairs apart; 0 where unknown.
+  [[nodiscard]] virtual std::size_t most_evaluations(std::size_t /*sites*/, std::size_t /*precisions*/) const {
+    return 0;
+  }
 
   /// Checks the problem, starts from the baseline (all sites at the first precision) and returns the fastest plan that
-  /// was evaluated and passed. An evaluator that stops, or an ordering that throws `Stopped`, ends the search with what
-  /// is known so far.
+  /// was evaluated and passed. An evaluator that stops, an ordering that throws `Stopped` and a budget that is spent
+  /// end the search with what is known so far. What the strategy found is then repaired, where damage can be predicted:
+  /// single sites, or two neighbours together, are lowered further, largest gain per predicted damage first, and stay
+  /// so where the plan passes.
   [[nodiscard]] SearchResult search(const SearchProblem& problem, Evaluator& evaluator) const;
 
  private:
