@@ -45,6 +45,9 @@ class Run {
       parts_.latency = std::make_shared<const RooflineLatency>(roofline_devices().front());
     deployed_ = options_.scoring == Scoring::Deployed || (options_.scoring == Scoring::Automatic && parts_.engine);
     options_.precisions = ordered_precisions(options_.precisions);
+    gates_ = options_.gates;
+    if (gates_.empty()) gates_.push_back({.keep = options_.keep});
+    std::sort(gates_.begin(), gates_.end(), [](const Gate& a, const Gate& b) { return a.is_looser_than(b); });
     if (parts_.engine) float_type_ = options_.float_type.value_or(preferred_float(*parts_.engine));
     if (measures_latency_) require_measurable(*parts_.engine, options_.precisions, latency_options());
     if (options_.threads == 0) options_.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -83,7 +86,8 @@ class Run {
   void describe_run() {
     result_.model_digest = digest(model_);
     result_.sites = model_.sites;
-    result_.keep = options_.keep;
+    result_.gate = gates_.back();
+    result_.limits = options_.limits;
     result_.task = parts_.task->name();
     result_.metric = parts_.metric->name();
     result_.order = parts_.order->name;
@@ -267,7 +271,7 @@ class Run {
   }
 
   [[nodiscard]] EvaluatorOptions evaluator_options() const {
-    return {.gate = {.keep = options_.keep}, .batch_size = options_.batch_size, .threads = options_.threads};
+    return {.gate = gates_.back(), .batch_size = options_.batch_size, .threads = options_.threads};
   }
 
   [[nodiscard]] std::unique_ptr<PlanRunner> make_runner(bool deployed, const Calibration& calibration) const {
@@ -428,6 +432,7 @@ class Run {
   QuantizeOptions options_;
   QuantizeParts parts_;
   const Monitor& monitor_;
+  std::vector<Gate> gates_;  ///< loosest first
   bool measures_latency_ = false;
   bool deployed_ = false;
   FloatType float_type_ = FloatType::BFloat16;  ///< of what the engine does not run in integers

@@ -383,7 +383,7 @@ class Study {
       });
     for (const auto& keep : arguments_.keeps)
       rules.emplace_back(message("keep ", keep), [gate = Gate{parse_keep(keep)}, &truth](const Evaluation& evaluation) {
-        return gate.passes(evaluation.score, truth.baseline());
+        return gate.passes(evaluation, {.score = truth.baseline()});
       });
     const Registry registry = default_registry();
     for (const auto& name : arguments_.searches)

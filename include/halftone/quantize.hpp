@@ -59,7 +59,10 @@ const char* to_string(RangeAdjusting adjusting);
 RangeAdjusting parse_range_adjusting(const std::string& text);
 
 struct QuantizeOptions {
-  double keep = 0.999;  ///< share of the all-16 baseline's score to keep, in (0, 1]
+  double keep = 0.999;      ///< share of the all-16 baseline's score to keep, in (0, 1]: a point gate
+  std::vector<Gate> gates;  ///< in place of `keep`; with several there is a plan for each, which share all other work
+  std::optional<LatencyTarget> latency_target{};  ///< in place of both: the plan that does least damage within it
+  SearchLimits limits{};
   std::vector<Precision> precisions{k16, k8, k4};
   RangeOptions input_range{.method = RangeMethod::MeanSquaredError};
   RangeOptions weight_range{.method = RangeMethod::Automatic};

@@ -84,9 +84,7 @@ std::string describe(const Plan& plan) {
 }  // namespace
 
 std::vector<std::string> validate(const EvaluatorOptions& options) {
-  std::vector<std::string> violations;
-  if (!(options.gate.keep > 0 && options.gate.keep <= 1))
-    violations.push_back(message("gate.keep is ", options.gate.keep, ": a share above 0 and at most 1 is needed"));
+  std::vector<std::string> violations = validate(options.gate);
   if (options.batch_size < 1)
     violations.push_back(message("batch_size is ", options.batch_size, ": at least 1 is needed"));
   if (options.threads < 1) violations.push_back(message("threads is ", options.threads, ": at least 1 is needed"));
@@ -158,7 +156,7 @@ struct PlanEvaluator::State {
 
   void judge(Evaluation& evaluation, const Scores& scores) const {
     evaluation.interval = paired_interval(scores.score, baseline_scores);
-    evaluation.passed = options.gate.passes(evaluation.score, baseline.score);
+    evaluation.passed = options.gate.passes(evaluation, baseline);
   }
 };
 

@@ -31,6 +31,13 @@ std::vector<std::string> validate(const QuantizeOptions& options) {
   std::vector<std::string> violations;
   if (!(options.keep > 0 && options.keep <= 1))
     violations.push_back(message("keep is ", options.keep, ": a share in (0, 1] is needed, e.g. 0.999"));
+  for (std::size_t i = 0; i < options.gates.size(); ++i) {
+    const std::string name = message("gates[", i, ']');
+    for (const auto& violation : validate(options.gates[i], name)) violations.push_back(violation);
+  }
+  if (!options.gates.empty() && options.latency_target)
+    violations.emplace_back("gates and latency_target are both given: one of them says when a plan is good enough");
+  for (const auto& violation : validate(options.limits)) violations.push_back("limits: " + violation);
   if (options.batch_size < 1) violations.push_back(message("batch_size is ", options.batch_size, ": at least 1"));
   if (options.threads < 0) violations.push_back(message("threads is ", options.threads, ": 0 (one per core) or more"));
   if (options.sense_samples < 1)

@@ -10,14 +10,14 @@
 namespace halftone::internal {
 namespace {
 
-std::string asked(const RunResult& run) { return significant(100 * run.keep, 8) + " %"; }
+std::string asked(const RunResult& run) { return significant(100 * run.gate.keep, 8) + " %"; }
 
 /// Whether the validation data is enough to tell a plan that keeps the share asked for from one that does not.
 /// Source: docs/methods.md, section 6.
 void add_resolution(const RunResult& run, std::vector<std::string>& found) {
   const Evaluation& baseline = run.baseline.evaluation;
   if (baseline.samples == 0) return;
-  const double tolerance = 1 - run.keep;
+  const double tolerance = 1 - run.gate.keep;
   const double allowed = tolerance * baseline.score_count;
   if (run.task.starts_with("top") && allowed < 1) {
     found.push_back(message("The data cannot resolve ", asked(run), ": of ",
@@ -48,8 +48,8 @@ void add_report_part(const RunResult& run, std::vector<std::string>& found) {
   if (!run.result.report || !run.baseline.report || !(run.baseline.report->score > 0)) return;
   const Evaluation& report = *run.result.report;
   const double kept = report.score / run.baseline.report->score;
-  if (run.status != RunStatus::Met || Gate{run.keep}.passes(report.score, run.baseline.report->score)) return;
-  const bool clear = report.interval.high < run.keep;
+  if (run.status != RunStatus::Met || run.gate.passes(report, *run.baseline.report)) return;
+  const bool clear = report.interval.high < run.gate.keep;
   found.push_back(message("On the report part, which chose nothing, the plan keeps ", percent(kept), ", less than ",
                           asked(run),
                           clear ? ": expect it to miss the target on new data."

@@ -14,7 +14,9 @@ inline nlohmann::json figures_json(const Evaluation& evaluation) {
           {"score_count", or_null(evaluation.score_count)},
           {"samples", evaluation.samples},
           {"damage", or_null(evaluation.damage)},
-          {"interval", or_null({evaluation.interval.low, evaluation.interval.high})}};
+          {"interval",
+           evaluation.ended_early() ? nlohmann::json() : or_null({evaluation.interval.low, evaluation.interval.high})},
+          {"score_error", or_null(evaluation.score_error)}};
 }
 
 }  // namespace halftone::internal

@@ -8,6 +8,8 @@
 #include "halftone/plan/plan_file.hpp"
 #include "halftone/report/run_result.hpp"
 #include "report/evaluation_json.hpp"
+#include "report/frontier.hpp"
+#include "report/text.hpp"
 
 namespace halftone {
 namespace {
@@ -88,9 +90,8 @@ json evaluation_json(const SearchStep& step) {
   std::map<std::string, int> counts;
   for (const Precision precision : step.plan.precisions) ++counts[to_string(precision)];
   json object = internal::figures_json(step.evaluation);
-  object["samples_scored"] = std::exchange(object["samples"], nullptr);
-  object.erase("samples");
-  object.update({{"plan_digest", step.evaluation.plan_digest},
+  object.update({{"samples_scored", step.evaluation.samples - step.evaluation.unscored},
+                 {"plan_digest", step.evaluation.plan_digest},
                  {"passed", step.evaluation.passed},
                  {"seconds", step.evaluation.seconds},
                  {"latency", step.latency},
@@ -107,29 +108,37 @@ json data_json(const DataPart& part) {
 json options_json(const RunResult& run) {
   json precisions = json::array();
   for (const Precision precision : run.precisions) precisions.push_back(to_string(precision));
-  json options = {{"model", run.model},
-                  {"calibrate", run.calibration_data.name},
-                  {"validate", run.validation_data.name},
-                  {"report", run.report_data ? json(run.report_data->name) : json()},
-                  {"task", run.task},
-                  {"keep", run.keep},
-                  {"metric", run.metric},
-                  {"sensitivity", run.sensitivity_file.empty() ? json() : json(run.sensitivity_file)},
-                  {"order", run.order},
-                  {"search", run.search},
-                  {"latency", run.latency_model},
-                  {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},
-                  {"precisions", precisions},
-                  {"range_input", run.range_input},
-                  {"range_weight", run.range_weight},
-                  {"adjust", run.adjust_ranges},
-                  {"eval_batch", run.batch_size},
-                  {"threads", run.threads},
-                  {"seed", run.seed},
-                  {"evaluate", run.scored_in == "simulation" ? "simulated" : "deployed"},
-                  {"engine", nullptr},
-                  {"engine_threads", nullptr},
-                  {"float", nullptr}};
+  json gates = json::array();
+  for (const TargetResult& target : run.looser) gates.push_back(to_string(target.gate));
+  gates.push_back(to_string(run.gate));
+  json options = {
+      {"model", run.model},
+      {"calibrate", run.calibration_data.name},
+      {"validate", run.validation_data.name},
+      {"report", run.report_data ? json(run.report_data->name) : json()},
+      {"task", run.task},
+      {"gates", std::move(gates)},
+      {"latency_target", run.latency_target ? json(to_string(*run.latency_target, run.latency_unit)) : json()},
+      {"most_evaluations", run.limits.most_evaluations},
+      {"most_seconds", run.limits.most_seconds},
+      {"repairs", run.limits.repairs},
+      {"metric", run.metric},
+      {"sensitivity", run.sensitivity_file.empty() ? json() : json(run.sensitivity_file)},
+      {"order", run.order},
+      {"search", run.search},
+      {"latency", run.latency_model},
+      {"batch", run.latency_batch > 0 ? json(run.latency_batch) : json()},
+      {"precisions", precisions},
+      {"range_input", run.range_input},
+      {"range_weight", run.range_weight},
+      {"adjust", run.adjust_ranges},
+      {"eval_batch", run.batch_size},
+      {"threads", run.threads},
+      {"seed", run.seed},
+      {"evaluate", run.scored_in == "simulation" ? "simulated" : "deployed"},
+      {"engine", nullptr},
+      {"engine_threads", nullptr},
+      {"float", nullptr}};
   if (run.engine)
     options.update(
         {{"engine", run.engine->name}, {"engine_threads", run.engine->threads}, {"float", run.engine->float_type}});
@@ -199,10 +208,54 @@ json sites_json(const RunResult& run) {
   return sites;
 }
 
-json plan_json(const RunResult& run) {
+json plan_json(const RunResult& run, const Plan& of) {
   json plan = json::object();
-  for (std::size_t i = 0; i < run.sites.size(); ++i) plan[run.sites[i].name] = to_string(run.plan[i]);
+  for (std::size_t i = 0; i < run.sites.size(); ++i) plan[run.sites[i].name] = to_string(of[i]);
   return plan;
+}
+
+/// "keep" and "budget" are null where the gate has no such limit.
+json gate_json(const Gate& gate) {
+  const bool is_damage = gate.kind == GateKind::Damage;
+  return {{"gate", to_string(gate.kind)},
+          {"keep", is_damage ? json() : json(gate.keep)},
+          {"budget", is_damage ? json(gate.budget) : json()}};
+}
+
+json target_json(const RunResult& run, const TargetResult& target) {
+  json decisions = json::array();
+  for (const Decision& decision : target.decisions)
+    decisions.push_back({{"plan_digest", decision.plan_digest}, {"passed", decision.passed}, {"text", decision.text}});
+  json object = gate_json(target.gate);
+  object.update({{"status", to_string(target.status)},
+                 {"result", figures_json(run, target.figures, target.measured ? &*target.measured : nullptr)},
+                 {"plan", plan_json(run, target.plan)},
+                 {"decisions", std::move(decisions)}});
+  return object;
+}
+
+/// Loosest first; the last is the run's own result.
+json targets_json(const RunResult& run) {
+  json targets = json::array();
+  for (const TargetResult& target : run.looser) targets.push_back(target_json(run, target));
+  const std::optional<Timing> timing = run.measured ? std::optional(run.measured->plan) : std::nullopt;
+  targets.push_back(target_json(run, {run.gate, run.status, run.plan, run.result, timing, run.decisions}));
+  return targets;
+}
+
+/// Plan digests, fastest first.
+json frontier_digests(const RunResult& run) {
+  json digests = json::array();
+  for (const std::size_t step : internal::frontier(run)) digests.push_back(run.steps[step].evaluation.plan_digest);
+  return digests;
+}
+
+json latency_target_json(const RunResult& run) {
+  if (!run.latency_target) return nullptr;
+  const LatencyTarget& target = *run.latency_target;
+  return {{"limit", target.change != 0 ? json() : json(target.limit)},
+          {"change", target.change != 0 ? json(target.change) : json()},
+          {"unit", run.latency_unit}};
 }
 
 json seconds_json(const RunResult& run) {
@@ -225,37 +278,45 @@ const char* to_string(RunStatus status) {
   return "unknown";
 }
 
+std::string to_string(const LatencyTarget& target, const std::string& unit) {
+  return target.change != 0 ? internal::change(1, 1 + target.change) : internal::with_unit(target.limit, unit);
+}
+
 json to_run_json(const RunResult& run) {
   json evaluations = json::array();
   for (const SearchStep& step : run.steps) evaluations.push_back(evaluation_json(step));
-  return {{"version", kVersion},
-          {"status", to_string(run.status)},
-          {"keep", run.keep},
-          {"gate", "point"},
-          {"model", run.model},
-          {"model_digest", run.model_digest},
-          {"float", internal::figures_json(run.float_score)},
-          {"scored_in", run.scored_in},
-          {"baseline", figures_json(run, run.baseline, run.measured ? &run.measured->baseline : nullptr)},
-          {"result", figures_json(run, run.result, run.measured ? &run.measured->plan : nullptr)},
-          {"other_score", other_score_json(run)},
-          {"measured", measured_json(run)},
-          {"notes", run.notes},
-          {"report", report_json(run)},
-          {"plan", plan_json(run)},
-          {"uniform_latency", run.uniform_latency},
-          {"evaluations", std::move(evaluations)},
-          {"passes", {{"forward", run.forward_passes}, {"backward", run.backward_passes}}},
-          {"seconds", seconds_json(run)},
-          {"options", options_json(run)},
-          {"environment", run.environment},
-          {"data",
-           {{"calibration", data_json(run.calibration_data)},
-            {"validation", data_json(run.validation_data)},
-            {"report", run.report_data ? data_json(*run.report_data) : json()}}},
-          {"ranges", ranges_json(run)},
-          {"sensitivity", sensitivity_json(run)},
-          {"sites", sites_json(run)}};
+  json object = {{"version", kVersion},
+                 {"status", to_string(run.status)},
+                 {"stop_reason", run.stop_reason.empty() ? json() : json(run.stop_reason)},
+                 {"latency_target", latency_target_json(run)},
+                 {"targets", targets_json(run)},
+                 {"frontier", frontier_digests(run)},
+                 {"model", run.model},
+                 {"model_digest", run.model_digest},
+                 {"float", internal::figures_json(run.float_score)},
+                 {"scored_in", run.scored_in},
+                 {"baseline", figures_json(run, run.baseline, run.measured ? &run.measured->baseline : nullptr)},
+                 {"result", figures_json(run, run.result, run.measured ? &run.measured->plan : nullptr)},
+                 {"other_score", other_score_json(run)},
+                 {"measured", measured_json(run)},
+                 {"notes", run.notes},
+                 {"report", report_json(run)},
+                 {"plan", plan_json(run, run.plan)},
+                 {"uniform_latency", run.uniform_latency},
+                 {"evaluations", std::move(evaluations)},
+                 {"passes", {{"forward", run.forward_passes}, {"backward", run.backward_passes}}},
+                 {"seconds", seconds_json(run)},
+                 {"options", options_json(run)},
+                 {"environment", run.environment},
+                 {"data",
+                  {{"calibration", data_json(run.calibration_data)},
+                   {"validation", data_json(run.validation_data)},
+                   {"report", run.report_data ? data_json(*run.report_data) : json()}}},
+                 {"ranges", ranges_json(run)},
+                 {"sensitivity", sensitivity_json(run)},
+                 {"sites", sites_json(run)}};
+  object.update(gate_json(run.gate));
+  return object;
 }
 
 void write_run(const RunResult& result, const std::string& directory) {

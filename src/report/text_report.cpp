@@ -97,7 +97,7 @@ std::string search_section(const RunResult& run) {
                              run.sensitivity_file.empty() ? "" : " from " + run.sensitivity_file, "): ");
   if (run.steps.empty()) return text + "no plan was evaluated.\n";
   text += message(run.steps.size(), run.steps.size() == 1 ? " plan" : " plans", " evaluated\n");
-  const ScoreText scores(run.task, run.keep);
+  const ScoreText scores(run.task, run.gate.keep);
   TextTable table({Align::Right, Align::Right, Align::Right, Align::Left, Align::Left});
   table.add({"plan", "kept", "damage", "", ""});
   for (std::size_t i = 0; i < run.steps.size(); ++i) {

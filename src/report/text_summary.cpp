@@ -81,8 +81,8 @@ std::string outcome(const RunResult& run) {
   if (result.samples == 0 || baseline.samples == 0)
     return message("Stopped on request before the 16-bit baseline was scored: the plan is ", composition(run.plan),
                    ", and nothing is known about any other.");
-  const ScoreText scores(run.task, run.keep);
-  const std::string asked = significant(100 * run.keep, 8) + " %";
+  const ScoreText scores(run.task, run.gate.keep);
+  const std::string asked = significant(100 * run.gate.keep, 8) + " %";
   const std::string lead = run.status == RunStatus::Met      ? "Met: "
                            : run.status == RunStatus::Missed ? "Missed, no plan keeps enough. The best found: "
                                                              : "Stopped on request. The best plan so far: ";
@@ -115,7 +115,7 @@ std::string score_section(const RunResult& run) {
           : message("deployed in ", run.scored_in, run.engine ? ", all but integers in " + run.engine->float_type : "");
   const std::string where =
       run.scored_in.empty() ? "" : wrapped("Scored " + place + ", where not said otherwise:") + '\n';
-  return '\n' + where + score_table(ScoreText(run.task, run.keep), rows);
+  return '\n' + where + score_table(ScoreText(run.task, run.gate.keep), rows);
 }
 
 /// "-33.3 %", or that no difference was seen.

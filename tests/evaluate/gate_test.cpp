@@ -37,8 +37,8 @@ TEST_CASE("shares that keep nothing, more than all, or are no numbers are refuse
 
 TEST_CASE("a gate passes what keeps the stated share, equality included") {
   const Gate gate{.keep = 0.9};
-  CHECK(gate.passes(0.9, 1.0));
-  CHECK(gate.passes(0.9 * 0.7, 0.7));
-  CHECK_FALSE(gate.passes(0.8999, 1.0));
-  CHECK(Gate{.keep = 1}.passes(0.5, 0.5));
+  CHECK(gate.passes({.score = 0.9}, {.score = 1.0}));
+  CHECK(gate.passes({.score = 0.9 * 0.7}, {.score = 0.7}));
+  CHECK_FALSE(gate.passes({.score = 0.8999}, {.score = 1.0}));
+  CHECK(Gate{.keep = 1}.passes({.score = 0.5}, {.score = 0.5}));
 }

@@ -42,7 +42,7 @@ inline RunResult example_run() {
     run.calibration.sites.push_back(ranges);
   }
   run.plan = {{k8, k4, k8}};
-  run.keep = 0.999;
+  run.gate.keep = 0.999;
   run.task = "top1";
   run.metric = "error";
   run.order = "gain";

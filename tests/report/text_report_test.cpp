@@ -48,9 +48,9 @@ TEST_CASE("the report's first words say how the run ended") {
 
 TEST_CASE("shares have a decimal more than was asked for") {
   RunResult run = example_run();
-  run.keep = 0.9999;
+  run.gate.keep = 0.9999;
   CHECK_THAT(first_paragraph(run), Contains("keeps 99.935 % of the accuracy, 99.99 % asked for"));
-  run.keep = 0.99;
+  run.gate.keep = 0.99;
   CHECK_THAT(first_paragraph(run), Contains("keeps 99.93 % of the accuracy, 99 % asked for"));
 }
 
@@ -107,13 +107,13 @@ TEST_CASE("data parts that are the same samples are warned of") {
 
 TEST_CASE("a target of less than one sample is warned of") {
   RunResult run = example_run();
-  run.keep = 0.9999;
+  run.gate.keep = 0.9999;
   run.result.report = run.baseline.report;
   CHECK(warnings(run) == 1);
   CHECK_THAT(flat(text_report(run)),
              Contains("! The data cannot resolve 99.99 %: of 4,592 correct answers the plan may "
                       "lose 0.46, less than one"));
-  run.keep = 1 - 1.6 / 4592;
+  run.gate.keep = 1 - 1.6 / 4592;
   run.result.evaluation.interval = {0.9999, 1.0001};
   CHECK(warnings(run) == 0);
 }
@@ -132,7 +132,7 @@ TEST_CASE("an interval much wider than the loss allowed is warned of") {
 
 TEST_CASE("no changed sample among few is no certainty") {
   RunResult run = example_run();
-  run.keep = 0.95;
+  run.gate.keep = 0.95;
   for (Evaluation* evaluation : {&run.baseline.evaluation, &run.result.evaluation}) {
     evaluation->score = 1;
     evaluation->score_count = 24;

@@ -15,16 +15,21 @@ struct Interval {
   double high = 0;
 };
 
-/// What one plan scored.
+/// What one plan scored. Where an evaluation ended early, because no sample that was left out could have let the plan
+/// pass, figures are what is certain of all samples: `score` and `score_count` at most, `damage` at least, no interval.
 struct Evaluation {
   std::string plan_digest{};
   double score = 0;        ///< mean over samples, e.g. top-1 accuracy in [0, 1]
   double score_count = 0;  ///< sum over samples, e.g. correct answers
   std::int64_t samples = 0;
-  double damage = 0;    ///< mean divergence from the clean network's outputs
-  Interval interval{};  ///< of score / baseline score, paired on the same samples
-  bool passed = false;  ///< the gate's verdict
+  std::int64_t unscored = 0;  ///< of these, left out because the verdict was certain
+  double damage = 0;          ///< mean divergence from the clean network's outputs
+  Interval interval{};        ///< of score / baseline score, paired on the same samples
+  double score_error = 0;     ///< standard error of the mean of the samples' differences to the baseline
+  bool passed = false;        ///< the gate's verdict
   double seconds = 0;
+
+  [[nodiscard]] bool ended_early() const { return unscored > 0; }
 };
 
 /// Scores plans; what a search drives.

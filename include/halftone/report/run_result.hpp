@@ -14,6 +14,7 @@
 #include "halftone/core/plan.hpp"
 #include "halftone/engine/measure.hpp"
 #include "halftone/evaluate/evaluation.hpp"
+#include "halftone/evaluate/gate.hpp"
 #include "halftone/graph/site.hpp"
 #include "halftone/search/search.hpp"
 #include "halftone/sensitivity/table.hpp"
@@ -23,7 +24,7 @@ namespace halftone {
 enum class RunStatus {
   Met,      ///< the plan passes the gate
   Missed,   ///< no plan passes; the best found is returned
-  Stopped,  ///< the user asked to stop; the best plan so far is returned
+  Stopped,  ///< the user asked to stop, or a budget was spent; the best plan so far is returned
 };
 
 const char* to_string(RunStatus status);
@@ -63,6 +64,32 @@ struct EngineTimes {
   std::map<std::string, Timing> uniform;  ///< by precision, for all sites at that precision
 };
 
+/// What was decided about one evaluated plan.
+struct Decision {
+  std::string plan_digest;
+  bool passed = false;
+  std::string text;
+};
+
+/// What the search for one gate led to.
+struct TargetResult {
+  Gate gate;
+  RunStatus status = RunStatus::Missed;
+  Plan plan;
+  PlanFigures figures;
+  std::optional<Timing> measured{};  ///< where finalists were timed
+  std::vector<Decision> decisions;   ///< in order; plans may have been scored for an earlier gate
+};
+
+/// A latency that a plan must not exceed.
+struct LatencyTarget {
+  double limit = 0;   ///< in the latency model's unit; or
+  double change = 0;  ///< against all sites at 16 bits: -0.3 is 30 % less. One of the two is 0.
+};
+
+/// "2 ms" or "-30 %".
+std::string to_string(const LatencyTarget& target, const std::string& unit);
+
 /// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
 struct RunResult {
   RunStatus status = RunStatus::Missed;
@@ -73,7 +100,11 @@ struct RunResult {
   Plan plan;
   Calibration calibration;
 
-  double keep = 0;
+  Gate gate;                                      ///< the strictest asked for: `plan` is the one found for it
+  std::vector<TargetResult> looser;               ///< for the other gates asked for, loosest first
+  std::optional<LatencyTarget> latency_target{};  ///< in place of a gate: `plan` does least damage within it
+  SearchLimits limits;
+  std::string stop_reason;  ///< where the status is `Stopped`, in words: "on request"
   std::string task;
   std::string metric;
   std::string sensitivity_file;  ///< that sensitivities were read from; empty where they were measured
@@ -109,7 +140,8 @@ struct RunResult {
   std::vector<std::string> notes;         ///< what to know about how the plan was chosen, in sentences
 
   SensitivityTable sensitivity;
-  std::vector<SearchStep> steps;
+  std::vector<SearchStep> steps;    ///< every plan scored, once
+  std::vector<Decision> decisions;  ///< of the search for `gate`, in order
 
   DataPart calibration_data;
   DataPart validation_data;
