@@ -5,6 +5,7 @@
 #include "halftone/latency/size.hpp"
 #include "halftone/latency/table.hpp"
 #include "halftone/search/bisection.hpp"
+#include "halftone/search/frontier.hpp"
 #include "halftone/search/greedy.hpp"
 #include "halftone/sensitivity/metrics.hpp"
 
@@ -65,6 +66,7 @@ Registry default_registry() {
   for (const OrderMethod& order : {score_order(), gain_order(), nested_order()}) registry.orders[order.name] = order;
   registry.searches["bisection"] = [] { return std::make_shared<const Bisection>(); };
   registry.searches["greedy"] = [] { return std::make_shared<const Greedy>(); };
+  registry.searches["frontier"] = [] { return std::make_shared<const Frontier>(); };
   registry.tasks["top1"] = [] { return make_top_k(1); };
   registry.tasks["top5"] = [] { return make_top_k(5); };
   registry.engines["libtorch"] = make_libtorch_engine;

@@ -77,6 +77,10 @@ struct QuantizeOptions {
   std::int64_t latency_batch = 1;         ///< samples that a measured latency is of
   int latency_threads = 1;                ///< that a measured network uses
   std::filesystem::path latency_cache{};  ///< folder of earlier measurements; none where empty
+  /// File in which finished work is kept, and found by a run that goes on where this one was cut short: calibration,
+  /// sensitivities, evaluations, latencies, under fingerprints of all they depend on, the program that runs among them.
+  /// One process at a time. None where empty.
+  std::filesystem::path journal{};
   /// In which an engine runs what does not compute in integers; where none is given, bfloat16 if this machine has it,
   /// else float32.
   std::optional<FloatType> float_type{};

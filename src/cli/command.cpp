@@ -253,6 +253,11 @@ Monitor Watch::monitor() {
   State& state = *state_;
   Monitor monitor;
   if (state.bar) monitor.on_progress = [&state](const Progress& progress) { state.bar->update(progress); };
+  if (state.bar)
+    monitor.on_message = [&state](std::string_view sentence) {
+      state.bar->clear();
+      state.err << sentence << std::endl;
+    };
   monitor.should_stop = [&state] {
     if (stop_requested != 0 && !std::exchange(state.told, true)) {
       if (state.bar) state.bar->clear();

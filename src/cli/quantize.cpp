@@ -14,6 +14,7 @@
 #include "cli/command.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
+#include "halftone/core/journal.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/data/split.hpp"
 #include "halftone/sensitivity/sensitivity_file.hpp"
@@ -32,7 +33,13 @@ struct Arguments {
   std::string validate;
   std::string report;
   std::string task = "top1";
-  std::string keep = "99.9%";
+  std::string keep;  ///< empty: not given, 99.9 %
+  std::string gate = "point";
+  std::string latency_target;
+  std::int64_t most_evaluations = 0;  ///< 0: no limit
+  double most_seconds = 0;            ///< likewise
+  std::int64_t repairs = SearchLimits{}.repairs;
+  bool fresh = false;
   std::string metric;  ///< empty: not given, "interlayer" or what `sensitivity` holds
   std::string sensitivity;
   std::string order = "auto";
@@ -158,6 +165,38 @@ std::optional<double> parse_share(const std::string& text) {
   return percent / 100;
 }
 
+/// "2ms", "0.4" (in the latency model's unit) or "-30%".
+std::optional<LatencyTarget> parse_latency_target(const std::string& text, const std::string& unit) {
+  if (text.empty()) return std::nullopt;
+  const auto refuse = [&](const std::string& why) -> Error {
+    return {Errc::InvalidArgument, message("--latency-target is ", text, ": ", why)};
+  };
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string given(end, text.data() + text.size());
+  if (error != std::errc{})
+    throw refuse("give a latency, e.g. 2ms, or a change against all sites at 16 bits, e.g. -30%");
+  if (given == "%") {
+    if (!(number < 0 && number > -100)) throw refuse("a change is above -100 % and below 0 %, e.g. -30%");
+    return LatencyTarget{.change = number / 100};
+  }
+  if (!(number > 0)) throw refuse("a latency above 0 is needed, or a change with its sign and %, e.g. -30%");
+  if (given == unit || given.empty()) return LatencyTarget{.limit = number};
+  if (unit == "ms" && given == "us") return LatencyTarget{.limit = number / 1000};
+  if (unit == "ms" && given == "s") return LatencyTarget{.limit = number * 1000};
+  throw refuse(message("latency is in ", unit, " here"));
+}
+
+/// Empty where a latency is asked for instead.
+std::vector<Gate> choose_gates(const Arguments& arguments) {
+  if (arguments.latency_target.empty())
+    return parse_gates(without_blanks(arguments.keep), without_blanks(arguments.gate));
+  if (!arguments.keep.empty() || arguments.gate != "point")
+    throw Error(Errc::InvalidArgument,
+                "--latency-target finds the plan that does least damage within a latency: leave --keep and --gate out");
+  return {};
+}
+
 Request check(const Registry& registry, const Arguments& arguments) {
   const auto engine = choose_engine(registry, arguments);
   refuse_unused(arguments, engine.get());
@@ -167,7 +206,10 @@ Request check(const Registry& registry, const Arguments& arguments) {
       known ? make_known_metric(find_table(*known, arguments.sensitivity, arguments.metric))
             : registry.metric(arguments.metric.empty() ? "interlayer" : arguments.metric);
   Request request{.model = check(arguments.model),
-                  .options = {.keep = parse_keep(arguments.keep),
+                  .options = {.gates = choose_gates(arguments),
+                              .limits = {.most_evaluations = static_cast<int>(arguments.most_evaluations),
+                                         .most_seconds = arguments.most_seconds,
+                                         .repairs = static_cast<int>(arguments.repairs)},
                               .precisions = parse_precisions(without_blanks(precisions(arguments, engine.get()))),
                               .input_range = range_options(arguments.ranges.input),
                               .weight_range = range_options(arguments.ranges.weight),
@@ -187,6 +229,8 @@ Request check(const Registry& registry, const Arguments& arguments) {
                             .latency = choose_latency(registry, arguments)},
                   .sensitivity = std::move(known),
                   .report_share = parse_share(arguments.report)};
+  const auto& latency = request.parts.latency;
+  request.options.latency_target = parse_latency_target(arguments.latency_target, latency ? latency->unit() : "ms");
   require_valid("options", validate(request.options));
   require_trained(arguments.model, "there is no accuracy to keep");
   // Last, as it makes the folder.
@@ -281,9 +325,20 @@ RunResult work(const Context& context, const Arguments& arguments, const Request
   return result;
 }
 
+constexpr const char* kJournal = "journal";
+
+/// Where finished work is kept; makes the folder.
+fs::path open_journal(const fs::path& out, bool fresh) {
+  require_writable(out);
+  const fs::path path = out / kJournal;
+  if (fresh && fs::exists(path)) Journal(path).remove();  // takes the lock first
+  return path;
+}
+
 int run_quantize(const Context& context, const Arguments& arguments) {
-  const Request request = check(context.registry, arguments);
-  require_output(arguments.out, {"plan.json", "run.json", "report.txt"});
+  Request request = check(context.registry, arguments);
+  require_output(arguments.out, {"plan.json", "run.json", "report.txt", kJournal});
+  request.options.journal = open_journal(arguments.out, arguments.fresh);
   const RunResult result = work(context, arguments, request);
   // The baseline alone is worth no file, least of all in place of an earlier result.
   const bool is_result = result.status != RunStatus::Stopped || !result.steps.empty();
@@ -301,7 +356,8 @@ int run_quantize(const Context& context, const Arguments& arguments) {
       context.out << "\nWritten: " << (out / "report.txt").string() << " (site by site), "
                   << (out / "plan.json").string() << ", " << (out / "run.json").string() << '\n';
   }
-  return result.status == RunStatus::Met ? 0 : 1;
+  const auto is_met = [](const TargetResult& target) { return target.status == RunStatus::Met; };
+  return result.status == RunStatus::Met && std::all_of(result.looser.begin(), result.looser.end(), is_met) ? 0 : 1;
 }
 
 void add_data(CLI::App& command, Arguments& arguments) {
@@ -322,7 +378,27 @@ void add_goal(CLI::App& command, const Registry& registry, Arguments& arguments)
     command.add_option(name, value, description)->capture_default_str()->type_name(type);
   };
   add("--task", arguments.task, "NAME", "what is scored: " + names(registry.tasks));
-  add("--keep", arguments.keep, "SHARE", "how much of the 16-bit score to keep");
+  command
+      .add_option(
+          "--keep", arguments.keep,
+          "how much of the 16-bit score to keep, 99.9% by default; a list\n(95%,99%,99.9%) gives a plan for each")
+      ->type_name("SHARES");
+  add("--gate", arguments.gate, "KIND",
+      "what keeping means: point; confidence (the lower end of a 95 %\ninterval keeps it too); or damage:BUDGET, the "
+      "mean "
+      "divergence\nfrom the float network, a list gives a plan for each");
+  command
+      .add_option("--latency-target", arguments.latency_target,
+                  "instead of a share to keep: the plan that does least damage\nwithin a latency, e.g. 2ms or -30%")
+      ->type_name("LATENCY");
+  add_count(command, "--max-evaluations", arguments.most_evaluations, 0,
+            "plans scored at most; the best so far is the result. 0: no limit");
+  command.add_option("--max-seconds", arguments.most_seconds, "seconds the search may take; 0: no limit")
+      ->check(CLI::NonNegativeNumber.description(""))
+      ->capture_default_str()
+      ->type_name("S");
+  add_count(command, "--repairs", arguments.repairs, 0, "single sites, at most, that are tried lower after the search");
+  command.add_flag("--fresh", arguments.fresh, "begin anew, without what an earlier run left in --out");
   command
       .add_option("--precisions", arguments.precisions,
                   "to choose from: 16, 2 to 8, w4a8; 8,16 where latency is\nmeasured, else 4,8,16")
@@ -388,7 +464,9 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
       ->type_name("DIR");
   add_common(command, arguments->common);
   command.footer(
-      "Ctrl-C keeps the best plan so far; where none but the baseline was scored, nothing is written.\n\n"
+      "Ctrl-C keeps the best plan so far; where none but the baseline was scored, nothing is written.\n"
+      "The same command on the same --out goes on where a run was cut short; other options take from it\n"
+      "what still holds. One process at a time.\n\n"
       "Example:\n"
       "  halftone quantize cifar_resnet20:weights.safetensors --calibrate 'cifar10:train.bin[0:500]' \\\n"
       "    --validate cifar10:test.bin --report 20% --keep 99.9% --out result");

@@ -225,6 +225,8 @@ std::optional<Evaluation> PlanEvaluator::evaluate(const Plan& plan) {
   return evaluation;
 }
 
+void PlanEvaluator::set_gate(const Gate& gate) { state_->options.gate = gate; }
+
 double PlanEvaluator::forward_passes() const { return state_->passes; }
 
 }  // namespace halftone

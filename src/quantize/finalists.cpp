@@ -1,42 +1,175 @@
 #include "quantize/finalists.hpp"
 
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/code_version.hpp"
+#include "engine/cpu_features.hpp"
 #include "halftone/core/error.hpp"
+#include "quantize/kept_json.hpp"
+#include "report/text.hpp"
 
 namespace halftone::internal {
+namespace {
 
-Finalists::Finalists(const RunResult& run, const LatencyModel& latency, FloatType float_type)
-    : float_type_(float_type) {
-  constexpr std::size_t kMore = 2;
-  add("all at 16 bits", Plan::uniform(run.plan.size(), k16));
-  for (const Precision precision : run.precisions)
-    add(message("all at ", in_words(precision)), Plan::uniform(run.plan.size(), precision));
-  add("plan", run.plan);
-  std::vector<std::pair<double, const Plan*>> passed;
-  for (const SearchStep& step : run.steps)
-    if (step.evaluation.passed) passed.emplace_back(latency.estimate(run.sites, step.plan), &step.plan);
-  std::stable_sort(passed.begin(), passed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  const std::size_t most = variants_.size() + kMore;
-  for (const auto& [time, plan] : passed)
-    if (variants_.size() < most) add("another plan that passed", *plan);
+/// Few turns leave medians without an interval, which JSON has no word for.
+bool is_finite(const Measurement& measurement) {
+  return std::all_of(measurement.timings.begin(), measurement.timings.end(),
+                     [](const Timing& timing) { return std::isfinite(timing.low) && std::isfinite(timing.high); });
+}
+
+void take(TargetResult& target, const Plan& plan, const Evaluation& evaluation, double latency) {
+  target.plan = plan;
+  target.figures.evaluation = evaluation;
+  target.figures.predicted_latency = latency;
+}
+
+}  // namespace
+
+Finalists::Finalists(const Setup& setup, const std::vector<TargetResult>& targets, const Evaluation& baseline,
+                     std::vector<SearchStep>& steps)
+    : setup_(setup), steps_(steps) {
+  add("all at 16 bits", setup.baseline());
+  for (const Precision precision : setup.options.precisions)
+    add(message("all at ", in_words(precision)), Plan::uniform(setup.model.sites.size(), precision));
+  for (const TargetResult& target : targets) {
+    add("plan", target.plan);
+    add_next_best(target, baseline);
+  }
 }
 
 void Finalists::add(std::string name, const Plan& plan) {
   const auto same = [&](const Variant& variant) { return variant.plan == plan; };
-  if (std::none_of(variants_.begin(), variants_.end(), same)) variants_.push_back({std::move(name), plan, float_type_});
+  if (std::none_of(variants_.begin(), variants_.end(), same))
+    variants_.push_back({std::move(name), plan, setup_.float_type});
 }
 
-bool Finalists::measure(const Engine& engine, const Model& model, const Calibration& calibration,
-                        const BenchmarkOptions& options, const Monitor& monitor) {
-  measurement_ = benchmark(engine, model, calibration, variants_, options, monitor);
-  return !measurement_.timings.empty() && !monitor.stopped();
+void Finalists::add_next_best(const TargetResult& target, const Evaluation& baseline) {
+  constexpr std::size_t kMore = 2;
+  const bool by_damage = setup_.options.latency_target.has_value();
+  std::vector<std::pair<double, const Plan*>> passed;
+  for (const SearchStep& step : steps_)
+    if (!step.evaluation.ended_early() && target.gate.passes(step.evaluation, baseline) && step.plan != target.plan)
+      passed.emplace_back(by_damage ? step.evaluation.damage : step.latency, &step.plan);
+  std::stable_sort(passed.begin(), passed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  const std::size_t most = variants_.size() + kMore;
+  for (const auto& [rank, plan] : passed)
+    if (variants_.size() < most) add("another plan that passed", *plan);
+}
+
+Digest Finalists::fingerprint(const Calibration& calibration) const {
+  const QuantizeOptions& options = setup_.options;
+  Digest all;
+  all.add(code_version()).add(setup_.engine_name()).add(cpu_name()).add(to_string(setup_.float_type));
+  all.add(setup_.model_digest).add(nlohmann::json(calibration).dump());
+  all.add(options.latency_batch).add(options.latency_threads);
+  for (const Variant& variant : variants_) all.add(to_string(variant.plan));
+  return all;
+}
+
+bool Finalists::measure(const Calibration& calibration, Memory& memory) {
+  const Digest key = fingerprint(calibration);
+  if (const auto kept = memory.find("finalists", key)) {
+    measurement_ = kept_measurement(*kept);
+    memory.count_found();
+    return true;
+  }
+  const QuantizeOptions& options = setup_.options;
+  measurement_ = benchmark(*setup_.parts.engine, setup_.model, calibration, variants_,
+                           {.batch = options.latency_batch, .threads = options.latency_threads}, setup_.monitor);
+  if (measurement_.timings.empty() || setup_.monitor.stopped()) return false;
+  if (is_finite(measurement_)) memory.keep("finalists", key, to_kept(measurement_));
+  return true;
 }
 
 const Timing& Finalists::timing(const Plan& plan) const {
   for (std::size_t i = 0; i < variants_.size(); ++i)
     if (variants_[i].plan == plan) return measurement_.timings[i];
   throw Error(Errc::Internal, message("plan \"", to_string(plan), "\" was not measured"));
+}
+
+EngineTimes Finalists::times(const Plan& plan) const {
+  EngineTimes times{.batch = setup_.options.latency_batch,
+                    .load = std::max(measurement_.load_before, measurement_.load_after),
+                    .precise = measurement_.precise,
+                    .baseline = timing(setup_.baseline()),
+                    .plan = timing(plan)};
+  for (const Precision precision : setup_.options.precisions)
+    times.uniform[to_string(precision)] = timing(Plan::uniform(plan.size(), precision));
+  return times;
+}
+
+void Finalists::choose(TargetResult& target, KeptEvaluator& evaluator, std::vector<std::string>& notes) {
+  if (setup_.measures_latency && setup_.options.latency_target && target.status != RunStatus::Stopped)
+    choose_within(target, notes);
+  else if (setup_.measures_latency && target.status != RunStatus::Missed)
+    choose_fastest(target, evaluator, notes);
+  target.measured = timing(target.plan);
+}
+
+void Finalists::choose_fastest(TargetResult& target, KeptEvaluator& evaluator, std::vector<std::string>& notes) {
+  const double predicted_time = timing(target.plan).minimum;
+  std::vector<std::pair<double, const Variant*>> faster;
+  for (const Variant& variant : variants_)
+    if (const double time = timing(variant.plan).minimum; time < predicted_time && setup_.is_allowed(variant.plan))
+      faster.emplace_back(time, &variant);
+  std::sort(faster.begin(), faster.end());
+  for (const auto& [time, variant] : faster) {
+    const Evaluation evaluation = score(*variant, target, evaluator);
+    if (!evaluation.passed) continue;
+    take(target, variant->plan, evaluation, setup_.latency(variant->plan));
+    const std::string before = with_unit(predicted_time, "ms");
+    if (const std::string result = with_unit(time, "ms"); result != before)
+      notes.push_back(message("The plan that the search found",
+                              setup_.gates.size() > 1 ? " for " + to_string(target.gate) : "", " took ", before, ", ",
+                              variant->name, ' ', result, " and passes too: it is the result."));
+    return;
+  }
+}
+
+Evaluation Finalists::score(const Variant& variant, TargetResult& target, KeptEvaluator& evaluator) {
+  if (variant.plan == setup_.baseline()) return evaluator.baseline();
+  if (const SearchStep* known = find_step(steps_, variant.plan)) {
+    Evaluation evaluation = known->evaluation;
+    evaluation.passed = target.gate.passes(evaluation, evaluator.baseline());
+    return evaluation;
+  }
+  evaluator.set_gate(target.gate);
+  const auto evaluation = evaluator.evaluate(variant.plan);
+  if (!evaluation) throw Stopped();
+  steps_.push_back({variant.plan, *evaluation, setup_.latency(variant.plan),
+                    message(variant.name, ", measured faster than the plan found, ",
+                            evaluation->passed ? "keeps enough" : "loses too much")});
+  target.decisions.push_back({evaluation->plan_digest, evaluation->passed, steps_.back().decision});
+  return *evaluation;
+}
+
+void Finalists::choose_within(TargetResult& target, std::vector<std::string>& notes) const {
+  const LatencyTarget& asked = *setup_.options.latency_target;
+  const double limit = asked.change != 0 ? (1 + asked.change) * timing(setup_.baseline()).minimum : asked.limit;
+  if (timing(target.plan).minimum <= limit) {
+    target.status = RunStatus::Met;
+    return;
+  }
+  const Plan before = target.plan;
+  const SearchStep* best = nullptr;
+  for (const Variant& variant : variants_)
+    if (const SearchStep* step = find_step(steps_, variant.plan);
+        step != nullptr && timing(variant.plan).minimum <= limit &&
+        (best == nullptr || step->evaluation.damage < best->evaluation.damage))
+      best = step;
+  if (best == nullptr) {
+    target.status = RunStatus::Missed;
+    return;
+  }
+  take(target, best->plan, best->evaluation, best->latency);
+  target.status = RunStatus::Met;
+  notes.push_back(message("The plan that the search found took ", with_unit(timing(before).minimum, "ms"),
+                          ", longer than predicted and than asked for: the result is the one that damages least of "
+                          "those that were measured within it."));
 }
 
 }  // namespace halftone::internal

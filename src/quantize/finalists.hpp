@@ -1,33 +1,43 @@
 #pragma once
 
-#include <optional>
+#include <string>
 #include <vector>
 
 #include "halftone/engine/benchmark.hpp"
-#include "halftone/report/run_result.hpp"
+#include "quantize/kept_evaluator.hpp"
+#include "quantize/memory.hpp"
+#include "quantize/setup.hpp"
 
 namespace halftone::internal {
 
-/// Plans to time end to end.
+/// Plans to time end to end, side by side: the baseline, every uniform plan, and for each target its plan and the next
+/// best, up to two. Borrows all.
 class Finalists {
  public:
-  /// The baseline, every uniform plan in `precisions` and `plan`; and of the plans that passed in `steps` the next
-  /// fastest by `latency`, up to two.
-  Finalists(const RunResult& run, const LatencyModel& latency, FloatType float_type);
+  Finalists(const Setup& setup, const std::vector<TargetResult>& targets, const Evaluation& baseline,
+            std::vector<SearchStep>& steps);
 
-  /// Nothing when stopped.
-  bool measure(const Engine& engine, const Model& model, const Calibration& calibration,
-               const BenchmarkOptions& options, const Monitor& monitor);
+  /// Takes what an earlier run measured of the same finalists. False when stopped.
+  bool measure(const Calibration& calibration, Memory& memory);
 
-  [[nodiscard]] const std::vector<Variant>& variants() const { return variants_; }
-  [[nodiscard]] const Measurement& measurement() const { return measurement_; }
+  /// Where latency is measured: the fastest that passes becomes the target's result, and with a latency target the one
+  /// that does least damage within it. `notes` get a sentence for each that changed. Throws `Stopped`.
+  void choose(TargetResult& target, KeptEvaluator& evaluator, std::vector<std::string>& notes);
+
   /// Of a plan that was measured.
   [[nodiscard]] const Timing& timing(const Plan& plan) const;
+  [[nodiscard]] EngineTimes times(const Plan& plan) const;
 
  private:
   void add(std::string name, const Plan& plan);
+  void add_next_best(const TargetResult& target, const Evaluation& baseline);
+  [[nodiscard]] Digest fingerprint(const Calibration& calibration) const;
+  void choose_fastest(TargetResult& target, KeptEvaluator& evaluator, std::vector<std::string>& notes);
+  void choose_within(TargetResult& target, std::vector<std::string>& notes) const;
+  Evaluation score(const Variant& variant, TargetResult& target, KeptEvaluator& evaluator);
 
-  FloatType float_type_;
+  const Setup& setup_;
+  std::vector<SearchStep>& steps_;
   std::vector<Variant> variants_;
   Measurement measurement_;
 };

@@ -35,6 +35,18 @@ std::vector<std::string> validate(const QuantizeOptions& options) {
     const std::string name = message("gates[", i, ']');
     for (const auto& violation : validate(options.gates[i], name)) violations.push_back(violation);
   }
+  for (const Gate& gate : options.gates)
+    if (gate.kind != options.gates.front().kind)
+      violations.push_back(message("gates are of two kinds, ", to_string(options.gates.front().kind), " and ",
+                                   to_string(gate.kind), ": one kind is needed, or none is the strictest"));
+  if (const auto& target = options.latency_target) {
+    if ((target->limit > 0) == (target->change != 0))
+      violations.push_back(message("latency_target has limit ", target->limit, " and change ", target->change,
+                                   ": one of them is needed, a limit above 0 or a change"));
+    if (!(target->change > -1 && target->change <= 0))
+      violations.push_back(message("latency_target.change is ", target->change,
+                                   ": a share below 0 and above -1 is needed, e.g. -0.3 for 30 % less"));
+  }
   if (!options.gates.empty() && options.latency_target)
     violations.emplace_back("gates and latency_target are both given: one of them says when a plan is good enough");
   for (const auto& violation : validate(options.limits)) violations.push_back("limits: " + violation);

@@ -315,7 +315,10 @@ json to_run_json(const RunResult& run) {
                  {"ranges", ranges_json(run)},
                  {"sensitivity", sensitivity_json(run)},
                  {"sites", sites_json(run)}};
-  object.update(gate_json(run.gate));
+  if (run.latency_target)
+    object.update({{"gate", nullptr}, {"keep", nullptr}, {"budget", nullptr}});
+  else
+    object.update(gate_json(run.gate));
   return object;
 }
 

@@ -71,7 +71,32 @@ std::optional<std::size_t> bisect(Stage& stage, bool whole_first, SearchRun& run
   return lo;
 }
 
+/// Longer prefixes than the one of `lo` sites, past the one that was seen to fail; nothing when stopped. The longest
+/// that passes, or `lo`.
+std::optional<std::size_t> probe(const Stage& stage, std::size_t lo, int probes, SearchRun& run) {
+  std::size_t longest = lo;
+  for (int i = 0; i < probes; ++i) {
+    const std::size_t length = longest + 2 + static_cast<std::size_t>(i);
+    if (length >= stage.order.size()) break;
+    const auto passed = run.passes(lower_prefix(stage, length), [&](bool verdict) {
+      return message("probe: ", length, " safest of ", stage.order.size(), " sites at ", in_words(stage.target),
+                     verdict ? " keep enough after all" : " lose too much");
+    });
+    if (!passed) return std::nullopt;
+    if (!*passed) continue;
+    longest = length;
+    i = -1;
+  }
+  return longest;
+}
+
 }  // namespace
+
+std::size_t Bisection::most_evaluations(std::size_t sites, std::size_t precisions) const {
+  std::size_t halvings = 0;
+  while ((std::size_t{1} << halvings) < sites + 1) ++halvings;
+  return (halvings + static_cast<std::size_t>(probes_)) * (precisions - 1) + 1;
+}
 
 void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
   const auto precisions = problem.precisions;
@@ -83,7 +108,8 @@ void Bisection::do_search(const SearchProblem& problem, SearchRun& run) const {
     if (sites.empty()) continue;  // nothing is gained at this precision; the next may be another matter
     const bool last = i + 1 == precisions.size();
     Stage stage{problem, plan, sites, precisions[i], last ? std::nullopt : std::optional(precisions[i + 1])};
-    const auto length = bisect(stage, std::exchange(first, false), run);
+    auto length = bisect(stage, std::exchange(first, false), run);
+    if (length && stage.is_ordered) length = probe(stage, *length, probes_, run);
     if (!length) return;
     for (std::size_t k = *length; k < stage.order.size(); ++k) settled[stage.order[k]] = true;
     plan = lower_prefix(stage, *length);

@@ -66,10 +66,32 @@ const SearchStep* find_step(std::span<const SearchStep> steps, const Plan& plan)
 SearchRun::SearchRun(const SearchProblem& problem, Evaluator& evaluator) : problem_(problem), evaluator_(evaluator) {
   result_.best = Plan::uniform(problem.sites.size(), problem.precisions.front());
   result_.best_latency = problem.latency.estimate(problem.sites, result_.best);
+  for (const SearchStep& step : problem.known) consider(step);
+}
+
+void SearchRun::consider(const SearchStep& step) {
+  if (!step.evaluation.passed || !(step.latency < result_.best_latency)) return;
+  result_.best = step.plan;
+  result_.best_evaluation = step.evaluation;
+  result_.best_latency = step.latency;
+}
+
+bool SearchRun::is_spent() const {
+  const SearchLimits& limits = problem_.limits;
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start_;
+  return (limits.most_evaluations > 0 && std::ssize(result_.steps) >= limits.most_evaluations) ||
+         (limits.most_seconds > 0 && taken.count() >= limits.most_seconds);
+}
+
+void SearchRun::record(const Plan& plan, bool passed, std::string decision) {
+  const SearchStep* step = find_step(result_.steps, plan);
+  if (step == nullptr) step = find_step(problem_.known, plan);
+  if (!result_.steps.empty() && step == &result_.steps.back()) result_.steps.back().decision = decision;
+  result_.decisions.push_back({step->evaluation.plan_digest, passed, std::move(decision)});
 }
 
 std::optional<bool> SearchRun::score(const Plan& plan) {
-  fresh_ = false;
+  is_news_ = false;
   if (is_over()) {
     constexpr int kPatience = 1000;
     if (++refused_ > kPatience)
@@ -77,20 +99,21 @@ std::optional<bool> SearchRun::score(const Plan& plan) {
     return std::nullopt;
   }
   const bool is_baseline = plan == Plan::uniform(problem_.sites.size(), problem_.precisions.front());
-  const SearchStep* known = find_step(result_.steps, plan);
-  if (is_baseline || known != nullptr) {
+  const SearchStep* step = find_step(result_.steps, plan);
+  if (step == nullptr && !is_baseline) {
+    step = find_step(problem_.known, plan);
+    is_news_ = step != nullptr && asked_.insert(step).second;
+  }
+  if (is_baseline || step != nullptr) {
     constexpr int kPatience = 10'000;
     if (++refused_ > kPatience)
       throw Error(Errc::Internal, message("search: it does not end: ", kPatience,
                                           " questions in a row about plans that were scored before"));
-    return is_baseline || known->evaluation.passed;
+    return is_baseline || step->evaluation.passed;
   }
   refused_ = 0;
 
-  const SearchLimits& limits = problem_.limits;
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start_;
-  if ((limits.most_evaluations > 0 && std::ssize(result_.steps) >= limits.most_evaluations) ||
-      (limits.most_seconds > 0 && taken.count() >= limits.most_seconds)) {
+  if (is_spent()) {
     result_.status = SearchStatus::OutOfBudget;
     return std::nullopt;
   }
@@ -102,12 +125,8 @@ std::optional<bool> SearchRun::score(const Plan& plan) {
   }
   check_finite(*evaluation, plan);
   result_.steps.push_back({.plan = plan, .evaluation = *evaluation, .latency = latency});
-  if (evaluation->passed && latency < result_.best_latency) {
-    result_.best = plan;
-    result_.best_evaluation = *evaluation;
-    result_.best_latency = latency;
-  }
-  fresh_ = true;
+  consider(result_.steps.back());
+  is_news_ = true;
   return evaluation->passed;
 }
 

@@ -132,6 +132,16 @@ std::vector<Setting> settings() {
   return list;
 }
 
+/// Right about how plans compare: sites do not act on each other.
+PredictedDamage predict(const Setting& setting) {
+  SensitivityTable table;
+  for (std::size_t i = 0; i < setting.sites.size(); ++i) {
+    auto& scores = table.scores.emplace_back();
+    for (const Precision precision : setting.precisions) scores[precision] = damage(i, precision);
+  }
+  return PredictedDamage(table);
+}
+
 /// One search, watched.
 struct Watched {
   Account account;
@@ -156,9 +166,13 @@ Watched watch(const SearchStrategy& strategy, const Setting& setting, std::size_
     });
     return asked;
   };
-  watched.result = strategy.search(
-      {.sites = setting.sites, .precisions = setting.precisions, .order = order, .latency = setting.latency},
-      watched.account);
+  const PredictedDamage predicted = predict(setting);
+  watched.result = strategy.search({.sites = setting.sites,
+                                    .precisions = setting.precisions,
+                                    .order = order,
+                                    .latency = setting.latency,
+                                    .predict = [&]() -> const PredictedDamage& { return predicted; }},
+                                   watched.account);
   return watched;
 }
 
@@ -215,9 +229,14 @@ void check_breakdown(const SearchStrategy& strategy, const Setting& setting, Vio
   Account broken(setting.rule);
   broken.throw_after = 0;
   const OrderFn order = [](const Plan&, Precision, const std::vector<std::size_t>& asked) { return asked; };
+  const PredictedDamage predicted = predict(setting);
   try {
-    (void)strategy.search(
-        {.sites = setting.sites, .precisions = setting.precisions, .order = order, .latency = setting.latency}, broken);
+    (void)strategy.search({.sites = setting.sites,
+                           .precisions = setting.precisions,
+                           .order = order,
+                           .latency = setting.latency,
+                           .predict = [&]() -> const PredictedDamage& { return predicted; }},
+                          broken);
     violations.add("it keeps an exception of the evaluator to itself");
   } catch (const std::exception& error) {
     if (std::string(error.what()) != Account::kBreakdown)

@@ -15,14 +15,18 @@ struct Progress {
   std::string_view detail{};  ///< e.g. "plan 3: 12 sites at 8 bits"
 };
 
-/// The caller's view of, and hold on, long work. Both functions may be empty; they are called from the thread
+/// The caller's view of, and hold on, long work. All functions may be empty; they are called from the thread
 /// that started the work, at least once per batch of samples.
 struct Monitor {
   std::function<void(const Progress&)> on_progress;
-  std::function<bool()> should_stop;  ///< once true, work ends with the best result so far
+  std::function<bool()> should_stop;                   ///< once true, work ends with the best result so far
+  std::function<void(std::string_view)> on_message{};  ///< a sentence for people, now and then
 
   void report(const Progress& progress) const {
     if (on_progress) on_progress(progress);
+  }
+  void tell(std::string_view sentence) const {
+    if (on_message) on_message(sentence);
   }
   [[nodiscard]] bool stopped() const { return should_stop && should_stop(); }
 };

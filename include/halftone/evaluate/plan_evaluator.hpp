@@ -21,6 +21,7 @@ struct EvaluatorOptions {
   Gate gate{};
   std::int64_t batch_size = 16;
   int threads = 1;
+  bool early_stop = false;
 };
 
 std::vector<std::string> validate(const EvaluatorOptions& options);
@@ -60,6 +61,9 @@ class PlanEvaluator : public Evaluator {
 
   /// One forward pass over the data.
   std::optional<Evaluation> evaluate(const Plan& plan) override;
+
+  std::optional<Evaluation> evaluate_fully(const Plan& plan) { return evaluate(plan); }
+  void set_gate(const Gate& gate);
 
   [[nodiscard]] double forward_passes() const;  ///< over the whole data, so far
 

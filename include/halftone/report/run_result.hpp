@@ -64,13 +64,6 @@ struct EngineTimes {
   std::map<std::string, Timing> uniform;  ///< by precision, for all sites at that precision
 };
 
-/// What was decided about one evaluated plan.
-struct Decision {
-  std::string plan_digest;
-  bool passed = false;
-  std::string text;
-};
-
 /// What the search for one gate led to.
 struct TargetResult {
   Gate gate;

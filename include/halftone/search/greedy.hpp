@@ -11,6 +11,9 @@ namespace halftone {
 class Greedy final : public SearchStrategy {
  public:
   [[nodiscard]] std::string name() const override { return "greedy"; }
+  [[nodiscard]] std::size_t most_evaluations(std::size_t sites, std::size_t precisions) const override {
+    return (sites + 1) * (precisions - 1) + 1;
+  }
 
  private:
   void do_search(const SearchProblem& problem, SearchRun& run) const override;

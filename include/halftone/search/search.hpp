@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +25,21 @@ struct SearchLimits {
 
 std::vector<std::string> validate(const SearchLimits& limits);
 
+/// One evaluated plan and what the strategy made of it.
+struct SearchStep {
+  Plan plan;
+  Evaluation evaluation;
+  double latency = 0;      ///< predicted, by the problem's latency model
+  std::string decision{};  ///< e.g. "all 20 sites at 8 bits pass; next: 4 bits"
+};
+
+/// What a strategy made of a verdict.
+struct Decision {
+  std::string plan_digest;
+  bool passed = false;
+  std::string text;
+};
+
 /// What a search works on. Everything is borrowed.
 struct SearchProblem {
   std::span<const Site> sites;
@@ -34,6 +50,8 @@ struct SearchProblem {
   /// strategies that need it refuse.
   std::function<const PredictedDamage&()> predict{};
   SearchLimits limits{};
+  /// Scored earlier, with the verdicts of the gate that now holds: not scored again, and counted by no budget.
+  std::span<const SearchStep> known{};
 };
 
 enum class SearchStatus {
@@ -44,14 +62,6 @@ enum class SearchStatus {
 
 const char* to_string(SearchStatus status);
 
-/// One evaluated plan and what the strategy made of it.
-struct SearchStep {
-  Plan plan;
-  Evaluation evaluation;
-  double latency = 0;      ///< predicted, by the problem's latency model
-  std::string decision{};  ///< e.g. "all 20 sites at 8 bits pass; next: 4 bits"
-};
-
 /// Where `plan` was scored; null where it was not.
 const SearchStep* find_step(std::span<const SearchStep> steps, const Plan& plan);
 
@@ -61,7 +71,8 @@ struct SearchResult {
   Plan best;
   std::optional<Evaluation> best_evaluation;  ///< nothing where the baseline is the best
   double best_latency = 0;
-  std::vector<SearchStep> steps;  ///< every evaluation, in order
+  std::vector<SearchStep> steps;      ///< every evaluation, in order
+  std::vector<Decision> decisions{};  ///< on these and on plans known before, in order
 };
 
 /// A strategy's way to the evaluator: records every step, remembers the fastest passing plan, never scores a plan
@@ -70,13 +81,13 @@ class SearchRun {
  public:
   SearchRun(const SearchProblem& problem, Evaluator& evaluator);
 
-  /// Whether `plan` passes; nothing once the user asked to stop or a budget is spent: the strategy then returns. One that
-  /// goes on and on, or asks of scored plans only, meets `Internal`. `decision(passed)` says in words what follows from
-  /// either verdict.
+  /// Whether `plan` passes; nothing once the user asked to stop or a budget is spent: the strategy then returns. One
+  /// that goes on and on, or asks of scored plans only, meets `Internal`. `decision(passed)` says in words what follows
+  /// from either verdict.
   template <class Decision>
   std::optional<bool> passes(const Plan& plan, const Decision& decision) {
     const auto verdict = score(plan);
-    if (verdict && fresh_) result_.steps.back().decision = decision(*verdict);
+    if (verdict && is_news_) record(plan, *verdict, decision(*verdict));
     return verdict;
   }
 
@@ -87,13 +98,17 @@ class SearchRun {
 
  private:
   std::optional<bool> score(const Plan& plan);
+  void record(const Plan& plan, bool passed, std::string decision);
+  void consider(const SearchStep& step);
+  [[nodiscard]] bool is_spent() const;
 
   const SearchProblem& problem_;
   Evaluator& evaluator_;
   SearchResult result_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  int refused_ = 0;     ///< questions in a row that no evaluation answered
-  bool fresh_ = false;  ///< whether the last plan was scored, not remembered
+  int refused_ = 0;                    ///< questions in a row that no evaluation answered
+  std::set<const SearchStep*> asked_;  ///< of those known before
+  bool is_news_ = false;               ///< whether the last question was the first about its plan
 };
 
 /// Finds a fast plan that passes.

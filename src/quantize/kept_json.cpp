@@ -1,0 +1,72 @@
+#include "quantize/kept_json.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace halftone::internal {
+
+using nlohmann::json;
+
+json to_kept(const Evaluation& e) {
+  return {e.plan_digest,  e.score,         e.score_count, e.samples, e.unscored, e.damage,
+          e.interval.low, e.interval.high, e.score_error, e.passed,  e.seconds};
+}
+
+Evaluation kept_evaluation(const json& kept) {
+  return {.plan_digest = kept.at(0),
+          .score = kept.at(1),
+          .score_count = kept.at(2),
+          .samples = kept.at(3),
+          .unscored = kept.at(4),
+          .damage = kept.at(5),
+          .interval = {kept.at(6), kept.at(7)},
+          .score_error = kept.at(8),
+          .passed = kept.at(9),
+          .seconds = kept.at(10)};
+}
+
+json to_kept(const ChosenWeights& chosen) {
+  json choices = json::array();
+  for (const WeightMethodChoice& choice : chosen.choices) {
+    json trials = json::array();
+    for (const auto& trial : choice.trials) trials.push_back({to_string(trial.method), trial.damage});
+    choices.push_back({choice.bits, to_string(choice.precision), to_string(choice.chosen), trials, choice.samples});
+  }
+  return {chosen.calibration, choices, chosen.forward_passes};
+}
+
+ChosenWeights kept_weights(const json& kept) {
+  ChosenWeights chosen{.calibration = kept.at(0).get<Calibration>(), .choices = {}, .forward_passes = kept.at(2)};
+  for (const json& entry : kept.at(1)) {
+    WeightMethodChoice choice{.bits = entry.at(0),
+                              .precision = parse_precision(entry.at(1).get<std::string>()),
+                              .chosen = parse_range_method(entry.at(2)),
+                              .trials = {},
+                              .samples = entry.at(4)};
+    for (const json& trial : entry.at(3)) choice.trials.push_back({parse_range_method(trial.at(0)), trial.at(1)});
+    chosen.choices.push_back(std::move(choice));
+  }
+  return chosen;
+}
+
+json to_kept(const Measurement& measurement) {
+  json timings = json::array();
+  for (const Timing& t : measurement.timings)
+    timings.push_back({t.minimum, t.median, t.low, t.high, t.spread, t.passes, t.samples});
+  return {timings, measurement.seconds, measurement.load_before, measurement.load_after, measurement.precise};
+}
+
+Measurement kept_measurement(const json& kept) {
+  Measurement measurement{
+      .timings = {}, .seconds = kept.at(1), .load_before = kept.at(2), .load_after = kept.at(3), .precise = kept.at(4)};
+  for (const json& t : kept.at(0))
+    measurement.timings.push_back({.minimum = t.at(0),
+                                   .median = t.at(1),
+                                   .low = t.at(2),
+                                   .high = t.at(3),
+                                   .spread = t.at(4),
+                                   .passes = t.at(5),
+                                   .samples = t.at(6).get<std::vector<double>>()});
+  return measurement;
+}
+
+}  // namespace halftone::internal

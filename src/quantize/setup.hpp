@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "halftone/evaluate/plan_evaluator.hpp"
+#include "halftone/latency/measure_latency.hpp"
+#include "halftone/quantize.hpp"
+
+namespace halftone::internal {
+
+/// What a run was asked for, with all defaults filled in. Borrows model, data and monitor.
+struct Setup {
+  /// Throws as `quantize` for what does not fit together.
+  Setup(const Model& model, const QuantizeData& data, const QuantizeOptions& options, const QuantizeParts& parts,
+        const Monitor& monitor);
+
+  const Model& model;
+  const QuantizeData& data;
+  QuantizeOptions options;
+  QuantizeParts parts;  ///< `latency` is null until it is measured
+  const Monitor& monitor;
+  std::vector<Gate> gates;  ///< loosest first; one that all pass where there is a latency target
+  bool measures_latency = false;
+  bool deployed = false;                       ///< where plans are scored
+  FloatType float_type = FloatType::BFloat16;  ///< of what the engine does not run in integers
+  std::string model_digest;
+
+  [[nodiscard]] Plan baseline() const { return Plan::uniform(model.sites.size(), k16); }
+  [[nodiscard]] std::string engine_name() const { return parts.engine->name() + ' ' + parts.engine->version(); }
+  /// Predicted; 0 until it is known.
+  [[nodiscard]] double latency(const Plan& plan) const {
+    return parts.latency ? parts.latency->estimate(model.sites, plan) : 0;
+  }
+  /// Whether `plan` has none but the precisions asked for.
+  [[nodiscard]] bool is_allowed(const Plan& plan) const;
+
+  [[nodiscard]] MeasureLatencyOptions latency_options() const;
+  [[nodiscard]] EvaluatorOptions evaluator_options() const;
+  [[nodiscard]] std::unique_ptr<PlanRunner> make_runner(bool in_engine, const Calibration& calibration) const;
+  /// All that a plan's scores on data of `data_digest` depend on but the plan.
+  [[nodiscard]] std::string scoring_fingerprint(bool in_engine, const Calibration& calibration,
+                                                const std::string& data_digest) const;
+};
+
+}  // namespace halftone::internal

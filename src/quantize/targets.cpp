@@ -1,0 +1,169 @@
+#include "quantize/targets.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "halftone/core/error.hpp"
+#include "halftone/search/within_latency.hpp"
+#include "report/text.hpp"
+
+namespace halftone::internal {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+Targets::Targets(const Setup& setup, KeptEvaluator& evaluator, std::function<const SensitivityTable&()> sense,
+                 std::vector<TargetResult>& targets, std::vector<SearchStep>& steps)
+    : setup_(setup),
+      evaluator_(evaluator),
+      sense_(std::move(sense)),
+      targets_(targets),
+      steps_(steps),
+      order_([this](const Plan& plan, Precision target, const std::vector<std::size_t>& sites) {
+        this->sense();
+        return ordering_(plan, target, sites);
+      }) {}
+
+void Targets::sense() {
+  if (ordering_) return;
+  const SensitivityTable& table = sense_();
+  predicted_.emplace(table);
+  ordering_ = setup_.parts.order->make(table, setup_.model.sites, *setup_.parts.latency);
+}
+
+SearchProblem Targets::problem() {
+  SearchLimits limits = setup_.options.limits;
+  if (limits.most_evaluations > 0) limits.most_evaluations -= static_cast<int>(steps_.size());
+  if (limits.most_seconds > 0) limits.most_seconds -= now() - start_;
+  return {.sites = setup_.model.sites,
+          .precisions = setup_.options.precisions,
+          .order = order_,
+          .latency = *setup_.parts.latency,
+          .predict = [this]() -> const PredictedDamage& {
+            sense();
+            return *predicted_;
+          },
+          .limits = limits,
+          .known = steps_};
+}
+
+bool Targets::is_spent() const {
+  const SearchLimits& limits = setup_.options.limits;
+  return (limits.most_evaluations > 0 && std::ssize(steps_) >= limits.most_evaluations) ||
+         (limits.most_seconds > 0 && now() - start_ >= limits.most_seconds);
+}
+
+void Targets::judge_again(const Gate& gate) {
+  for (SearchStep& step : steps_) step.evaluation.passed = gate.passes(step.evaluation, evaluator_.baseline());
+}
+
+void Targets::announce() const {
+  const std::size_t sites = setup_.model.sites.size();
+  const std::size_t most = setup_.parts.search->most_evaluations(sites, setup_.options.precisions.size());
+  const int budget = setup_.options.limits.most_evaluations;
+  if (most == 0 && budget == 0) return;
+  std::size_t evaluations = (most + static_cast<std::size_t>(setup_.options.limits.repairs)) * targets_.size();
+  if (budget > 0) evaluations = std::min(evaluations, static_cast<std::size_t>(budget));
+  const double seconds = evaluator_.baseline().seconds;
+  setup_.monitor.tell(message("Search: at most ", evaluations, " plans to score, up to ", significant(seconds, 2),
+                              " s each, ", significant(seconds * static_cast<double>(evaluations), 2),
+                              " s in all; sensitivities, where they are needed, come on top."));
+}
+
+void Targets::search() {
+  start_ = now();
+  announce();
+  for (TargetResult& target : targets_) {
+    evaluator_.set_gate(target.gate);
+    judge_again(target.gate);
+    if (stopped_) {
+      take_best_known(target);
+      continue;
+    }
+    try {
+      setup_.options.latency_target ? search_within(target) : search(target);
+    } catch (const Stopped&) {
+      stopped_ = true;
+      take_best_known(target);
+    }
+  }
+  if (stopped_) throw Stopped();
+}
+
+void Targets::take_best_known(TargetResult& target) const {
+  for (const SearchStep& step : steps_) {
+    if (!step.evaluation.passed || !(step.latency < target.figures.predicted_latency)) continue;
+    target.plan = step.plan;
+    target.figures.evaluation = step.evaluation;
+    target.figures.predicted_latency = step.latency;
+  }
+}
+
+void Targets::search(TargetResult& target) {
+  const bool from_16 = setup_.options.precisions.front() == k16;
+  if (!from_16 && !start_passes(target)) return;
+  if (is_spent()) {
+    finish(target,
+           {.status = SearchStatus::OutOfBudget, .best = target.plan, .best_latency = setup_.latency(target.plan)});
+    return;
+  }
+  finish(target, setup_.parts.search->search(problem(), evaluator_));
+}
+
+void Targets::search_within(TargetResult& target) {
+  const LatencyTarget& asked = *setup_.options.latency_target;
+  const double baseline = setup_.latency(setup_.baseline());
+  const double limit = asked.change != 0 ? (1 + asked.change) * baseline : asked.limit;
+  const WithinLatencyResult found = search_within_latency(problem(), evaluator_, limit);
+  finish(target, found.search);
+  if (!found.is_within && target.status != RunStatus::Stopped) target.status = RunStatus::Missed;
+}
+
+void Targets::finish(TargetResult& target, const SearchResult& found) {
+  steps_.insert(steps_.end(), found.steps.begin(), found.steps.end());
+  target.decisions.insert(target.decisions.end(), found.decisions.begin(), found.decisions.end());
+  target.status = found.status == SearchStatus::Finished ? RunStatus::Met : RunStatus::Stopped;
+  if (found.status == SearchStatus::OutOfBudget) {
+    const SearchLimits& limits = setup_.options.limits;
+    const bool by_count = limits.most_evaluations > 0 && std::ssize(steps_) >= limits.most_evaluations;
+    stop_reason_ = by_count ? message("all ", limits.most_evaluations, " evaluations were spent")
+                            : message("its ", limits.most_seconds, " seconds were spent");
+  }
+  if (found.best_evaluation) {
+    target.figures.evaluation = *found.best_evaluation;
+  } else if (found.best == setup_.baseline()) {
+    target.figures.evaluation = evaluator_.baseline();
+  } else if (found.best != target.plan) {
+    target.figures.evaluation = {};
+  }
+  target.plan = found.best;
+  target.figures.predicted_latency = found.best_latency;
+  stopped_ = found.status == SearchStatus::Stopped;
+}
+
+bool Targets::start_passes(TargetResult& target) {
+  const Plan start = Plan::uniform(setup_.model.sites.size(), setup_.options.precisions.front());
+  if (const SearchStep* known = find_step(steps_, start)) {
+    target.figures.evaluation = known->evaluation;
+  } else {
+    const auto evaluation = evaluator_.evaluate_fully(start);
+    if (!evaluation) throw Stopped();
+    target.figures.evaluation = *evaluation;
+    const std::string precision = to_string(setup_.options.precisions.front());
+    steps_.push_back({start, *evaluation, setup_.latency(start),
+                      evaluation->passed ? message("all sites at ", precision, " bits pass")
+                                         : message("all sites at ", precision,
+                                                   " bits, the highest precision allowed, lose too much")});
+  }
+  const Evaluation& evaluation = target.figures.evaluation;
+  target.decisions.push_back({evaluation.plan_digest, evaluation.passed, find_step(steps_, start)->decision});
+  target.plan = start;
+  target.figures.predicted_latency = setup_.latency(start);
+  target.status = evaluation.passed ? RunStatus::Met : RunStatus::Missed;
+  return evaluation.passed;
+}
+
+}  // namespace halftone::internal
