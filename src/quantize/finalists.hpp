@@ -17,6 +17,8 @@ class Finalists {
   Finalists(const Setup& setup, const std::vector<TargetResult>& targets, const Evaluation& baseline,
             std::vector<SearchStep>& steps);
 
+  [[nodiscard]] const std::vector<Variant>& variants() const { return variants_; }
+
   /// Takes what an earlier run measured of the same finalists. False when stopped.
   bool measure(const Calibration& calibration, Memory& memory);
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <fcntl.h>
 #include <filesystem>
 #include <sys/wait.h>
 #include <thread>
@@ -11,6 +10,7 @@
 
 #include "catch.hpp"
 #include "cli/call.hpp"
+#include "cli/process.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/core/journal.hpp"
 #include "temp_dir.hpp"
@@ -29,21 +29,6 @@ Words sense(const fs::path& out) {
           "--eval-batch", "4",
           "--threads",    "2",
           "--out",        out.string()};
-}
-
-/// The program in a process of its own.
-pid_t start(const Words& words) {
-  std::vector<std::string> arguments = Words{HALFTONE_PROGRAM} + words;
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  pointers.push_back(nullptr);
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  const int null = ::open("/dev/null", O_WRONLY);
-  ::dup2(null, STDOUT_FILENO);
-  ::dup2(null, STDERR_FILENO);
-  ::execv(pointers[0], pointers.data());
-  ::_exit(127);
 }
 
 /// Ends the child once `journal` has grown to `bytes`; whether it was still at work.
@@ -87,9 +72,7 @@ TEST_CASE("sense that was killed, twice, goes on from its journal and ends with 
   const auto left = fs::file_size(journal);
   REQUIRE(kill_at(start(sense(out)), journal, left + 2000));
   CHECK(fs::file_size(journal) > left);
-  const auto ended = call(sense(out));
-  REQUIRE(ended.code == 0);
-  CHECK_THAT(ended.err, Catch::Contains("Going on from what an earlier run left in"));
+  REQUIRE(finish(start(sense(out))) == 0);
   CHECK(result(out).dump() == result(dir / "whole.json").dump());
   CHECK(dir.count() == 2);
 }
