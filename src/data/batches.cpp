@@ -22,17 +22,16 @@ namespace {
 /// What the threads of one loop share.
 class Schedule {
  public:
-  explicit Schedule(const BatchLoop& loop) : loop_(loop) {}
+  Schedule(const BatchLoop& loop, const SettledFn& settled)
+      : loop_(loop), settled_(settled), is_done_(static_cast<std::size_t>(loop.batches())) {}
 
-  /// The next batch; nothing after the last one, a failure or a stop. Batches leave in ascending order, so all that
-  /// precede a failed one are under way by then.
+  /// The next batch; nothing after the last one, a failure, a stop or once enough is done. Batches leave in ascending
+  /// order, so all that precede a failed one are under way by then.
   std::optional<BatchRange> take() {
     const std::lock_guard lock(mutex_);
-    if (stopped_ || failure_ || next_ >= loop_.batches()) return std::nullopt;
-    const std::int64_t index = next_++;
-    const std::int64_t begin = index * loop_.batch_size;
+    if (stopped_ || failure_ || enough_ || next_ >= loop_.batches()) return std::nullopt;
     ++running_;
-    return BatchRange{index, begin, std::min(begin + loop_.batch_size, loop_.samples)};
+    return range(next_++);
   }
 
   void run(const BatchRange& batch, std::size_t worker, const BatchFn& work) {
@@ -45,9 +44,8 @@ class Schedule {
     {
       const std::lock_guard lock(mutex_);
       --running_;
-      if (!failure) {
-        done_ += batch.end - batch.begin;
-      } else if (!failure_ || batch.index < failed_index_) {
+      if (!failure) failure = finish(batch);
+      if (failure && (!failure_ || batch.index < failed_index_)) {
         failure_ = failure;
         failed_index_ = batch.index;
       }
@@ -73,19 +71,42 @@ class Schedule {
     return running_ > 0;
   }
 
-  /// After the last thread ended.
+  /// After the last thread ended. A batch that failed comes after those that were enough.
   [[nodiscard]] bool result() const {
-    if (failure_) std::rethrow_exception(failure_);
-    return done_ == loop_.samples;
+    if (failure_ && !enough_) std::rethrow_exception(failure_);
+    return enough_ || done_ == loop_.samples;
   }
 
  private:
+  [[nodiscard]] BatchRange range(std::int64_t index) const {
+    const std::int64_t begin = index * loop_.batch_size;
+    return {index, begin, std::min(begin + loop_.batch_size, loop_.samples)};
+  }
+
+  /// Settles this batch and those behind it that waited for it; gives what that threw.
+  std::exception_ptr finish(const BatchRange& batch) {
+    done_ += batch.end - batch.begin;
+    is_done_[static_cast<std::size_t>(batch.index)] = true;
+    try {
+      while (settled_ && !enough_ && next_settled_ < loop_.batches() &&
+             is_done_[static_cast<std::size_t>(next_settled_)])
+        enough_ = settled_(range(next_settled_++));
+    } catch (...) {
+      return std::current_exception();
+    }
+    return nullptr;
+  }
+
   const BatchLoop& loop_;
+  const SettledFn& settled_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::int64_t next_ = 0;
   std::int64_t running_ = 0;
-  std::int64_t done_ = 0;  ///< samples
+  std::int64_t done_ = 0;      ///< samples
+  std::vector<bool> is_done_;  ///< by batch
+  std::int64_t next_settled_ = 0;
+  bool enough_ = false;
   bool stopped_ = false;
   std::exception_ptr failure_;
   std::int64_t failed_index_ = 0;
@@ -142,17 +163,20 @@ std::size_t BatchLoop::workers() const {
   return static_cast<std::size_t>(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(batches(), 1)));
 }
 
-bool for_each_batch(const BatchLoop& loop, const Monitor& monitor, const BatchFn& work) {
+bool for_each_batch(const BatchLoop& loop, const Monitor& monitor, const BatchFn& work, const SettledFn& settled) {
   const at::NoGradGuard no_gradient;
   const OpenMpThreads one_thread(1);
-  Schedule schedule(loop);
+  Schedule schedule(loop, settled);
   consult(loop, monitor, schedule);  // before any thread starts: a stop asked for earlier does no work
   {
     Crew crew(schedule);
     for (std::size_t worker = 1; worker < loop.workers(); ++worker) crew.add(work);
     lead(loop, monitor, schedule, work);
   }
-  return schedule.result();
+  const bool completed = schedule.result();
+  if (completed && schedule.done() < loop.samples)
+    monitor.report({.stage = loop.stage, .done = loop.samples, .total = loop.samples, .detail = loop.detail});
+  return completed;
 }
 
 }  // namespace halftone::internal

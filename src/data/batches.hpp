@@ -31,6 +31,10 @@ struct BatchLoop {
 /// What to do with one batch; `worker` is in [0, loop.workers()), and no two calls at one time share it.
 using BatchFn = std::function<void(const BatchRange& batch, std::size_t worker)>;
 
+/// Told of every batch, in ascending order, once it and all before it are done; one call at a time, on any thread,
+/// other threads waiting. True ends the loop: batches beyond this one, done or under way, are as if never asked for.
+using SettledFn = std::function<bool(const BatchRange& batch)>;
+
 /// Calls `work` once for every batch of [0, loop.samples), on the calling thread and `loop.workers()` - 1 more (so one
 /// thread creates none). Which worker gets which batch is not fixed: store results by batch, or merge them by an
 /// operation whose order cannot matter.
@@ -39,9 +43,9 @@ using BatchFn = std::function<void(const BatchRange& batch, std::size_t worker)>
 /// uses one OpenMP thread, whose count is restored at the end. That count is a setting of the process: threads that
 /// start LibTorch work meanwhile see it.
 ///
-/// The monitor is called on the calling thread only, about once a batch. Returns whether all batches were done, false
-/// where `monitor.stopped()`. An exception ends the loop and reaches the caller; where several batches throw, that of
-/// the lowest index does.
-bool for_each_batch(const BatchLoop& loop, const Monitor& monitor, const BatchFn& work);
+/// The monitor is called on the calling thread only, about once a batch; unless stopped, its last report is of the
+/// total. Returns whether all batches were done, or enough of them for `settled`; false where `monitor.stopped()`. An
+/// exception ends the loop and reaches the caller; where several batches throw, that of the lowest index does.
+bool for_each_batch(const BatchLoop& loop, const Monitor& monitor, const BatchFn& work, const SettledFn& settled = {});
 
 }  // namespace halftone::internal

@@ -42,16 +42,22 @@ const char* to_string(GateKind kind) {
   return "unknown";
 }
 
+double score_margin(const Evaluation& evaluation) {
+  constexpr double kOneSided = 1.645;  // 95 % of a normal distribution lie below
+  const double one = evaluation.score_span / static_cast<double>(std::max<std::int64_t>(evaluation.samples, 1));
+  return kOneSided * std::sqrt(evaluation.score_error * evaluation.score_error + 0.75 * one * one) + 1.6 * one;
+}
+
 bool Gate::passes(const Evaluation& evaluation, const Evaluation& baseline) const {
   if (kind == GateKind::Damage) return evaluation.damage <= budget * (1 + kRounding);
-  constexpr double kOneSided = 1.645;  // 95 % of a normal distribution lie below
-  const double unsure = kind == GateKind::Confidence ? kOneSided * evaluation.score_error : 0;
-  return evaluation.score - unsure >= keep * baseline.score - kRounding;
+  const double size = std::abs(baseline.score);
+  const double margin = kind == GateKind::Confidence ? score_margin(evaluation) : 0;
+  return evaluation.score - baseline.score - margin >= -(1 - keep) * size - kRounding * std::max(1.0, size);
 }
 
 bool Gate::is_looser_than(const Gate& other) const {
   if (kind == GateKind::Damage || other.kind == GateKind::Damage) return kind == other.kind && budget > other.budget;
-  return keep < other.keep && (kind == other.kind || kind == GateKind::Point);
+  return kind == other.kind ? keep < other.keep : kind == GateKind::Point && keep <= other.keep;
 }
 
 std::vector<std::string> validate(const Gate& gate, const std::string& name) {

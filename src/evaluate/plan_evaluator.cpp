@@ -5,13 +5,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "data/batches.hpp"
 #include "evaluate/non_finite.hpp"
+#include "evaluate/sample_scores.hpp"
+#include "evaluate/visiting_order.hpp"
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
@@ -22,52 +24,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using internal::BatchRange;
+using internal::SampleScores;
 
-/// Results by sample.
-struct Scores {
-  std::vector<double> score;
-  std::vector<double> damage;
-};
+/// By sample, in the order in which they are visited.
+using Results = std::vector<double>;
 
-void store(std::vector<double>& by_sample, const BatchRange& batch, const at::Tensor& values) {
+void store(Results& results, const BatchRange& batch, const at::Tensor& values) {
   const at::Tensor copy = values.to(at::kCPU).contiguous();
-  std::copy_n(copy.const_data_ptr<double>(), copy.numel(), by_sample.begin() + batch.begin);
+  std::copy_n(copy.const_data_ptr<double>(), copy.numel(), results.begin() + batch.begin);
 }
 
-double sum(const std::vector<double>& numbers) {
-  double total = 0;
-  for (const double number : numbers) total += number;
-  return total;
-}
-
-/// 95 % interval of score / baseline score from the differences of the same samples: 1 + (d -+ 1.96 SE(d)) / baseline.
-/// Where no sample differs, the rule of three: with 95 % confidence fewer than 3 in n do. [0, 0] where the baseline
-/// scores 0 and no ratio exists.
-Interval paired_interval(const std::vector<double>& score, const std::vector<double>& baseline) {
-  const auto n = static_cast<double>(score.size());
-  const double base = sum(baseline) / n;
-  if (base == 0) return {};
-  const double mean = (sum(score) - sum(baseline)) / n;
-  double squares = 0;
-  for (std::size_t i = 0; i < score.size(); ++i) {
-    const double deviation = score[i] - baseline[i] - mean;
-    squares += deviation * deviation;
-  }
-  if (squares == 0 && mean == 0) return {std::max(0.0, 1 - 3 / n / base), 1 + 3 / n / base};
-  const double error = n > 1 ? std::sqrt(squares / (n - 1) / n) : 0;
-  return {1 + (mean - 1.96 * error) / base, 1 + (mean + 1.96 * error) / base};
-}
-
-Evaluation summarize(const Scores& scores, std::string digest, Clock::time_point start) {
-  const auto samples = static_cast<double>(scores.score.size());
-  return {.plan_digest = std::move(digest),
-          .score = sum(scores.score) / samples,
-          .score_count = sum(scores.score),
-          .samples = std::ssize(scores.score),
-          .damage = sum(scores.damage) / samples,
-          .interval = {},
-          .seconds = std::chrono::duration<double>(Clock::now() - start).count()};
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::string plan_digest(const Plan& plan) { return Digest().add(to_string(plan)).hex(); }
 
@@ -81,6 +48,18 @@ std::string describe(const Plan& plan) {
   return text;
 }
 
+/// What plans are compared with; the same for every evaluator that takes it over.
+struct Reference {
+  std::vector<std::int64_t> order;  ///< in which samples are visited
+  internal::Outputs clean{};        ///< of the float network, in batches of `order`
+  std::vector<double> scores{};     ///< of the baseline, by sample
+  Evaluation float_score{};
+  Evaluation baseline{};
+};
+
+/// Whether the scores so far are enough to end a pass.
+using EnoughFn = std::function<bool(const SampleScores&)>;
+
 }  // namespace
 
 std::vector<std::string> validate(const EvaluatorOptions& options) {
@@ -91,9 +70,6 @@ std::vector<std::string> validate(const EvaluatorOptions& options) {
   return violations;
 }
 
-/// By batch, then as the network gives them.
-using Outputs = std::vector<std::vector<at::Tensor>>;
-
 struct PlanEvaluator::State {
   std::unique_ptr<PlanRunner> runner;
   const Dataset& data;
@@ -101,13 +77,9 @@ struct PlanEvaluator::State {
   EvaluatorOptions options;
   Monitor monitor;
 
-  std::shared_ptr<Outputs> clean{};       ///< of the float network
-  std::vector<double> baseline_scores{};  ///< by sample
-  Evaluation float_score{};
-  Evaluation baseline{};
-  bool measured = false;
-  bool is_own_baseline = false;  ///< of this runner, not of another evaluator's
-  double passes = 0;
+  std::shared_ptr<Reference> reference{};  ///< null until the baseline was measured
+  bool is_own_baseline = false;            ///< of this runner, not of another evaluator's
+  std::int64_t scored = 0;
   int plans = 0;
 
   void check_task(const NetworkFn& network) const {
@@ -116,47 +88,96 @@ struct PlanEvaluator::State {
     task.check(network(batch.inputs), data);
   }
 
-  void require_finite(const std::vector<at::Tensor>& outputs, const BatchRange& batch, const Plan* plan) const {
+  void require_finite(const std::vector<at::Tensor>& outputs, std::span<const std::int64_t> samples,
+                      const Plan* plan) const {
     const auto found = internal::find_non_finite(outputs);
     if (!found) return;
     throw Error(Errc::NonFinite,
                 message("output ", found->output, " of the ", plan == nullptr ? "float network" : "quantized network",
-                        " is NaN or infinite for sample ", batch.begin + found->sample, " of ", data.name(),
+                        " is NaN or infinite for sample ", samples[static_cast<std::size_t>(found->sample)], " of ",
+                        data.name(),
                         plan == nullptr ? message(": check this sample and the network's weights")
                                         : message(" with ", describe(*plan), ": check the ranges of these sites")));
   }
 
-  /// One pass over the data; `plan` null is the float network, which fills `kept`, and every other is compared with it.
-  /// Nothing when stopped.
-  std::optional<Scores> pass(const NetworkFn& network, const Plan* plan, Outputs& kept, const std::string& detail) {
-    Scores scores{std::vector<double>(static_cast<std::size_t>(data.size())),
-                  std::vector<double>(static_cast<std::size_t>(data.size()))};
+  /// One pass over the data, or as much of it as is `enough`; `plan` null is the float network, which fills `clean`,
+  /// and every other is compared with it. What other threads did beyond the batch that was enough is dropped. Nothing
+  /// when stopped.
+  std::optional<SampleScores> pass(const NetworkFn& network, const Plan* plan, Reference& kept,
+                                   const std::string& detail, const EnoughFn& enough = {}) {
     const internal::BatchLoop loop{data.size(), options.batch_size, options.threads, "evaluate", detail};
-    if (plan == nullptr) kept.resize(static_cast<std::size_t>(loop.batches()));
-    const bool completed = internal::for_each_batch(loop, monitor, [&](const BatchRange& batch, std::size_t) {
-      const Batch samples = data.range(batch.begin, batch.end);
+    Results score(kept.order.size());
+    Results damage(kept.order.size());
+    const auto work = [&](const BatchRange& batch, std::size_t) {
+      const auto visited = samples_of(batch, kept.order);
+      const Batch samples = data.get(visited);
       auto outputs = network(samples.inputs);
-      require_finite(outputs, batch, plan);
-      store(scores.score, batch, task.score(outputs, samples.targets));
-      auto& clean_outputs = kept[static_cast<std::size_t>(batch.index)];
+      require_finite(outputs, visited, plan);
+      store(score, batch, task.score(outputs, samples.targets));
+      auto& clean = kept.clean[static_cast<std::size_t>(batch.index)];
       if (plan != nullptr)
-        store(scores.damage, batch, task.damage(outputs, clean_outputs));
+        store(damage, batch, task.damage(outputs, clean));
       else
-        clean_outputs = std::move(outputs);
-    });
-    if (!completed) return std::nullopt;
-    ++passes;
+        clean = std::move(outputs);
+    };
+    SampleScores scores(kept.order.size(), task.score_range());
+    const auto settled = [&](const BatchRange& batch) {
+      for (auto i = static_cast<std::size_t>(batch.begin); i < static_cast<std::size_t>(batch.end); ++i)
+        scores.add(static_cast<std::size_t>(kept.order[i]), score[i], damage[i]);
+      return batch.end < loop.samples && enough && enough(scores);
+    };
+    if (plan == nullptr) kept.clean.resize(static_cast<std::size_t>(loop.batches()));
+    if (!internal::for_each_batch(loop, monitor, work, settled)) return std::nullopt;
+    scored += scores.scored();
     return scores;
   }
 
+  static std::span<const std::int64_t> samples_of(const BatchRange& batch, std::span<const std::int64_t> order) {
+    return order.subspan(static_cast<std::size_t>(batch.begin), static_cast<std::size_t>(batch.end - batch.begin));
+  }
+
+  /// From the order of the data to most fragile first.
+  void reorder(Reference& kept) const {
+    std::vector<at::Tensor> fragility;
+    for (std::size_t i = 0; i < kept.clean.size(); ++i) {
+      const auto begin = static_cast<std::int64_t>(i) * options.batch_size;
+      const at::Tensor targets = data.targets();
+      fragility.push_back(task.fragility(
+          kept.clean[i],
+          targets.defined() ? targets.slice(0, begin, std::min(begin + options.batch_size, data.size())) : targets));
+    }
+    kept.order = internal::most_fragile_first(at::cat(fragility).to(at::kCPU));
+    kept.clean = internal::in_order(std::move(kept.clean), kept.order, options.batch_size);
+  }
+
   void require_measured(const char* call) const {
-    if (!measured)
+    if (!reference)
       throw Error(Errc::InvalidArgument, message(call, " needs the baseline: call measure_baseline(plan) first"));
   }
 
-  void judge(Evaluation& evaluation, const Scores& scores) const {
-    evaluation.interval = paired_interval(scores.score, baseline_scores);
-    evaluation.passed = options.gate.passes(evaluation, baseline);
+  [[nodiscard]] Evaluation judge(const SampleScores& scores, std::string digest, const Reference& kept,
+                                 Clock::time_point start) const {
+    Evaluation evaluation = scores.compare(kept.scores);
+    evaluation.plan_digest = std::move(digest);
+    if (is_own_baseline && evaluation.plan_digest == kept.baseline.plan_digest) {  // compared with itself
+      evaluation.score_span = 0;
+      if (kept.baseline.score != 0 && !evaluation.ended_early()) evaluation.interval = {1, 1};
+    }
+    evaluation.passed = options.gate.passes(evaluation, kept.baseline);
+    evaluation.seconds = seconds_since(start);
+    return evaluation;
+  }
+
+  std::optional<Evaluation> evaluate(const Plan& plan, bool may_end_early) {
+    const auto start = Clock::now();
+    const NetworkFn network = runner->prepare(&plan);
+    const EnoughFn fails = [this](const SampleScores& scores) {
+      return !options.gate.passes(scores.compare(reference->scores), reference->baseline);
+    };
+    const auto scores = pass(network, &plan, *reference, message("plan ", ++plans, ": ", describe(plan)),
+                             may_end_early ? fails : EnoughFn());
+    if (!scores) return std::nullopt;
+    return judge(*scores, plan_digest(plan), *reference, start);
   }
 };
 
@@ -171,62 +192,65 @@ PlanEvaluator::PlanEvaluator(std::unique_ptr<PlanRunner> runner, const Dataset& 
 PlanEvaluator::PlanEvaluator(std::unique_ptr<PlanRunner> runner, const PlanEvaluator& reference) {
   const State& other = *reference.state_;
   other.require_measured("comparing with an evaluator");
-  state_.reset(new State{std::move(runner), other.data, other.task, other.options, other.monitor, other.clean,
-                         other.baseline_scores, other.float_score, other.baseline, other.measured});
+  state_.reset(new State{std::move(runner), other.data, other.task, other.options, other.monitor, other.reference});
+  state_->options.early_stop = false;
 }
 
 PlanEvaluator::~PlanEvaluator() = default;
 
 std::optional<Evaluation> PlanEvaluator::measure_baseline(const Plan& baseline) {
   State& state = *state_;
-  auto start = Clock::now();
+  const auto start = Clock::now();
   NetworkFn network = state.runner->prepare(nullptr);
   state.check_task(network);
-  auto outputs = std::make_shared<Outputs>();
-  const auto clean = state.pass(network, nullptr, *outputs, "float network");
+  auto kept = std::make_shared<Reference>();
+  kept->order.resize(static_cast<std::size_t>(state.data.size()));
+  std::iota(kept->order.begin(), kept->order.end(), 0);
+  const auto clean = state.pass(network, nullptr, *kept, "float network");
   if (!clean) return std::nullopt;
-  Evaluation float_score = summarize(*clean, "float", start);
-  start = Clock::now();
+  const double float_seconds = seconds_since(start);
+  const auto baseline_start = Clock::now();
   network = state.runner->prepare(&baseline);
-  const auto scores = state.pass(network, &baseline, *outputs, "baseline: " + describe(baseline));
+  const auto scores = state.pass(network, &baseline, *kept, "baseline: " + describe(baseline));
   if (!scores) return std::nullopt;
-  state.clean = std::move(outputs);
-  state.baseline = summarize(*scores, plan_digest(baseline), start);
-  state.baseline_scores = scores->score;
-  state.measured = state.is_own_baseline = true;
-  state.judge(float_score, *clean);
-  state.judge(state.baseline, *scores);
-  if (state.baseline.score != 0) state.baseline.interval = {1, 1};  // it is compared with itself
-  state.float_score = std::move(float_score);
-  return state.baseline;
+  kept->scores = scores->scores();
+  kept->baseline = scores->compare(kept->scores);
+  kept->baseline.plan_digest = plan_digest(baseline);
+  state.is_own_baseline = true;
+  kept->baseline = state.judge(*scores, plan_digest(baseline), *kept, baseline_start);
+  kept->float_score = state.judge(*clean, "float", *kept, start);
+  kept->float_score.seconds = float_seconds;
+  if (state.options.early_stop) state.reorder(*kept);
+  state.reference = std::move(kept);
+  return state.reference->baseline;
 }
 
 const Evaluation& PlanEvaluator::float_score() const {
   state_->require_measured("float_score");
-  return state_->float_score;
+  return state_->reference->float_score;
 }
 
 const Evaluation& PlanEvaluator::baseline() const {
   state_->require_measured("baseline");
-  return state_->baseline;
+  return state_->reference->baseline;
 }
 
 std::optional<Evaluation> PlanEvaluator::evaluate(const Plan& plan) {
-  State& state = *state_;
-  state.require_measured("evaluate");
-  const auto start = Clock::now();
-  const NetworkFn network = state.runner->prepare(&plan);
-  const auto scores = state.pass(network, &plan, *state.clean, message("plan ", ++state.plans, ": ", describe(plan)));
-  if (!scores) return std::nullopt;
-  Evaluation evaluation = summarize(*scores, plan_digest(plan), start);
-  state.judge(evaluation, *scores);
-  if (state.is_own_baseline && evaluation.plan_digest == state.baseline.plan_digest)
-    evaluation.interval = state.baseline.interval;
-  return evaluation;
+  state_->require_measured("evaluate");
+  return state_->evaluate(plan, state_->options.early_stop);
 }
 
 void PlanEvaluator::set_gate(const Gate& gate) { state_->options.gate = gate; }
 
-double PlanEvaluator::forward_passes() const { return state_->passes; }
+std::optional<Evaluation> PlanEvaluator::evaluate_fully(const Plan& plan) {
+  state_->require_measured("evaluate_fully");
+  return state_->evaluate(plan, false);
+}
+
+std::int64_t PlanEvaluator::samples_scored() const { return state_->scored; }
+
+double PlanEvaluator::forward_passes() const {
+  return static_cast<double>(state_->scored) / static_cast<double>(state_->data.size());
+}
 
 }  // namespace halftone

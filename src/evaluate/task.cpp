@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <limits>
+#include <tuple>
 
 #include "evaluate/non_finite.hpp"
 #include "halftone/core/error.hpp"
@@ -26,6 +28,20 @@ at::Tensor checked(const Task& task, const char* what, at::Tensor result, const 
                         result.defined() ? message(at::toString(result.scalar_type()), ' ', result.sizes()) : "nothing",
                         " as ", what, " of ", samples, " samples: one float64 a sample is needed"));
   return result;
+}
+
+/// `values` within [low, high], up to rounding, which is taken off.
+at::Tensor within(const Task& task, const char* what, const at::Tensor& values, double low, double high) {
+  const at::Tensor outside = values.detach().lt(low).logical_or_(values.detach().gt(high));
+  if (!outside.any().item<bool>()) return values;
+  constexpr double kRounding = 1e-5;  // of float32 as well
+  const double least = values.min().item<double>();
+  const double most = values.max().item<double>();
+  if (least < low - kRounding || most > high + kRounding)
+    throw Error(Errc::Internal, message("task ", task.name(), " gave ", least < low - kRounding ? least : most, " as ",
+                                        what, " of a sample: from ", low, " to ", high, " is allowed"));
+  // A clamp would have half a derivative or none at the ends, where Hessians are taken.
+  return at::where(outside, values.detach().clamp(low, high), values);
 }
 
 class TopK final : public Task {
@@ -75,6 +91,17 @@ class TopK final : public Task {
     return before.sum(1).lt(k_).to(at::kDouble);
   }
 
+  [[nodiscard]] std::optional<ScoreRange> do_score_range() const override { return ScoreRange{0, 1}; }
+
+  /// The wrong ones first, which take most off the score still possible, then those that turn wrong most easily.
+  [[nodiscard]] at::Tensor do_fragility(const std::vector<at::Tensor>& clean,
+                                        const at::Tensor& targets) const override {
+    const at::Tensor logits = clean[0].to(at::kDouble);
+    const at::Tensor target = targets.to(logits.device(), at::kLong).unsqueeze(1);
+    const at::Tensor others = logits.scatter(1, target, -std::numeric_limits<double>::infinity());
+    return std::get<0>(others.topk(k_, 1)).select(1, k_ - 1) - logits.gather(1, target).squeeze(1);
+  }
+
   [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
                                      const std::vector<at::Tensor>& clean) const override {
     const at::Tensor p = clean[0].to(at::kDouble).log_softmax(1);
@@ -113,14 +140,33 @@ void Task::check(const std::vector<at::Tensor>& outputs, const Dataset& data) co
   do_check(outputs, data);
 }
 
+std::optional<ScoreRange> Task::score_range() const {
+  const auto range = do_score_range();
+  if (range && !(std::isfinite(range->low) && std::isfinite(range->high) && range->low < range->high))
+    throw Error(Errc::Internal, message("task ", name(), ": the range of its scores is ", range->low, " to ",
+                                        range->high, ": two finite numbers in ascending order are needed"));
+  return range;
+}
+
+at::Tensor Task::fragility(const std::vector<at::Tensor>& clean, const at::Tensor& targets) const {
+  return checked(*this, "fragility", do_fragility(clean, targets), clean);
+}
+
+at::Tensor Task::do_fragility(const std::vector<at::Tensor>& clean, const at::Tensor& /*targets*/) const {
+  return at::zeros({clean.at(0).size(0)}, at::kDouble);
+}
+
 at::Tensor Task::score(const std::vector<at::Tensor>& outputs, const at::Tensor& targets) const {
   require_finite(*this, outputs);
-  return checked(*this, "score", do_score(outputs, targets), outputs);
+  const at::Tensor score = checked(*this, "score", do_score(outputs, targets), outputs);
+  const auto range = score_range();
+  return range ? within(*this, "score", score, range->low, range->high) : score;
 }
 
 at::Tensor Task::damage(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean) const {
   require_finite(*this, outputs);
-  return checked(*this, "damage", do_damage(outputs, clean), outputs);
+  const at::Tensor damage = checked(*this, "damage", do_damage(outputs, clean), outputs);
+  return within(*this, "damage", damage, 0, std::numeric_limits<double>::infinity());
 }
 
 at::Tensor Task::response(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean,

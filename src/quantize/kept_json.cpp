@@ -2,26 +2,50 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cmath>
+#include <limits>
+
 namespace halftone::internal {
 
 using nlohmann::json;
 
+namespace {
+
+/// JSON has no infinity: what is certain of an evaluation that ended early may be one.
+json finite_or_null(double number) { return std::isfinite(number) ? json(number) : json(); }
+double number_or_infinity(const json& kept) {
+  return kept.is_null() ? std::numeric_limits<double>::infinity() : kept.get<double>();
+}
+
+}  // namespace
+
 json to_kept(const Evaluation& e) {
-  return {e.plan_digest,  e.score,         e.score_count, e.samples, e.unscored, e.damage,
-          e.interval.low, e.interval.high, e.score_error, e.passed,  e.seconds};
+  return {e.plan_digest,
+          finite_or_null(e.score),
+          finite_or_null(e.score_count),
+          e.samples,
+          e.unscored,
+          e.damage,
+          e.interval.low,
+          e.interval.high,
+          e.score_error,
+          e.score_span,
+          e.passed,
+          e.seconds};
 }
 
 Evaluation kept_evaluation(const json& kept) {
   return {.plan_digest = kept.at(0),
-          .score = kept.at(1),
-          .score_count = kept.at(2),
+          .score = number_or_infinity(kept.at(1)),
+          .score_count = number_or_infinity(kept.at(2)),
           .samples = kept.at(3),
           .unscored = kept.at(4),
           .damage = kept.at(5),
           .interval = {kept.at(6), kept.at(7)},
           .score_error = kept.at(8),
-          .passed = kept.at(9),
-          .seconds = kept.at(10)};
+          .score_span = kept.at(9),
+          .passed = kept.at(10),
+          .seconds = kept.at(11)};
 }
 
 json to_kept(const ChosenWeights& chosen) {

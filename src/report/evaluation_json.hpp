@@ -16,7 +16,8 @@ inline nlohmann::json figures_json(const Evaluation& evaluation) {
           {"damage", or_null(evaluation.damage)},
           {"interval",
            evaluation.ended_early() ? nlohmann::json() : or_null({evaluation.interval.low, evaluation.interval.high})},
-          {"score_error", or_null(evaluation.score_error)}};
+          {"score_error", or_null(evaluation.score_error)},
+          {"score_span", or_null(evaluation.score_span)}};
 }
 
 }  // namespace halftone::internal

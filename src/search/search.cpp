@@ -28,7 +28,8 @@ void check_finite(const Evaluation& evaluation, const Plan& plan) {
                                                     {"interval's low end", evaluation.interval.low},
                                                     {"interval's high end", evaluation.interval.high}};
   for (const auto& [name, figure] : figures)
-    if (!std::isfinite(figure))
+    // What a score can still be, where an evaluation ended early, may have no limit.
+    if (!std::isfinite(figure) && !(evaluation.ended_early() && figure > 0))
       throw Error(Errc::NonFinite,
                   message("search: the evaluator's ", name, " is ", figure, " for plan \"", to_string(plan), '"'));
 }

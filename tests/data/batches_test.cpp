@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -128,4 +129,52 @@ TEST_CASE("an exception of the monitor reaches the caller after all threads ende
 TEST_CASE("no samples are done at once") {
   CHECK(for_each_batch({.samples = 0, .batch_size = 4, .threads = 2, .stage = "test"}, {},
                        [](const BatchRange&, std::size_t) { throw std::logic_error("no batch exists"); }));
+}
+
+TEST_CASE("batches settle one by one in order, and the first that is enough ends the loop for any number of threads") {
+  for (const int threads : {1, 2, 3}) {
+    std::atomic<bool> first = true;
+    std::vector<std::int64_t> settled;
+    std::vector<std::int64_t> reported;
+    Monitor monitor;
+    monitor.on_progress = [&](const Progress& progress) { reported.push_back(progress.done); };
+    const bool completed = for_each_batch(
+        {.samples = 23, .batch_size = 2, .threads = threads, .stage = "test"}, monitor,
+        [&](const BatchRange& batch, std::size_t) {
+          if (first.exchange(false)) std::this_thread::sleep_for(std::chrono::milliseconds(5));  // others run ahead
+          if (batch.index > 4) throw std::runtime_error("beyond what is needed");
+        },
+        [&](const BatchRange& batch) {
+          settled.push_back(batch.index);
+          return batch.index == 4;
+        });
+    CHECK(completed);
+    CHECK(settled == std::vector<std::int64_t>{0, 1, 2, 3, 4});
+    CHECK(reported.back() == 23);
+  }
+}
+
+TEST_CASE("a batch that fails before enough is done reaches the caller") {
+  for (const int threads : {1, 3})
+    CHECK_THROWS_WITH(for_each_batch(
+                          {.samples = 20, .batch_size = 2, .threads = threads, .stage = "test"}, {},
+                          [&](const BatchRange& batch, std::size_t) {
+                            if (batch.index >= 3) throw std::runtime_error(std::to_string(batch.index));
+                          },
+                          [](const BatchRange& batch) { return batch.index == 4; }),
+                      "3");
+}
+
+TEST_CASE("all batches settle where nothing is enough, and what settling throws reaches the caller") {
+  std::int64_t samples = 0;
+  const BatchLoop loop{.samples = 23, .batch_size = 5, .threads = 2, .stage = "test"};
+  const auto nothing = [](const BatchRange&, std::size_t) {};
+  CHECK(for_each_batch(loop, {}, nothing, [&](const BatchRange& batch) {
+    samples += batch.end - batch.begin;
+    return false;
+  }));
+  CHECK(samples == 23);
+  CHECK_THROWS_WITH(
+      for_each_batch(loop, {}, nothing, [](const BatchRange&) -> bool { throw std::runtime_error("unsettled"); }),
+      "unsettled");
 }

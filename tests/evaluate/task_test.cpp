@@ -182,3 +182,57 @@ TEST_CASE("a user's task must give one float64 a sample") {
   CHECK(failure([&] { (void)Constant(at::zeros({}, at::kDouble)).damage(outputs, outputs); }).code == Errc::Internal);
   CHECK(failure([&] { (void)Constant({}).damage(outputs, outputs); }).code == Errc::Internal);
 }
+
+TEST_CASE("a score outside the task's range and a damage below 0 are refused, but for rounding") {
+  class Ranged final : public Task {
+   public:
+    Ranged(double value, ScoreRange range) : value_(value), range_(range) {}
+    [[nodiscard]] std::string name() const override { return "ranged"; }
+
+   private:
+    void do_check(const std::vector<at::Tensor>&, const Dataset&) const override {}
+    [[nodiscard]] at::Tensor do_score(const std::vector<at::Tensor>&, const at::Tensor&) const override {
+      return at::tensor({0.5, value_}, at::kDouble);
+    }
+    [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>&, const std::vector<at::Tensor>&) const override {
+      return at::tensor({0.5, value_}, at::kDouble);
+    }
+    [[nodiscard]] std::optional<ScoreRange> do_score_range() const override { return range_; }
+    double value_;
+    ScoreRange range_;
+  };
+  const std::vector<at::Tensor> outputs{at::zeros({2, 2})};
+  CHECK(at::equal(Ranged(1 + 1e-7, {0, 1}).score(outputs, {}), at::tensor({0.5, 1.0}, at::kDouble)));
+  CHECK(at::equal(Ranged(-1e-7, {0, 1}).damage(outputs, outputs), at::tensor({0.5, 0.0}, at::kDouble)));
+  CHECK(failure([&] {
+          (void)Ranged(1.5, {0, 1}).score(outputs, {});
+        }).text == "task ranged gave 1.5 as score of a sample: from 0 to 1 is allowed");
+  const Failure negative = failure([&] { (void)Ranged(-0.25, {0, 1}).damage(outputs, outputs); });
+  CHECK(negative.code == Errc::Internal);
+  CHECK(negative.text == "task ranged gave -0.25 as damage of a sample: from 0 to inf is allowed");
+  CHECK(failure([&] {
+          (void)Ranged(1, {1, 1}).score_range();
+        }).text == "task ranged: the range of its scores is 1 to 1: two finite numbers in ascending order are needed");
+  CHECK_FALSE(Constant({}).score_range());
+  CHECK(make_top_k(5)->score_range()->high == 1);
+}
+
+TEST_CASE("top-k's fragility ranks wrong samples before right ones, and these by what parts them from a wrong answer") {
+  const at::Tensor logits = tiny::random({60, 6}, 46);
+  const at::Tensor targets = at::arange(60, at::kLong) % 6;
+  for (const std::int64_t k : {1, 3}) {
+    const auto task = make_top_k(k);
+    const at::Tensor fragility = task->fragility({logits}, targets);
+    const at::Tensor score = task->score({logits}, targets);
+    for (std::int64_t n = 0; n < 60; ++n) {
+      std::vector<double> others;
+      for (std::int64_t c = 0; c < 6; ++c)
+        if (c != n % 6) others.push_back(logits[n][c].item<double>());
+      std::sort(others.rbegin(), others.rend());
+      const double margin = logits[n][n % 6].item<double>() - others[static_cast<std::size_t>(k - 1)];
+      CHECK(fragility[n].item<double>() == Approx(-margin));
+      CHECK((score[n].item<double>() == 1) == (margin > 0));
+    }
+  }
+  CHECK(at::equal(Constant({}).fragility({logits}, targets), at::zeros({60}, at::kDouble)));
+}

@@ -10,7 +10,7 @@ namespace halftone {
 
 enum class GateKind {
   Point,       ///< score >= keep x baseline
-  Confidence,  ///< the same of the lower end of a one-sided 95 % interval, paired with the baseline
+  Confidence,  ///< the same of the lower end of a one-sided 95 % interval, paired with the baseline; see `score_margin`
   Damage,      ///< damage <= budget
 };
 
@@ -28,6 +28,11 @@ struct Gate {
   /// Whether every evaluation that passes `other` passes this too, whatever it is.
   [[nodiscard]] bool is_looser_than(const Gate& other) const;
 };
+
+/// What one-sided 95 % confidence takes off the mean of the samples' differences to the baseline: 1.645 standard
+/// errors, corrected for small counts, so that it holds also where few samples differ or none. Source: docs/methods.md,
+/// section 6.
+double score_margin(const Evaluation& evaluation);
 
 /// What is out of range, under `name`.
 std::vector<std::string> validate(const Gate& gate, const std::string& name = "gate");

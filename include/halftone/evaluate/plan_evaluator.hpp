@@ -21,6 +21,8 @@ struct EvaluatorOptions {
   Gate gate{};
   std::int64_t batch_size = 16;
   int threads = 1;
+  /// Whether `evaluate` ends once no score of the samples left could let the plan pass the gate. The verdict is that of
+  /// all samples, exactly; plans that pass are scored on all.
   bool early_stop = false;
 };
 
@@ -41,13 +43,15 @@ class PlanRunner {
   virtual NetworkFn prepare(const Plan* plan) = 0;
 };
 
-/// Scores plans on all of `data`, in a fixed order; the figures are the same for any number of threads where the
-/// runner's are. Borrows data and task.
+/// Scores plans on `data`, in a fixed order: that of the data, or with early stop the most fragile samples first. The
+/// figures, and where a pass ends, are the same for any number of threads where the runner's are. Borrows data and
+/// task.
 class PlanEvaluator : public Evaluator {
  public:
   PlanEvaluator(std::unique_ptr<PlanRunner> runner, const Dataset& data, const Task& task,
                 const EvaluatorOptions& options = {}, const Monitor& monitor = {});
-  /// Compares with what `reference` measured, on the same data, scored alike: no baseline of its own.
+  /// Compares with what `reference` measured, on the same data, scored alike but on all samples: no baseline of its
+  /// own.
   PlanEvaluator(std::unique_ptr<PlanRunner> runner, const PlanEvaluator& reference);
   ~PlanEvaluator() override;
 
@@ -59,13 +63,16 @@ class PlanEvaluator : public Evaluator {
   [[nodiscard]] const Evaluation& float_score() const;
   [[nodiscard]] const Evaluation& baseline() const;
 
-  /// One forward pass over the data.
+  /// One forward pass over the data, or with early stop a part of one.
   std::optional<Evaluation> evaluate(const Plan& plan) override;
+  /// One forward pass over all of the data.
+  std::optional<Evaluation> evaluate_fully(const Plan& plan);
 
-  std::optional<Evaluation> evaluate_fully(const Plan& plan) { return evaluate(plan); }
+  /// Judges by `gate` from now on.
   void set_gate(const Gate& gate);
 
-  [[nodiscard]] double forward_passes() const;  ///< over the whole data, so far
+  [[nodiscard]] std::int64_t samples_scored() const;  ///< in all passes so far, those of the baseline included
+  [[nodiscard]] double forward_passes() const;        ///< the same in passes over the whole data
 
  private:
   struct State;

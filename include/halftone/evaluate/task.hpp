@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "halftone/data/dataset.hpp"
+#include "halftone/evaluate/evaluation.hpp"
 
 namespace halftone {
 
@@ -23,10 +25,20 @@ class Task {
   /// `outputs` come from the first samples of `data`.
   void check(const std::vector<at::Tensor>& outputs, const Dataset& data) const;
 
-  /// Score of every sample [n], float64, larger is better. Throws `NonFinite` when outputs are NaN or infinite.
+  /// Least and most that one sample can score, where there is such a limit: without one, no evaluation can end early
+  /// for its score. Throws `Internal` unless low < high, both finite.
+  [[nodiscard]] std::optional<ScoreRange> score_range() const;
+
+  /// How early each sample [n], float64, should be scored, where an evaluation may end early: largest first. Best is
+  /// what the sample is expected to fall short of the best possible score under a plan. From the clean network's
+  /// outputs.
+  [[nodiscard]] at::Tensor fragility(const std::vector<at::Tensor>& clean, const at::Tensor& targets) const;
+
+  /// Score of every sample [n], float64, larger is better, within the range. Throws `NonFinite` when outputs are NaN or
+  /// infinite.
   [[nodiscard]] at::Tensor score(const std::vector<at::Tensor>& outputs, const at::Tensor& targets) const;
 
-  /// Divergence of every sample from the clean outputs [n], float64, 0 where equal.
+  /// Divergence of every sample from the clean outputs [n], float64, 0 where equal, never below.
   /// Differentiable in `outputs` where its parts are.
   [[nodiscard]] at::Tensor damage(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean) const;
 
@@ -42,6 +54,10 @@ class Task {
                                             const at::Tensor& targets) const = 0;
   [[nodiscard]] virtual at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
                                              const std::vector<at::Tensor>& clean) const = 0;
+  /// Nothing by default.
+  [[nodiscard]] virtual std::optional<ScoreRange> do_score_range() const { return std::nullopt; }
+  /// By default all alike: samples are scored in the order of the data.
+  [[nodiscard]] virtual at::Tensor do_fragility(const std::vector<at::Tensor>& clean, const at::Tensor& targets) const;
   /// By default the differences themselves, in units of the clean outputs' root mean square, which fits damage by
   /// squared error; `temperature` has no part in it.
   [[nodiscard]] virtual at::Tensor do_response(const std::vector<at::Tensor>& outputs,
@@ -50,7 +66,8 @@ class Task {
 
 /// Classification by the first output, logits [n, classes]: 1 where the target class is among the `k` largest logits.
 /// Damage is KL(softmax(clean) || softmax(outputs)) in nats; its Hessian at the clean outputs is diag(p) - p p^T, and
-/// the response of a difference u is sqrt(p) (u - p.u), p softened by the temperature.
+/// the response of a difference u is sqrt(p) (u - p.u), p softened by the temperature. Fragility is the `k`-th largest
+/// of the other logits minus the target's.
 std::unique_ptr<Task> make_top_k(std::int64_t k);
 
 }  // namespace halftone
