@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <malloc.h>
 #include <map>
 #include <numeric>
 #include <random>
@@ -19,7 +18,6 @@
 #include <vector>
 
 #include "../processor_seconds.hpp"
-#include "data/shuffle.hpp"
 #include "figures.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/error.hpp"
@@ -29,6 +27,7 @@
 #include "halftone/registry.hpp"
 #include "halftone/sensitivity/metrics.hpp"
 #include "halftone/sensitivity/rank_correlation.hpp"
+#include "study.hpp"
 
 namespace {
 
@@ -36,19 +35,6 @@ using namespace halftone;
 using namespace halftone::benchmarks;
 
 constexpr std::size_t kFewSites = 12;
-
-/// Sum of MACs x mean width / 16 over all MACs.
-std::shared_ptr<const LatencyModel> linear_cost() {
-  return make_latency_model("linear", "x all-16", [](std::span<const Site> sites, const Plan& plan) {
-    double cost = 0;
-    double macs = 0;
-    for (std::size_t i = 0; i < sites.size(); ++i) {
-      cost += static_cast<double>(sites[i].macs) * (plan[i].weight_bits + plan[i].activation_bits) / 32.0;
-      macs += static_cast<double>(sites[i].macs);
-    }
-    return cost / macs;
-  });
-}
 
 struct Arguments {
   std::string model;
@@ -80,15 +66,6 @@ Step parse_step(const std::string& text) {
   if (colon == std::string::npos)
     throw Error(Errc::InvalidArgument, message("step \"", text, "\": write two precisions, e.g. 16:8"));
   return {parse_precision(text.substr(0, colon)), parse_precision(text.substr(colon + 1))};
-}
-
-std::shared_ptr<const Dataset> draw(const std::shared_ptr<const Dataset>& data, std::int64_t count, int seed) {
-  std::vector<std::int64_t> indices(static_cast<std::size_t>(data->size()));
-  std::iota(indices.begin(), indices.end(), 0);
-  std::mt19937_64 generator(static_cast<std::uint64_t>(seed));
-  internal::shuffle(indices, generator);
-  indices.resize(static_cast<std::size_t>(std::min(count, data->size())));
-  return make_subset(data, indices, message(data->name(), " drawn by ", seed));
 }
 
 /// True score and damage of plans, each scored once.
@@ -441,8 +418,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", arguments.threads);
   CLI11_PARSE(app, argc, argv);
   at::set_num_threads(1);
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);  // as the program does: see src/cli/main.cpp
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  keep_freed_memory();
   try {
     Study(arguments).run();
     return 0;

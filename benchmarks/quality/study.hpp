@@ -1,0 +1,48 @@
+// What studies of quality share.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <malloc.h>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "data/shuffle.hpp"
+#include "halftone/core/error.hpp"
+#include "halftone/data/dataset.hpp"
+#include "halftone/latency/latency_model.hpp"
+
+namespace halftone::benchmarks {
+
+/// Sum of MACs x mean width / 16 over all MACs.
+inline std::shared_ptr<const LatencyModel> linear_cost() {
+  return make_latency_model("linear", "x all-16", [](std::span<const Site> sites, const Plan& plan) {
+    double cost = 0;
+    double macs = 0;
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      cost += static_cast<double>(sites[i].macs) * (plan[i].weight_bits + plan[i].activation_bits) / 32.0;
+      macs += static_cast<double>(sites[i].macs);
+    }
+    return cost / macs;
+  });
+}
+
+inline std::shared_ptr<const Dataset> draw(const std::shared_ptr<const Dataset>& data, std::int64_t count, int seed) {
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(data->size()));
+  std::iota(indices.begin(), indices.end(), 0);
+  std::mt19937_64 generator(static_cast<std::uint64_t>(seed));
+  internal::shuffle(indices, generator);
+  indices.resize(static_cast<std::size_t>(std::min(count, data->size())));
+  return make_subset(data, indices, message(data->name(), " drawn by ", seed));
+}
+
+/// Freed memory stays in the process, as in the program: see src/cli/main.cpp.
+inline void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+}  // namespace halftone::benchmarks
