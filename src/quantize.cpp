@@ -1,28 +1,21 @@
 #include "halftone/quantize.hpp"
 
 #include <ATen/Parallel.h>
-#include <nlohmann/json.hpp>
 #include <torch/version.h>
 
 #include <chrono>
-#include <set>
 #include <thread>
 #include <utility>
 
-#include "calibrate/token_ids.hpp"
-#include "core/code_version.hpp"
-#include "engine/cpu_features.hpp"
-#include "halftone/adjust/weight_method.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/version.hpp"
 #include "quantize/finalists.hpp"
 #include "quantize/kept_evaluator.hpp"
 #include "quantize/kept_json.hpp"
 #include "quantize/memory.hpp"
+#include "quantize/preparation.hpp"
 #include "quantize/setup.hpp"
 #include "quantize/targets.hpp"
-#include "report/text.hpp"
-#include "report/text_summary.hpp"
 #include "sensitivity/kept_table.hpp"
 
 namespace halftone {
@@ -34,11 +27,12 @@ using internal::Setup;
 /// Runs the stages one after the other into one result.
 class Run {
  public:
-  explicit Run(Setup setup) : setup_(std::move(setup)), memory_(setup_.options.journal) {}
+  explicit Run(Setup setup)
+      : setup_(std::move(setup)), memory_(setup_.options.journal), preparation_(setup_, memory_, result_) {}
 
   RunResult run() {
     describe_run();
-    if (!setup_.measures_latency) predict_latencies();
+    if (!setup_.measures_latency) preparation_.predict();
     for (const Gate& gate : setup_.gates) {
       TargetResult& target = targets_.emplace_back();
       target.gate = gate;
@@ -58,17 +52,18 @@ class Run {
 
  private:
   void run_stages() {
-    timed("read", [&] { read_data(); });
-    timed("calibrate", [&] { calibrate_ranges(); });
-    if (adjusts(RangeAdjusting::Search)) timed("adjust", [&] { adjust_uniform_plans(); });
+    timed("read", [&] { preparation_.read_data(); });
+    timed("calibrate", [&] { preparation_.calibrate(); });
+    if (preparation_.adjusts(RangeAdjusting::Search)) timed("adjust", [&] { preparation_.adjust_uniform_plans(); });
     if (setup_.measures_latency)
-      timed("latency", [&] { measure_sites(); });
+      timed("latency", [&] { preparation_.measure_latencies(); });
     else if (setup_.parts.engine)
-      compile_once();
+      preparation_.compile_once();
+    for (TargetResult& target : targets_) target.figures.predicted_latency = setup_.latency(target.plan);
     timed("baseline", [&] { score_baseline(); });
     timed("search", [&] { search(); });
     if (setup_.parts.engine) timed("measure", [&] { measure_finalists(); });
-    if (adjusts(RangeAdjusting::Final)) timed("adjust the plan", [&] { adjust_result(); });
+    if (preparation_.adjusts(RangeAdjusting::Final)) timed("adjust the plan", [&] { adjust_result(); });
     if (setup_.parts.engine) timed("compare", [&] { score_otherwise(); });
     if (setup_.data.report != nullptr) timed("report", [&] { score_report(); });
   }
@@ -120,152 +115,6 @@ class Run {
       }
     } record{*this, name};
     stage();
-  }
-
-  /// Before any pass over data: a latency model that lacks a site or a precision fails at once.
-  void predict_latencies() {
-    const LatencyModel& latency = *setup_.parts.latency;
-    result_.latency_model = latency.name();
-    result_.latency_origin = latency.origin();
-    result_.latency_unit = latency.unit();
-    result_.latency_measured = setup_.measures_latency;
-    result_.latency_batch = latency.batch();
-    result_.baseline.predicted_latency = setup_.latency(setup_.baseline());
-    for (TargetResult& target : targets_) target.figures.predicted_latency = setup_.latency(target.plan);
-    for (const Precision precision : setup_.options.precisions)
-      result_.uniform_latency[to_string(precision)] =
-          setup_.latency(Plan::uniform(setup_.model.sites.size(), precision));
-  }
-
-  /// Reads every sample once: what is broken shows before any work.
-  void read_data() {
-    const auto read = [&](const Dataset& data) {
-      internal::require_known_ids(setup_.model.graph, data);
-      auto digest = data.digest(setup_.options.threads, setup_.monitor);
-      if (!digest) throw Stopped();
-      return std::move(*digest);
-    };
-    result_.calibration_data.digest = read(setup_.data.calibration);
-    result_.validation_data.digest = read(setup_.data.validation);
-    if (setup_.data.report != nullptr) result_.report_data->digest = read(*setup_.data.report);
-  }
-
-  /// What ranges depend on.
-  [[nodiscard]] Digest calibration_key() const {
-    const QuantizeOptions& options = setup_.options;
-    Digest key;
-    key.add(internal::code_version()).add(setup_.model_digest).add(result_.calibration_data.digest);
-    key.add(setup_.parts.task->name()).add(static_cast<std::int64_t>(options.seed)).add(options.batch_size);
-    for (const RangeOptions& range : {options.input_range, options.weight_range})
-      key.add(to_string(range.method)).add(message(range.percentile)).add(range.candidates);
-    for (const Precision precision : options.precisions) key.add(to_string(precision));
-    return key;
-  }
-
-  void calibrate_ranges() {
-    const Digest key = calibration_key();
-    std::optional<ChosenWeights> chosen;
-    if (const auto kept = memory_.find("calibration", key)) {
-      chosen = internal::kept_weights(*kept);
-      memory_.count_found();
-    } else {
-      const QuantizeOptions& options = setup_.options;
-      chosen = calibrate_and_choose(setup_.model, setup_.data.calibration, *setup_.parts.task, options.precisions,
-                                    {.input = options.input_range,
-                                     .weight = options.weight_range,
-                                     .batch_size = options.batch_size,
-                                     .threads = options.threads},
-                                    options.seed, setup_.monitor);
-      if (!chosen) throw Stopped();
-      memory_.keep("calibration", key, internal::to_kept(*chosen));
-    }
-    result_.calibration = std::move(chosen->calibration);
-    result_.weight_methods = std::move(chosen->choices);
-    result_.forward_passes += chosen->forward_passes;
-  }
-
-  [[nodiscard]] bool adjusts(RangeAdjusting when) const {
-    return setup_.options.adjust_ranges == when || setup_.options.adjust_ranges == RangeAdjusting::Both;
-  }
-
-  /// Of all sites at each precision in turn, from the highest. Precisions may share a width, as 8 and w4a8 do: what one
-  /// has adjusted stays for those below it.
-  void adjust_uniform_plans() {
-    std::set<int> inputs{16};
-    std::set<int> weights{16};
-    for (const Precision precision : setup_.options.precisions) {
-      const bool new_inputs = inputs.insert(precision.activation_bits).second;
-      const bool new_weights = weights.insert(precision.weight_bits).second;
-      if (!new_inputs && !new_weights) continue;
-      result_.calibration =
-          adjust(Plan::uniform(setup_.model.sites.size(), precision), new_inputs, new_weights).calibration;
-    }
-  }
-
-  AdjustedRanges adjust(const Plan& plan, bool inputs, bool weights) {
-    AdjustOptions options = setup_.options.adjust;
-    options.inputs = options.inputs && inputs;
-    options.weights = options.weights && weights;
-    options.batch_size = setup_.options.batch_size;
-    options.threads = setup_.options.threads;
-    options.seed = setup_.options.seed;
-    AdjustedRanges adjusted = adjust_ranges(setup_.model, result_.calibration, setup_.data.calibration,
-                                            *setup_.parts.task, plan, options, setup_.monitor);
-    adjusted.record.plan = internal::composition(plan);
-    result_.adjustments.push_back(adjusted.record);
-    result_.forward_passes += adjusted.record.forward_passes;
-    result_.backward_passes += adjusted.record.backward_passes;
-    if (adjusted.record.stopped) throw Stopped();
-    return adjusted;
-  }
-
-  void measure_sites() {
-    if (!find_latency()) {
-      auto measured =
-          measure_latency(*setup_.parts.engine, setup_.model, result_.calibration, setup_.options.precisions,
-                          setup_.latency_options(), setup_.monitor, &result_.notes);
-      if (!measured) throw Stopped();
-      memory_.keep("latency", latency_key(), measured->measurements());
-      set_latency(std::move(*measured));
-    }
-    predict_latencies();
-  }
-
-  /// A run that goes on must go on with the latencies that it began with, however well they fit.
-  bool find_latency() {
-    const auto kept = memory_.find("latency", latency_key());
-    if (!kept) return false;
-    set_latency({parse_latency_measurements(kept->dump(), "latencies kept"), setup_.model.sites});
-    memory_.count_found();
-    return true;
-  }
-
-  [[nodiscard]] Digest latency_key() const {
-    const MeasureLatencyOptions options = setup_.latency_options();
-    Digest key;
-    key.add(internal::code_version()).add(setup_.model_digest).add(setup_.engine_name()).add(options.batch);
-    key.add(options.threads).add(to_string(options.float_type)).add(static_cast<std::int64_t>(options.seed));
-    key.add(internal::cpu_identity());
-    for (const Precision precision : setup_.options.precisions) key.add(to_string(precision));
-    return key;
-  }
-
-  void set_latency(MeasuredLatency measured) {
-    if (measured.fits_poorly())
-      result_.notes.push_back(message("The measured latencies fit poorly (median error ",
-                                      internal::percent(measured.error(), 1),
-                                      " on networks left out), as on a machine that is busy with other things: the "
-                                      "next run measures anew."));
-    setup_.parts.latency = std::make_shared<const MeasuredLatency>(std::move(measured));
-  }
-
-  /// An engine that cannot run the network says so now, not after the search.
-  void compile_once() const {
-    (void)setup_.parts.engine->compile(
-        setup_.model, Plan::uniform(setup_.model.sites.size(), setup_.options.precisions.back()), result_.calibration,
-        {.batch = setup_.options.latency_batch,
-         .threads = setup_.options.latency_threads,
-         .float_type = setup_.float_type});
   }
 
   [[nodiscard]] std::unique_ptr<internal::KeptEvaluator> make_evaluator(const Dataset& data,
@@ -341,7 +190,7 @@ class Run {
   /// The result's evaluation stays one of the ranges returned: others are taken only with the score that they have.
   void adjust_result() {
     TargetResult& target = targets_.back();
-    AdjustedRanges adjusted = adjust(target.plan, true, true);
+    AdjustedRanges adjusted = preparation_.adjust(target.plan, true, true);
     if (adjusted.record.step_kept == 0) return;
     PlanEvaluator* reference = evaluator_->live();
     if (reference == nullptr) throw Stopped();
@@ -369,9 +218,8 @@ class Run {
     Digest key;
     key.add(setup_.scoring_fingerprint(in_engine, result_.calibration, result_.validation_data.digest));
     key.add("compared with scores of the other kind").add(to_string(plan));
-    if (const auto kept = memory_.find("evaluation", key)) {
-      result_.other_score = internal::kept_evaluation(*kept);
-    } else {
+    result_.other_score = memory_.find("evaluation", key, internal::kept_evaluation);
+    if (!result_.other_score) {
       PlanEvaluator* reference = evaluator_->live();
       if (reference == nullptr) throw Stopped();
       PlanEvaluator other(setup_.make_runner(in_engine, result_.calibration), *reference);
@@ -425,6 +273,7 @@ class Run {
   std::vector<TargetResult> targets_;  ///< loosest gate first
   double seconds_within_ = 0;          ///< of stages that ran within the one under way
   RunResult result_;
+  internal::Preparation preparation_;
 };
 
 }  // namespace

@@ -72,8 +72,9 @@ Digest Finalists::fingerprint(const Calibration& calibration) const {
 
 bool Finalists::measure(const Calibration& calibration, Memory& memory) {
   const Digest key = fingerprint(calibration);
-  if (const auto kept = memory.find("finalists", key)) {
-    measurement_ = kept_measurement(*kept);
+  auto kept = memory.find("finalists", key, kept_measurement);
+  if (kept && kept->timings.size() == variants_.size()) {
+    measurement_ = *std::move(kept);
     memory.count_found();
     return true;
   }

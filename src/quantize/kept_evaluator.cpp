@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <tuple>
 #include <utility>
 
 #include "quantize/kept_json.hpp"
@@ -27,9 +28,11 @@ void KeptEvaluator::count(const Evaluation& evaluation) {
 
 bool KeptEvaluator::measure_baseline() {
   const Digest digest = key(baseline_plan_);
-  if (const auto kept = memory_.find("baseline", digest)) {
-    float_score_ = kept_evaluation(kept->at(0));
-    baseline_ = kept_evaluation(kept->at(1));
+  const auto read = [](const nlohmann::json& json) {
+    return std::pair(kept_evaluation(json.at(0)), kept_evaluation(json.at(1)));
+  };
+  if (const auto kept = memory_.find("baseline", digest, read)) {
+    std::tie(float_score_, baseline_) = *kept;
     memory_.count_found();
   } else {
     if (live() == nullptr) return false;
@@ -58,12 +61,11 @@ void KeptEvaluator::set_gate(const Gate& gate) {
 }
 
 std::optional<Evaluation> KeptEvaluator::find(const Plan& plan, bool whole) {
-  const auto kept = memory_.find("evaluation", key(plan));
+  auto kept = memory_.find("evaluation", key(plan), kept_evaluation);
   if (!kept) return std::nullopt;
-  Evaluation evaluation = kept_evaluation(*kept);
-  evaluation.passed = gate_.passes(evaluation, baseline_);
-  if (evaluation.ended_early() && (whole || evaluation.passed)) return std::nullopt;  // it settles nothing
-  return evaluation;
+  kept->passed = gate_.passes(*kept, baseline_);
+  if (kept->ended_early() && (whole || kept->passed)) return std::nullopt;  // it settles nothing
+  return kept;
 }
 
 std::optional<Evaluation> KeptEvaluator::score(const Plan& plan, bool whole) {

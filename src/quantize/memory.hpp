@@ -1,12 +1,13 @@
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 #include <optional>
 #include <string>
 
 #include "halftone/core/digest.hpp"
+#include "halftone/core/error.hpp"
 #include "halftone/core/journal.hpp"
 
 namespace halftone::internal {
@@ -21,15 +22,29 @@ class Memory {
   /// Where stages put their own records; may be null.
   [[nodiscard]] Journal* journal() { return journal_ ? &*journal_ : nullptr; }
 
-  /// What was kept under `what` and `fingerprint`; nothing where there is none, or it is no JSON.
-  [[nodiscard]] std::optional<nlohmann::json> find(const std::string& what, const Digest& fingerprint);
+  /// What `read` makes of the JSON that was kept under `what` and `fingerprint`; nothing where there is none, or `read`
+  /// cannot make anything of it.
+  template <class Read>
+  [[nodiscard]] auto find(const std::string& what, const Digest& fingerprint, const Read& read)
+      -> std::optional<decltype(read(nlohmann::json()))> {
+    try {
+      if (const auto bytes = find_bytes(what + ' ' + fingerprint.hex())) return read(nlohmann::json::parse(*bytes));
+    } catch (const nlohmann::json::exception&) {
+    } catch (const Error&) {
+    }
+    return std::nullopt;
+  }
   void keep(const std::string& what, const Digest& fingerprint, const nlohmann::json& result);
 
-  /// Results that were found.
+  /// Results that were of use.
   [[nodiscard]] int found() const { return found_; }
   void count_found() { ++found_; }
 
  private:
+  [[nodiscard]] std::optional<std::string> find_bytes(const std::string& key) const {
+    return journal_ ? journal_->find(key) : std::nullopt;
+  }
+
   std::optional<Journal> journal_;
   int found_ = 0;
 };

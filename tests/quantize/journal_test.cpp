@@ -68,7 +68,7 @@ TEST_CASE("what ranges depend on, changed alone, has them measured anew") {
     const auto stages = f.stages();
     CHECK(worked(stages, "calibrate"));
   };
-  misses("weights", [](Fixture& f) { f.model.parameters.begin()->second.mul_(1.5); });
+  misses("weights", [](Fixture& f) { f.model.tensors[static_cast<std::size_t>(f.model.sites[0].weight)].mul_(1.5); });
   misses("data", [](Fixture& f) { f.data = mostly_right(f.model, 21); });
   misses("task", [](Fixture& f) { f.parts.task = make_top_k(2); });
   misses("seed", [](Fixture& f) { f.options.seed = 1; });
@@ -117,7 +117,7 @@ TEST_CASE("every part of a score's fingerprint tells scores apart") {
   CHECK(is_new(fingerprint()));
   f.parts.engine = std::make_shared<fakes::FakeEngine>("2.0");
   CHECK(is_new(fingerprint()));
-  f.model.parameters.begin()->second.mul_(1.5);
+  f.model.tensors[static_cast<std::size_t>(f.model.sites[0].weight)].mul_(1.5);
   CHECK(is_new(fingerprint()));
 }
 
@@ -152,11 +152,13 @@ TEST_CASE("a journal whose content is damaged or of no use is as good as none") 
   {
     Journal journal(dir / "j");
     journal.append("calibration " + Digest().hex(), "no JSON");
+    journal.append("evaluation " + Digest().hex(), "[1, 2]");
   }
   internal::Memory memory(dir / "j");
-  CHECK_FALSE(memory.find("calibration", Digest()));
+  CHECK_FALSE(memory.find("calibration", Digest(), internal::kept_weights));
+  CHECK_FALSE(memory.find("evaluation", Digest(), internal::kept_evaluation));
   CHECK(memory.found() == 0);
   internal::Memory none({});
   none.keep("calibration", Digest(), 1);
-  CHECK_FALSE(none.find("calibration", Digest()));
+  CHECK_FALSE(none.find("calibration", Digest(), internal::kept_weights));
 }

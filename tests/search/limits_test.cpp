@@ -151,6 +151,7 @@ TEST_CASE("plans that are known beforehand are not scored again, count in no bud
     const Quadratic quadratic(10, {k16, k8}, 11);
     auto evaluator = quadratic.within(quadratic.budget(0.2));
     SearchProblem problem = quadratic.problem();
+    problem.limits.repairs = 0;
     const SearchResult first = strategy->search(problem, evaluator);
     problem.known = first.steps;
     FunctionEvaluator none([](const Plan&) -> bool { throw std::runtime_error("scored"); });
@@ -160,6 +161,10 @@ TEST_CASE("plans that are known beforehand are not scored again, count in no bud
     CHECK(second.best_evaluation.has_value() == first.best_evaluation.has_value());
     REQUIRE(second.decisions.size() == first.decisions.size());
     for (std::size_t i = 0; i < first.decisions.size(); ++i) CHECK(second.decisions[i].text == first.decisions[i].text);
+    problem.limits = {.most_evaluations = 3};
+    const SearchResult repaired = strategy->search(problem, evaluator);
+    CHECK(repaired.steps.size() <= 3);
+    CHECK(repaired.best_latency <= first.best_latency);
   }
 }
 
