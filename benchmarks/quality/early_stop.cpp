@@ -2,6 +2,7 @@
 //   early_stop MODEL CALIBRATION VALIDATION
 // Plans: uniform ones, first and last sites at fewer bits than the others, random mixes.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>

@@ -76,7 +76,7 @@ class Probability final : public Task {
 std::vector<Plan> some_plans() {
   std::vector<Plan> plans{Plan::uniform(3, k16)};
   std::mt19937_64 random(72);
-  for (int k = 0; k < 12; ++k) {
+  for (int k = 0; k < 7; ++k) {
     Plan plan = Plan::uniform(3, k16);
     for (Precision& precision : plan.precisions)
       if (random() % 2 == 0) precision = {static_cast<int>(2 + random() % 7), 8};
@@ -87,11 +87,11 @@ std::vector<Plan> some_plans() {
 
 std::vector<Gate> some_gates() {
   std::vector<Gate> gates;
-  for (const double keep : {0.5, 0.85, 0.95, 0.99, 1.0}) {
+  for (const double keep : {0.85, 0.99}) {
     gates.push_back({.keep = keep});
     gates.push_back({.keep = keep, .kind = GateKind::Confidence});
   }
-  for (const double budget : {0.003, 0.3, 1.0}) gates.push_back({.kind = GateKind::Damage, .budget = budget});
+  for (const double budget : {0.003, 0.3}) gates.push_back({.kind = GateKind::Damage, .budget = budget});
   return gates;
 }
 
@@ -158,8 +158,8 @@ TEST_CASE("verdicts are those of full passes for any task, gate, plan and number
     compare_with_full(*make_top_k(1), gate, counts);
     compare_with_full(Probability(true), gate, counts);
   }
-  CHECK(counts.early > 50);
-  CHECK(counts.complete > 50);
+  CHECK(counts.early > 20);
+  CHECK(counts.complete > 20);
 }
 
 TEST_CASE("without limits to its scores a task lets only damage end an evaluation early") {
