@@ -138,15 +138,11 @@ struct PlanEvaluator::State {
 
   /// From the order of the data to most fragile first.
   void reorder(Reference& kept) const {
-    std::vector<at::Tensor> fragility;
-    for (std::size_t i = 0; i < kept.clean.size(); ++i) {
-      const auto begin = static_cast<std::int64_t>(i) * options.batch_size;
-      const at::Tensor targets = data.targets();
-      fragility.push_back(task.fragility(
-          kept.clean[i],
-          targets.defined() ? targets.slice(0, begin, std::min(begin + options.batch_size, data.size())) : targets));
-    }
-    kept.order = internal::most_fragile_first(at::cat(fragility).to(at::kCPU));
+    const at::Tensor targets = data.targets();
+    auto parts = std::vector<at::Tensor>(kept.clean.size());
+    if (targets.defined()) parts = targets.split(options.batch_size);
+    for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = task.fragility(kept.clean[i], parts[i]).to(at::kCPU);
+    kept.order = internal::most_fragile_first(at::cat(parts));
     kept.clean = internal::in_order(std::move(kept.clean), kept.order, options.batch_size);
   }
 

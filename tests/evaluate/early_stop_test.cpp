@@ -11,6 +11,7 @@
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/engine/deployed_evaluator.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
+#include "squared_error.hpp"
 
 using namespace halftone;
 
@@ -169,6 +170,18 @@ TEST_CASE("without limits to its scores a task lets only damage end an evaluatio
     if (gate.kind != GateKind::Damage) CHECK(counts.early == 0);
     if (gate.kind == GateKind::Damage && gate.budget < 0.1) CHECK(counts.early > 5);
   }
+}
+
+TEST_CASE("data without labels are enough for an evaluation that damage ends early") {
+  const auto data = make_tensor_dataset("unlabelled", {at::arange(kSamples, at::kFloat)}, {});
+  const SquaredError task;
+  const Gate gate{.kind = GateKind::Damage, .budget = 0.003};
+  PlanEvaluator early(std::make_unique<Drawn>(), *data, task, {.gate = gate, .batch_size = 4, .early_stop = true});
+  REQUIRE(early.measure_baseline(Plan::uniform(3, k16)));
+  const auto part = early.evaluate(Plan::uniform(3, k4));
+  CHECK(part->ended_early());
+  CHECK(part->damage > gate.budget);
+  CHECK_FALSE(part->passed);
 }
 
 TEST_CASE("an evaluation that ends early says how much was scored, what is still possible, and counts its share") {
