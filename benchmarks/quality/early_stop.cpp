@@ -2,6 +2,7 @@
 //   early_stop MODEL CALIBRATION VALIDATION
 // Plans: uniform ones, first and last sites at fewer bits than the others, random mixes.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -25,27 +26,35 @@ using Samples = std::vector<double>;
 
 constexpr std::int64_t kBatch = 16;
 
-/// Signed margins and scores of one network on all samples.
+/// One network on all samples.
 struct Scored {
   Samples margin;  ///< the target's logit minus the largest other
   Samples score;
+  Samples damage;
+  at::Tensor outputs;
 };
 
-Scored score(const NetworkFn& network, const Dataset& data, const Task& task) {
+/// `clean` null: this is the float network.
+Scored score(const NetworkFn& network, const Scored* clean, const Dataset& data, const Task& task) {
   const at::NoGradGuard no_gradient;
   std::vector<at::Tensor> margins;
   std::vector<at::Tensor> scores;
+  std::vector<at::Tensor> damages;
+  std::vector<at::Tensor> all;
   for (std::int64_t begin = 0; begin < data.size(); begin += kBatch) {
     const Batch batch = data.range(begin, std::min(begin + kBatch, data.size()));
     const auto outputs = network(batch.inputs);
     margins.push_back(-task.fragility(outputs, batch.targets));
     scores.push_back(task.score(outputs, batch.targets));
+    const auto compared = clean == nullptr ? outputs[0] : clean->outputs.slice(0, begin, begin + kBatch);
+    damages.push_back(task.damage(outputs, {compared}));
+    all.push_back(outputs[0]);
   }
   const auto values = [](const std::vector<at::Tensor>& parts) {
-    const at::Tensor all = at::cat(parts);
-    return Samples(all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel());
+    const at::Tensor joined = at::cat(parts);
+    return Samples(joined.const_data_ptr<double>(), joined.const_data_ptr<double>() + joined.numel());
   };
-  return {values(margins), values(scores)};
+  return {values(margins), values(scores), values(damages), at::cat(all)};
 }
 
 std::vector<Plan> plans_for(std::size_t sites) {
@@ -81,13 +90,13 @@ std::vector<std::size_t> sorted_by(std::size_t samples, const KeyFn& key) {
 }
 
 /// Share of the samples after which failing is certain; 1 where it never is.
-double share_scored(const Gate& gate, const Samples& score, const Samples& baseline,
+double share_scored(const Gate& gate, const Scored& plan, const Samples& baseline,
                     const std::vector<std::size_t>& order) {
-  internal::SampleScores known(score.size(), ScoreRange{0, 1});
+  internal::SampleScores known(order.size(), ScoreRange{0, 1});
   const Evaluation reference{.score = std::accumulate(baseline.begin(), baseline.end(), 0.0) /
                                       static_cast<double>(baseline.size())};
   for (std::size_t i = 0; i < order.size(); ++i) {
-    known.add(order[i], score[order[i]], 0);
+    known.add(order[i], plan.score[order[i]], plan.damage[order[i]]);
     const bool is_whole = (i + 1) % kBatch == 0 || i + 1 == order.size();
     if (is_whole && !gate.passes(known.compare(baseline), reference))
       return static_cast<double>(i + 1) / static_cast<double>(order.size());
@@ -106,22 +115,23 @@ class Comparison {
 
   void run() {
     const Plan baseline = Plan::uniform(loaded_.model.sites.size(), k16);
-    clean_ = score(runner_->prepare(nullptr), *data_, *task_);
-    baseline_ = score(runner_->prepare(&baseline), *data_, *task_).score;
+    clean_ = score(runner_->prepare(nullptr), nullptr, *data_, *task_);
+    baseline_ = score(runner_->prepare(&baseline), &clean_, *data_, *task_).score;
     for (const Plan& plan : plans_for(loaded_.model.sites.size())) {
-      scores_.push_back(score(runner_->prepare(&plan), *data_, *task_).score);
-      std::printf("%s: %g of %g correct\n", to_string(plan).c_str(), sum(scores_.back()), sum(baseline_));
+      plans_.push_back(score(runner_->prepare(&plan), &clean_, *data_, *task_));
+      std::printf("%s: %g of %g correct\n", to_string(plan).c_str(), sum(plans_.back().score), sum(baseline_));
       std::fflush(stdout);
     }
     for (const GateKind kind : {GateKind::Point, GateKind::Confidence})
       for (const double keep : {0.98, 0.99, 0.999}) print({.keep = keep, .kind = kind});
+    print({.kind = GateKind::Damage});
   }
 
  private:
   static double sum(const Samples& samples) { return std::accumulate(samples.begin(), samples.end(), 0.0); }
 
   void print(const Gate& gate) const {
-    std::printf("%s\n", to_string(gate).c_str());
+    std::printf("%s\n", gate.kind == GateKind::Damage ? "damage at most half of a plan's" : to_string(gate).c_str());
     const Samples& margin = clean_.margin;
     const auto wrong = [&](std::size_t i) { return margin[i] < 0; };
     print(gate, "as the data lie", [](std::size_t) { return 0; });
@@ -135,14 +145,16 @@ class Comparison {
     print(gate, "by each plan's own scores (out of reach)", {});
   }
 
-  void print(const Gate& gate, const std::string& name, const KeyFn& key) const {
+  void print(Gate gate, const std::string& name, const KeyFn& key) const {
     double total = 0;
     double most = 0;
     int failed = 0;
-    for (const Samples& scores : scores_) {
-      if (gate.passes(complete(scores), {.score = sum(baseline_) / static_cast<double>(baseline_.size())})) continue;
-      const KeyFn best = [&](std::size_t i) { return scores[i]; };
-      const double share = share_scored(gate, scores, baseline_, sorted_by(scores.size(), key ? key : best));
+    for (const Scored& plan : plans_) {
+      const Evaluation all = complete(plan);
+      if (gate.kind == GateKind::Damage) gate.budget = all.damage / 2;
+      if (gate.passes(all, {.score = sum(baseline_) / static_cast<double>(baseline_.size())})) continue;
+      const KeyFn best = [&](std::size_t i) { return gate.kind == GateKind::Damage ? -plan.damage[i] : plan.score[i]; };
+      const double share = share_scored(gate, plan, baseline_, sorted_by(baseline_.size(), key ? key : best));
       total += share;
       most = std::max(most, share);
       ++failed;
@@ -151,9 +163,9 @@ class Comparison {
                 100 * total / failed, 100 * most, failed);
   }
 
-  [[nodiscard]] Evaluation complete(const Samples& scores) const {
-    internal::SampleScores known(scores.size(), ScoreRange{0, 1});
-    for (std::size_t i = 0; i < scores.size(); ++i) known.add(i, scores[i], 0);
+  [[nodiscard]] Evaluation complete(const Scored& plan) const {
+    internal::SampleScores known(baseline_.size(), ScoreRange{0, 1});
+    for (std::size_t i = 0; i < baseline_.size(); ++i) known.add(i, plan.score[i], plan.damage[i]);
     return known.compare(baseline_);
   }
 
@@ -164,7 +176,7 @@ class Comparison {
   std::unique_ptr<Task> task_ = make_top_k(1);
   Scored clean_;
   Samples baseline_;
-  std::vector<Samples> scores_;  ///< by plan
+  std::vector<Scored> plans_;
 };
 
 }  // namespace

@@ -138,15 +138,11 @@ struct PlanEvaluator::State {
 
   /// From the order of the data to most fragile first.
   void reorder(Reference& kept) const {
-    std::vector<at::Tensor> fragility;
-    for (std::size_t i = 0; i < kept.clean.size(); ++i) {
-      const auto begin = static_cast<std::int64_t>(i) * options.batch_size;
-      const at::Tensor targets = data.targets();
-      fragility.push_back(task.fragility(
-          kept.clean[i],
-          targets.defined() ? targets.slice(0, begin, std::min(begin + options.batch_size, data.size())) : targets));
-    }
-    kept.order = internal::most_fragile_first(at::cat(fragility).to(at::kCPU));
+    const at::Tensor targets = data.targets();
+    auto parts = std::vector<at::Tensor>(kept.clean.size());
+    if (targets.defined()) parts = targets.split(options.batch_size);
+    for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = task.fragility(kept.clean[i], parts[i]).to(at::kCPU);
+    kept.order = internal::most_fragile_first(at::cat(parts));
     kept.clean = internal::in_order(std::move(kept.clean), kept.order, options.batch_size);
   }
 
@@ -155,29 +151,28 @@ struct PlanEvaluator::State {
       throw Error(Errc::InvalidArgument, message(call, " needs the baseline: call measure_baseline(plan) first"));
   }
 
-  [[nodiscard]] Evaluation judge(const SampleScores& scores, std::string digest, const Reference& kept,
-                                 Clock::time_point start) const {
+  [[nodiscard]] Evaluation judge(const SampleScores& scores, const std::string& digest, const Reference& kept) const {
     Evaluation evaluation = scores.compare(kept.scores);
-    evaluation.plan_digest = std::move(digest);
-    if (is_own_baseline && evaluation.plan_digest == kept.baseline.plan_digest) {  // compared with itself
+    evaluation.plan_digest = digest;
+    if (is_own_baseline && digest == kept.baseline.plan_digest) {  // compared with itself
       evaluation.score_span = 0;
       if (kept.baseline.score != 0 && !evaluation.ended_early()) evaluation.interval = {1, 1};
     }
     evaluation.passed = options.gate.passes(evaluation, kept.baseline);
-    evaluation.seconds = seconds_since(start);
     return evaluation;
   }
 
   std::optional<Evaluation> evaluate(const Plan& plan, bool may_end_early) {
     const auto start = Clock::now();
     const NetworkFn network = runner->prepare(&plan);
-    const EnoughFn fails = [this](const SampleScores& scores) {
-      return !options.gate.passes(scores.compare(reference->scores), reference->baseline);
-    };
+    const std::string digest = plan_digest(plan);
+    const EnoughFn fails = [&](const SampleScores& scores) { return !judge(scores, digest, *reference).passed; };
     const auto scores = pass(network, &plan, *reference, message("plan ", ++plans, ": ", describe(plan)),
                              may_end_early ? fails : EnoughFn());
     if (!scores) return std::nullopt;
-    return judge(*scores, plan_digest(plan), *reference, start);
+    Evaluation evaluation = judge(*scores, digest, *reference);
+    evaluation.seconds = seconds_since(start);
+    return evaluation;
   }
 };
 
@@ -200,7 +195,7 @@ PlanEvaluator::~PlanEvaluator() = default;
 
 std::optional<Evaluation> PlanEvaluator::measure_baseline(const Plan& baseline) {
   State& state = *state_;
-  const auto start = Clock::now();
+  auto start = Clock::now();
   NetworkFn network = state.runner->prepare(nullptr);
   state.check_task(network);
   auto kept = std::make_shared<Reference>();
@@ -209,7 +204,7 @@ std::optional<Evaluation> PlanEvaluator::measure_baseline(const Plan& baseline) 
   const auto clean = state.pass(network, nullptr, *kept, "float network");
   if (!clean) return std::nullopt;
   const double float_seconds = seconds_since(start);
-  const auto baseline_start = Clock::now();
+  start = Clock::now();
   network = state.runner->prepare(&baseline);
   const auto scores = state.pass(network, &baseline, *kept, "baseline: " + describe(baseline));
   if (!scores) return std::nullopt;
@@ -217,8 +212,9 @@ std::optional<Evaluation> PlanEvaluator::measure_baseline(const Plan& baseline) 
   kept->baseline = scores->compare(kept->scores);
   kept->baseline.plan_digest = plan_digest(baseline);
   state.is_own_baseline = true;
-  kept->baseline = state.judge(*scores, plan_digest(baseline), *kept, baseline_start);
-  kept->float_score = state.judge(*clean, "float", *kept, start);
+  kept->baseline = state.judge(*scores, kept->baseline.plan_digest, *kept);
+  kept->baseline.seconds = seconds_since(start);
+  kept->float_score = state.judge(*clean, "float", *kept);
   kept->float_score.seconds = float_seconds;
   if (state.options.early_stop) state.reorder(*kept);
   state.reference = std::move(kept);

@@ -149,7 +149,10 @@ std::optional<ScoreRange> Task::score_range() const {
 }
 
 at::Tensor Task::fragility(const std::vector<at::Tensor>& clean, const at::Tensor& targets) const {
-  return checked(*this, "fragility", do_fragility(clean, targets), clean);
+  at::Tensor fragility = checked(*this, "fragility", do_fragility(clean, targets), clean);
+  if (fragility.isnan().any().item<bool>())
+    throw Error(Errc::Internal, message("task ", name(), " gave NaN as fragility: samples cannot be ordered by it"));
+  return fragility;
 }
 
 at::Tensor Task::do_fragility(const std::vector<at::Tensor>& clean, const at::Tensor& /*targets*/) const {

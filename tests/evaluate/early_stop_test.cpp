@@ -11,6 +11,7 @@
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/engine/deployed_evaluator.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
+#include "squared_error.hpp"
 
 using namespace halftone;
 
@@ -76,7 +77,7 @@ class Probability final : public Task {
 std::vector<Plan> some_plans() {
   std::vector<Plan> plans{Plan::uniform(3, k16)};
   std::mt19937_64 random(72);
-  for (int k = 0; k < 12; ++k) {
+  for (int k = 0; k < 7; ++k) {
     Plan plan = Plan::uniform(3, k16);
     for (Precision& precision : plan.precisions)
       if (random() % 2 == 0) precision = {static_cast<int>(2 + random() % 7), 8};
@@ -87,11 +88,11 @@ std::vector<Plan> some_plans() {
 
 std::vector<Gate> some_gates() {
   std::vector<Gate> gates;
-  for (const double keep : {0.5, 0.85, 0.95, 0.99, 1.0}) {
+  for (const double keep : {0.85, 0.99}) {
     gates.push_back({.keep = keep});
     gates.push_back({.keep = keep, .kind = GateKind::Confidence});
   }
-  for (const double budget : {0.003, 0.3, 1.0}) gates.push_back({.kind = GateKind::Damage, .budget = budget});
+  for (const double budget : {0.003, 0.3}) gates.push_back({.kind = GateKind::Damage, .budget = budget});
   return gates;
 }
 
@@ -158,8 +159,8 @@ TEST_CASE("verdicts are those of full passes for any task, gate, plan and number
     compare_with_full(*make_top_k(1), gate, counts);
     compare_with_full(Probability(true), gate, counts);
   }
-  CHECK(counts.early > 50);
-  CHECK(counts.complete > 50);
+  CHECK(counts.early > 20);
+  CHECK(counts.complete > 20);
 }
 
 TEST_CASE("without limits to its scores a task lets only damage end an evaluation early") {
@@ -169,6 +170,18 @@ TEST_CASE("without limits to its scores a task lets only damage end an evaluatio
     if (gate.kind != GateKind::Damage) CHECK(counts.early == 0);
     if (gate.kind == GateKind::Damage && gate.budget < 0.1) CHECK(counts.early > 5);
   }
+}
+
+TEST_CASE("data without labels are enough for an evaluation that damage ends early") {
+  const auto data = make_tensor_dataset("unlabelled", {at::arange(kSamples, at::kFloat)}, {});
+  const SquaredError task;
+  const Gate gate{.kind = GateKind::Damage, .budget = 0.003};
+  PlanEvaluator early(std::make_unique<Drawn>(), *data, task, {.gate = gate, .batch_size = 4, .early_stop = true});
+  REQUIRE(early.measure_baseline(Plan::uniform(3, k16)));
+  const auto part = early.evaluate(Plan::uniform(3, k4));
+  CHECK(part->ended_early());
+  CHECK(part->damage > gate.budget);
+  CHECK_FALSE(part->passed);
 }
 
 TEST_CASE("an evaluation that ends early says how much was scored, what is still possible, and counts its share") {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "failure.hpp"
+#include "squared_error.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;
@@ -235,4 +236,11 @@ TEST_CASE("top-k's fragility ranks wrong samples before right ones, and these by
     }
   }
   CHECK(at::equal(Constant({}).fragility({logits}, targets), at::zeros({60}, at::kDouble)));
+  class Unordered final : public SquaredError {
+    [[nodiscard]] at::Tensor do_fragility(const std::vector<at::Tensor>&, const at::Tensor&) const override {
+      return at::full({60}, kNaN, at::kDouble);
+    }
+  };
+  CHECK(failure([&] { (void)Unordered().fragility({logits}, targets); }).text ==
+        "task squared gave NaN as fragility: samples cannot be ordered by it");
 }
