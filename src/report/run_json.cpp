@@ -7,6 +7,7 @@
 
 #include "halftone/core/file.hpp"
 #include "halftone/plan/plan_file.hpp"
+#include "halftone/report/html_report.hpp"
 #include "halftone/report/run_result.hpp"
 #include "report/evaluation_json.hpp"
 #include "report/frontier.hpp"
@@ -346,11 +347,13 @@ void write_run(const RunResult& result, const std::string& directory) {
   const std::string plan = to_text(make_plan_file(result.sites, result.plan, result.calibration, result.model_digest));
   const std::string run = to_run_json(result).dump(2, ' ', false, json::error_handler_t::replace) + "\n";
   const std::string report = text_report(result);
+  const std::string page = html_report(result);
   require_writable(path);
   std::error_code ignored;
   std::filesystem::remove(path / "run.json", ignored);
   write_atomically(path / "plan.json", plan);
   write_atomically(path / "report.txt", report);
+  write_atomically(path / "report.html", page);
   write_atomically(path / "run.json", run);  // last: where it is, the others are
 }
 

@@ -42,6 +42,12 @@ bool is_clamped(const SensitivityTable& table, std::size_t site, Precision preci
                      [&](const ClampedScore& score) { return score.site == site && score.precision == precision; });
 }
 
+int ScoreText::decimals() const {
+  int decimals = 1;
+  for (double k = 100 * keep_; decimals < 7 && std::abs(k - std::round(k)) > 1e-6; k *= 10) ++decimals;
+  return std::max(2, decimals);
+}
+
 std::string ScoreText::noun() const {
   if (!accuracy_) return task_ + " score";
   return task_ == "top1" ? "accuracy" : "top-" + task_.substr(3) + " accuracy";
@@ -60,9 +66,7 @@ std::string ScoreText::sum(const Evaluation& evaluation) const {
 
 std::string ScoreText::kept(const Evaluation& evaluation, const Evaluation& baseline) const {
   if (!(baseline.score > 0)) return "-";
-  int decimals = 1;
-  for (double k = 100 * keep_; decimals < 7 && std::abs(k - std::round(k)) > 1e-6; k *= 10) ++decimals;
-  return at_most(evaluation) + percent(evaluation.score / baseline.score, std::max(2, decimals));
+  return at_most(evaluation) + percent(evaluation.score / baseline.score, decimals());
 }
 
 std::string ScoreText::damage(const Evaluation& evaluation, int digits) const {
@@ -185,14 +189,18 @@ void add_latency(const RunResult& run, Document& document) {
 
 namespace internal {
 
-std::string weights_text(const RunResult& run) {
-  double plan = 0;
-  double baseline = 0;
+WeightBytes weight_bytes(const RunResult& run) {
+  WeightBytes bytes;
   for (std::size_t i = 0; i < run.sites.size(); ++i) {
     const auto elements = static_cast<double>(run.sites[i].weight_elements);
-    plan += elements * run.plan[i].weight_bits / 8;
-    baseline += elements * 2;
+    bytes.plan += elements * run.plan[i].weight_bits / 8;
+    bytes.baseline += elements * 2;
   }
+  return bytes;
+}
+
+std::string weights_text(const RunResult& run) {
+  const auto [plan, baseline] = weight_bytes(run);
   return message("Weights: ", fixed(plan / 1024, 1), " KiB in the plan, ", fixed(baseline / 1024, 1),
                  " KiB at 16 bits (", change(baseline, plan), ").");
 }

@@ -13,7 +13,13 @@ namespace halftone::internal {
 
 std::string composition(const Plan& plan);        ///< "4 of 20 sites at 4 bits, 16 at 8 bits"
 std::string short_composition(const Plan& plan);  ///< "4 at 4, 16 at 8"
-std::string weights_text(const RunResult& run);   ///< how large weights are, in a sentence
+
+struct WeightBytes {
+  double plan = 0;
+  double baseline = 0;  ///< at 16 bits
+};
+WeightBytes weight_bytes(const RunResult& run);
+std::string weights_text(const RunResult& run);  ///< how large weights are, in a sentence
 
 /// The first part of a report.
 void add_summary(const RunResult& run, Document& document);
@@ -30,6 +36,7 @@ class ScoreText {
   explicit ScoreText(std::string task, double keep = 0.999)
       : task_(std::move(task)), keep_(keep), accuracy_(task_.starts_with("top")) {}
 
+  [[nodiscard]] int decimals() const;          ///< of shares in percent: one more than was asked for
   [[nodiscard]] std::string noun() const;      ///< "accuracy"
   [[nodiscard]] std::string sum_noun() const;  ///< "correct"
   [[nodiscard]] std::string score(const Evaluation& evaluation) const;
