@@ -44,7 +44,7 @@ HeadlineFigure measured(const RunResult& run, const std::string& against, const 
   return {.label = "Latency against " + against,
           .value = value,
           .basis = "measured",
-          .detail = message(with_unit(plan.minimum, "ms"), ", ", with_unit(other.minimum, "ms"), " at ", against, "; ",
+          .detail = message(with_unit(plan.minimum, "ms"), " against ", with_unit(other.minimum, "ms"), "; ",
                             engine_text(run))};
 }
 
@@ -52,8 +52,8 @@ HeadlineFigure estimated(const RunResult& run, const std::string& against, doubl
   return {.label = "Latency against " + against,
           .value = change(other, run.result.predicted_latency),
           .basis = run.latency_measured ? "predicted" : "modelled",
-          .detail = message(with_unit(run.result.predicted_latency, run.latency_unit), ", ",
-                            with_unit(other, run.latency_unit), " at ", against, "; ", run.latency_origin)};
+          .detail = message(with_unit(run.result.predicted_latency, run.latency_unit), " against ",
+                            with_unit(other, run.latency_unit), "; ", run.latency_origin)};
 }
 
 void add_latencies(const RunResult& run, std::vector<HeadlineFigure>& figures) {
@@ -82,8 +82,8 @@ std::vector<HeadlineFigure> headline(const RunResult& run) {
   figures.push_back({.label = "Size of weights",
                      .value = change(bytes.baseline, bytes.plan),
                      .basis = "computed",
-                     .detail = message(fixed(bytes.plan / 1024, 1), " KiB, ", fixed(bytes.baseline / 1024, 1),
-                                       " KiB at 16 bits; ", short_composition(run.plan), " bits")});
+                     .detail = message(bytes_text(bytes.plan), " against ", bytes_text(bytes.baseline),
+                                       "; sites: ", short_composition(run.plan), " bits")});
   return figures;
 }
 

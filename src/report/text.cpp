@@ -29,6 +29,11 @@ std::string with_unit(double latency, const std::string& unit) {
   return unit == "ms" && latency < 0.1 ? significant(latency * 1000) + " us" : significant(latency) + ' ' + unit;
 }
 
+std::string bytes_text(double bytes) {
+  constexpr double kKiB = 1024;
+  return bytes < 10 * kKiB * kKiB ? fixed(bytes / kKiB, 1) + " KiB" : fixed(bytes / kKiB / kKiB, 1) + " MiB";
+}
+
 std::string percent(double share, int decimals) { return fixed(100 * share, decimals) + " %"; }
 
 std::string change(double from, double to) {

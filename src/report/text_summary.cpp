@@ -201,8 +201,8 @@ WeightBytes weight_bytes(const RunResult& run) {
 
 std::string weights_text(const RunResult& run) {
   const auto [plan, baseline] = weight_bytes(run);
-  return message("Weights: ", fixed(plan / 1024, 1), " KiB in the plan, ", fixed(baseline / 1024, 1),
-                 " KiB at 16 bits (", change(baseline, plan), ").");
+  return message("Weights: ", bytes_text(plan), " in the plan, ", bytes_text(baseline), " at 16 bits (",
+                 change(baseline, plan), ").");
 }
 
 void add_summary(const RunResult& run, Document& document) {

@@ -37,12 +37,14 @@ function table(caption, columns, rows, chosen = () => false) {
   const cell = (content, column, tag, attributes = {}) =>
       element(tag, {class: column.kind || null, ...attributes}, content);
   const made = element(
-      'table', {}, caption ? element('caption', {}, caption) : null,
+      'table', {'aria-label': caption || null},
       element('thead', {}, element('tr', {}, columns.map(column => cell(column.title, column, 'th', {scope: 'col'})))),
       element('tbody', {}, rows.map((row, index) => element(
           'tr', {class: chosen(row, index) ? 'chosen' : null},
           row.map((content, at) => cell(content, columns[at], 'td'))))));
-  return scrollable(made, caption || 'table');
+  // The caption stands outside, where it does not scroll away.
+  return element('div', {class: 'captioned'}, caption ? paragraph(caption, {class: 'soft'}) : null,
+                 scrollable(made, caption || 'Table'));
 }
 
 // Wide content scrolls by itself, by keyboard too.

@@ -32,7 +32,7 @@ function nearTarget(points, field) {
   }
   const least = Math.min(...targets.map(target => target.keep ?? 1), run.keep ?? 1);
   const loss = Math.max(100 * (1 - least), 0.05);
-  return [100 - 4 * loss, Math.max(100 + loss, ...points.map(point => point.kept + 0.1 * loss))];
+  return [100 - 4 * loss, Math.max(100 + 0.4 * loss, ...points.map(point => point.kept + 0.3 * loss))];
 }
 
 function planeSpec(width, field, near) {
@@ -61,7 +61,7 @@ function planeSpec(width, field, near) {
   });
   const ink = [color('accent'), color('accent'), color('mark'), color('mark'), color('text')];
   return {
-    width: width - 12, height: Math.min(420, Math.max(260, width * 0.42)),
+    width: width - 12, height: width < 560 ? 400 : Math.min(440, width * 0.42),
     autosize: {type: 'fit', contains: 'padding'},
     layer: [
       {

@@ -60,6 +60,6 @@ function addSites() {
   section('sites', 'Sites',
           element('div', {class: 'controls'}, element('label', {}, 'Name contains', filter),
                   choice('Bits', [['', 'all'], ...present.map(name => [name, name])], '', value => { state.precision = value; fill(); }), count),
-          scrollable(element('table', {}, element('caption', {}, 'A button in a heading sorts by its column.'),
+          scrollable(element('table', {'aria-label': 'Sites; a button in a heading sorts by its column'},
                              element('thead', {}, element('tr', {}, heads)), body), 'Sites'), legend);
 }

@@ -73,7 +73,7 @@ function latencyTable() {
       run.measured.threads + (run.measured.threads === 1 ? ' thread' : ' threads') + ', all but integers in ' +
       run.measured.float_type + '; load of the machine ' + run.measured.load.toFixed(1) +
       (run.measured.precise ? '.' : '; not all medians are known to 1 %.') : '';
-  return table('Latency ' + texts.estimate + ': ' + run.baseline.latency_ms.origin + '.' + measured, columns, cells,
+  return table('Latency ' + run.baseline.latency_ms.origin + '.' + measured, columns, cells,
                row => row[0] === 'plan');
 }
 
