@@ -283,7 +283,7 @@ RunResult work(const Context& context, const Arguments& arguments, const Request
 
 int run_quantize(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
-  require_output(arguments.out, {"plan.json", "run.json", "report.txt"});
+  require_output(arguments.out, {"plan.json", "run.json", "report.txt", "report.html"});
   const RunResult result = work(context, arguments, request);
   // The baseline alone is worth no file, least of all in place of an earlier result.
   const bool is_result = result.status != RunStatus::Stopped || !result.steps.empty();
@@ -383,7 +383,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   add_count(command, "--eval-batch", arguments->eval_batch, 1,
             "samples run together: for speed and memory, though what is\ndrawn by batches (fisher, hessian, --adjust) "
             "follows it");
-  command.add_option("--out", arguments->out, "folder for plan.json, run.json and report.txt")
+  command.add_option("--out", arguments->out, "folder for plan.json, run.json, report.html and report.txt")
       ->required()
       ->type_name("DIR");
   add_common(command, arguments->common);

@@ -46,7 +46,7 @@ int run_report(const Context& context, const Arguments& arguments) {
   const RunResult run = read_run(arguments.run);
   const std::string report = make_report(run, arguments.format);
   if (!output.empty()) {
-    require_output(output.parent_path(), {output.filename().string()});
+    require_output(output.has_parent_path() ? output.parent_path() : ".", {output.filename().string()});
     write_atomically(output, report);
   }
   if (arguments.common.json) {

@@ -72,8 +72,7 @@ void add_search(const RunResult& run, Document& document) {
                                      [](const SearchStep& step) { return step.evaluation.ended_early(); });
   std::string scored = message(run.steps.size(), run.steps.size() == 1 ? " plan" : " plans", " evaluated");
   if (partial > 0)
-    scored += message(", ", partial, " of them not on all samples: what they keep is at most, their damage at least, ",
-                      "what is printed");
+    scored += message(", ", partial, " of them only until their verdict was certain (\"at most\", \"at least\")");
   if (run.looser.empty()) return document.table(how + scored, story_table(run, run.gate, run.decisions));
   document.paragraph(how + scored + '.');
   for (const TargetResult& target : run.looser)

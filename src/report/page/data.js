@@ -92,7 +92,7 @@ function composition(precisions) {
   return [...counts.keys()].sort(byBits).reverse().map(name => counts.get(name) + ' at ' + name).join(', ');
 }
 
-const targets = run.targets;
+const targets = run.targets ?? [];
 const planWords = run.sites.map(site => site.precision).join(' ');
 const usedPrecisions = [...new Set(run.options.precisions)].sort(byBits);
 const scoredPrecisions = [

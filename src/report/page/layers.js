@@ -6,13 +6,24 @@ function siteScore(index, precision) {
   return run.sensitivity?.scores?.[run.sites[index].name]?.[precision];
 }
 
-// Every so many sites have a label, so that they can be read.
+// Numbers of the sites that have a label, so that these can be read: at least `room` pixels apart where a site has `step`.
+function labelledSites(step, room) {
+  const every = [1, 2, 5, 10, 20, 50, 100].find(count => count * step >= room) ?? 1000;
+  return run.sites.map((site, index) => index + 1).filter(number => number === 1 || number % every === 0);
+}
+
 function siteAxis(step) {
-  const every = Math.max(1, Math.ceil(15 / step));
   return {
     title: null, labelAngle: -90, labelAlign: 'right', labelBaseline: 'middle', labelLimit: 130, grid: false, ticks: true,
-    labelOverlap: false, values: run.sites.map((site, index) => index + 1).filter(number => (number - 1) % every === 0)
+    labelOverlap: false, values: labelledSites(step, 15)
   };
+}
+
+// Ticks of a logarithmic axis; undefined, so that Vega chooses, where there are fewer than two.
+function powersOfTen(low, high) {
+  const powers = [];
+  for (let power = Math.ceil(Math.log10(low)); power <= Math.log10(high); ++power) powers.push(10 ** power);
+  return powers.length > 1 ? powers : undefined;
 }
 
 function layerRows() {
@@ -37,10 +48,10 @@ function layerRows() {
       data: scores.map(entry => ({...entry, drawn: Math.max(entry.score, least), state: entry.precision === entry.chosen ? 'chosen' : 'not chosen'})),
       mark: {type: 'point', size: 38, opacity: 1, strokeWidth: 1.4},
       encoding: {
-        y: {field: 'drawn', type: 'quantitative', scale: {type: 'log', nice: false, padding: 6}, axis: {title: null, tickCount: 4, format: '~g'}},
-        shape: {field: 'precision', type: 'nominal', scale: {domain: scored, range: kShapes.slice(0, scored.length)}, legend: {title: 'at bits', orient: 'top', symbolFillColor: 'transparent', symbolStrokeColor: color('text')}},
+        y: {field: 'drawn', type: 'quantitative', scale: {type: 'log', nice: false, padding: 6}, axis: {title: null, values: powersOfTen(least, Math.max(...positive)), format: '~g'}},
+        shape: {field: 'precision', type: 'nominal', scale: {domain: scored, range: kShapes.slice(0, scored.length)}, legend: {title: 'sensitivity at bits', titleOrient: 'left', orient: 'top', symbolFillColor: 'transparent', symbolStrokeColor: color('text')}},
         color: {value: color('accent')},
-        fill: {field: 'state', type: 'nominal', scale: {domain: ['chosen', 'not chosen'], range: [color('accent'), 'transparent']}, legend: {title: null, orient: 'top', symbolStrokeColor: color('accent')}}
+        fill: {field: 'state', type: 'nominal', scale: {domain: ['chosen', 'not chosen'], range: [color('accent'), 'transparent']}, legend: {title: null, orient: 'top', direction: 'horizontal', symbolStrokeColor: color('accent')}}
       },
       tooltip: [{field: 'precision', title: 'at bits'}, {field: 'score', title: 'sensitivity', format: '.3~g'}]
     });

@@ -17,13 +17,11 @@ function startTheme() {
 
 function printAll() {
   const closed = [];
-  let theme;
   addEventListener('beforeprint', () => {
     for (const entry of document.querySelectorAll('details:not([open])')) {
       entry.open = true;
       closed.push(entry);
     }
-    theme = root.dataset.theme;
   });
   addEventListener('afterprint', () => { for (const entry of closed.splice(0)) entry.open = false; });
 }

@@ -21,10 +21,9 @@ function pairsSpec(width, precision) {
   const count = names.length;
   const side = Math.max(Math.min(width - 150, 640), Math.min(count * 6, 900), 240);
   const labels = side / count >= 13 && width > 600;
-  const every = labels ? 1 : Math.max(1, Math.ceil(24 * count / side));
   const axis = {
     title: labels ? null : 'site number', labelOverlap: false, ticks: false, domain: false, labelLimit: 120, grid: false,
-    values: names.map((name, at) => at + 1).filter(number => labels || (number - 1) % every === 0),
+    values: labelledSites(side / count, labels ? 0 : 30),
     labelExpr: labels ? 'names[datum.value - 1]' : undefined
   };
   const scale = {domain: names.map((name, at) => at + 1), padding: 0};
@@ -37,7 +36,7 @@ function pairsSpec(width, precision) {
       y: {field: 'i', type: 'ordinal', scale, axis},
       color: {
         field: 'r', type: 'quantitative',
-        scale: {domain: [-1, 0, 1], range: [color('low'), color('middle'), color('high')], interpolate: 'lab', clamp: true},
+        scale: {domain: [-1, 0, 1], range: [color('less'), color('middle'), color('more')], interpolate: 'lab', clamp: true},
         legend: {title: null, orient: width > 600 ? 'right' : 'top', values: [-1, -0.5, 0, 0.5, 1], gradientLength: Math.min(200, side)}
       },
       tooltip: [{field: 'a', title: 'site'}, {field: 'b', title: 'with'}, {field: 'r', title: 'together', format: '+.3f'}]

@@ -1,11 +1,19 @@
 // Every plan that was scored, by latency and by what it keeps.
 
-const kKinds = ['the result', 'passes', 'fails', 'bound: not scored on all samples', 'all at 16 bits'];
+const kKinds = [targets.length > 1 ? 'a target\'s result' : 'the result', 'passes', 'fails', 'bound: not scored on all samples', 'all at 16 bits'];
+
+// Plans that are a target's result, and those that passed for any.
+const resultPlans = new Set([planWords]);
+const passedPlans = new Set(run.evaluations.filter(step => step.passed).map(step => step.plan_digest));
+for (const target of targets) {
+  resultPlans.add(run.sites.map(site => target.plan[site.name]).join(' '));
+  for (const decision of target.decisions) if (decision.passed) passedPlans.add(decision.plan_digest);
+}
 
 function planePoints() {
   const points = run.evaluations.map((step, index) => ({
     plan: 'plan ' + (index + 1), kept: 100 * step.score / baselineScore, damage: step.damage, latency: step.latency,
-    kind: step.plan === planWords ? kKinds[0] : isPartial(step) ? kKinds[3] : step.passed ? kKinds[1] : kKinds[2],
+    kind: resultPlans.has(step.plan) ? kKinds[0] : isPartial(step) ? kKinds[3] : passedPlans.has(step.plan_digest) ? kKinds[1] : kKinds[2],
     keptText: kept(step), damageText: damage(step), latencyText: latency(step.latency),
     sites: composition(step.plan.split(' '))
   }));
@@ -70,8 +78,8 @@ function planeSpec(width, field, near) {
       },
       {
         data: {values: rules},
-        mark: {type: 'text', align: 'right', baseline: 'bottom', dy: -3, dx: -2, color: color('soft'), fontSize: 12, clip: true},
-        encoding: {y: {...y, field: 'value'}, x: {value: 'width'}, text: {field: 'text'}}
+        mark: {type: 'text', align: 'left', baseline: 'bottom', dy: -3, dx: 4, color: color('soft'), fontSize: 12, clip: true},
+        encoding: {y: {...y, field: 'value'}, x: {value: 0}, text: {field: 'text'}}
       },
       {
         data: {values: field === 'kept' ? planeFrontier(points) : []},
@@ -101,10 +109,10 @@ function planeTable() {
     String(index + 1), composition(step.plan.split(' ')), kept(step), damage(step), latency(step.latency),
     change(baselineLatency, step.latency),
     isPartial(step) ? grouped(step.samples_scored) + ' of ' + grouped(step.samples) : grouped(step.samples),
-    step.passed ? 'pass' : 'fail', run.frontier.includes(step.plan_digest) ? 'yes' : ''
+    passedPlans.has(step.plan_digest) ? 'pass' : 'fail', run.frontier.includes(step.plan_digest) ? 'yes' : ''
   ]);
   return table('Plans in the order they were scored. Latency is ' + texts.estimate + '.', columns, rows,
-               (row, index) => run.evaluations[index].plan === planWords);
+               (row, index) => resultPlans.has(run.evaluations[index].plan));
 }
 
 function addPlane() {

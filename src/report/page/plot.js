@@ -23,7 +23,7 @@ function plotConfig() {
       labelColor: color('text'), titleColor: color('soft'), labelFontSize: 12, titleFontSize: 12,
       titleFontWeight: 'normal', symbolStrokeWidth: 1.5, labelLimit: 260
     },
-    title: {color: color('text'), fontSize: 13, fontWeight: 600, anchor: 'start'}
+    title: {color: color('text'), fontSize: 13, fontWeight: 600, anchor: 'start', frame: 'group'}
   };
 }
 
@@ -43,7 +43,7 @@ async function draw(entry, force) {
   entry.drawn = width;
   const spec = {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json', config: plotConfig(), description: entry.description,
-    padding: 2, ...entry.make(width)
+    padding: {left: 2, top: 2, right: 4, bottom: 10}, ...entry.make(width)
   };
   entry.view?.finalize();
   // `ast`: expressions are interpreted, so that the page needs no right to make code.
@@ -55,6 +55,7 @@ async function draw(entry, force) {
 }
 
 function drawAll(force = false) {
+  root.dataset.drawn = color('scheme');
   return Promise.all(plots.map(entry => draw(entry, force)));
 }
 

@@ -62,7 +62,7 @@ function latencyTable() {
   if (!(baselineLatency > 0) && !run.measured) return null;
   const columns = [
     {title: ''}, {title: texts.estimate, kind: 'number'}, {title: 'of 16 bits', kind: 'number'},
-    ...(run.measured ? [{title: 'measured, least', kind: 'number'}, {title: 'median', kind: 'number'}, {title: 'of 16 bits', kind: 'number'}] : [])
+    ...(run.measured ? [{title: 'measured, fastest', kind: 'number'}, {title: 'median', kind: 'number'}, {title: 'of 16 bits', kind: 'number'}] : [])
   ];
   const cells = rows.map(([name, predicted, timing]) => [
     name, latency(predicted), change(baselineLatency, predicted),
@@ -85,7 +85,7 @@ function addResults() {
 }
 
 function addTargets() {
-  if (!targets || targets.length < 2) return;
+  if (targets.length < 2) return;
   const columns = [
     {title: 'target'}, {title: 'outcome'}, {title: 'sites'}, {title: 'kept', kind: 'number'}, {title: 'damage', kind: 'number'},
     {title: texts.estimate, kind: 'number'}, {title: 'of 16 bits', kind: 'number'}, {title: 'measured', kind: 'number'}
@@ -127,9 +127,9 @@ function addStory() {
   const count = run.evaluations.length;
   const text = how + (count === 0 ? 'no plan was evaluated.' : count + (count === 1 ? ' plan evaluated.' : ' plans evaluated.')) +
       (run.status === 'stopped' ? ' Stopped ' + (run.stop_reason ?? 'on request') + '.' : '');
-  const stories = count === 0 ? [] : targets?.length > 1
+  const stories = count === 0 ? [] : targets.length > 1
       ? targets.map(target => storyTable('For ' + gateText(target) + ': ' + target.status + '.', decisionsOf(target)))
-      : [storyTable('', decisionsOf(targets?.[0]))];
+      : [storyTable('', decisionsOf(targets[0]))];
   section('search', 'The search', paragraph(text, {class: 'soft'}), stories);
 }
 
@@ -155,7 +155,7 @@ function addRun() {
   const total = seconds.reduce((sum, [, value]) => sum + value, 0);
   const said = value => value === null || value === undefined ? '' : Array.isArray(value) ? value.join(', ') : String(value);
   section('run-details', 'Data and run',
-          table('Data', [{title: 'part'}, {title: 'samples', kind: 'number'}, {title: 'name', kind: 'name'}, {title: 'digest', kind: 'name'}], data),
+          element('h3', {}, 'Data'), table('', [{title: 'part'}, {title: 'samples', kind: 'number'}, {title: 'name', kind: 'name'}, {title: 'digest', kind: 'name'}], data),
           element('h3', {}, 'Time'),
           paragraph(total.toFixed(1) + ' seconds' + (seconds.length ? ': ' + seconds.map(([stage, value]) => stage + ' ' + value.toFixed(1)).join(', ') : '') +
                     '. Passes over one data part: ' + significant(run.passes.forward) + ' forward, ' + significant(run.passes.backward) + ' backward.'),
