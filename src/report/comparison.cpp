@@ -88,7 +88,8 @@ void add_latency(std::span<const NamedRun> runs, Document& document) {
       const bool known = predicted > 0 && run.baseline.predicted_latency > 0;
       table.add(
           {number_of(i), run.latency_target ? asked_for(run, target.gate) : to_string(target.gate),
-           known ? with_unit(predicted, run.latency_unit) : "-",
+           known ? message(run.latency_measured ? "predicted " : "modelled ", with_unit(predicted, run.latency_unit))
+                 : "-",
            known ? change(run.baseline.predicted_latency, predicted) : "-",
            target.measured ? with_unit(target.measured->minimum, "ms") : "-",
            target.measured && run.measured ? change(run.measured->baseline.minimum, target.measured->minimum) : "-",
@@ -112,12 +113,19 @@ void add_effort(std::span<const NamedRun> runs, Document& document) {
   document.table("Size and effort; seconds by the clock, over all stages", table);
 }
 
+bool have_same_sites(std::span<const NamedRun> runs) {
+  const RunResult& first = runs[0].run;
+  const auto same_name = [](const Site& a, const Site& b) { return a.name == b.name; };
+  return std::all_of(runs.begin(), runs.end(), [&](const NamedRun& other) {
+    return other.run.model_digest == first.model_digest &&
+           std::equal(other.run.sites.begin(), other.run.sites.end(), first.sites.begin(), first.sites.end(),
+                      same_name);
+  });
+}
+
 void add_differences(std::span<const NamedRun> runs, Document& document) {
   const auto sites = differing_sites(runs);
-  const bool same_model = std::all_of(runs.begin(), runs.end(), [&](const NamedRun& other) {
-    return other.run.model_digest == runs[0].run.model_digest;
-  });
-  if (!same_model) return;
+  if (!have_same_sites(runs)) return;
   if (sites.empty()) return document.paragraph("The plans are the same at every site.");
   std::vector<Align> align{Align::Left};
   TextTable::Row head{"site"};
@@ -167,12 +175,10 @@ std::vector<std::string> obstacles(std::span<const NamedRun> runs) {
     if (const std::string list = different(runs, of); !list.empty())
       found.push_back(message(what, ": the runs differ in ", why, " (", list, ")."));
   };
-  check("Nothing here compares", "their model",
-        [](const RunResult& run) { return run.model + " with digest " + run.model_digest; });
+  check("Nothing here compares", "their model", [](const RunResult& run) { return "digest " + run.model_digest; });
   check("Quality does not compare", "their task", [](const RunResult& run) { return run.task; });
   check("Quality does not compare", "their validation data", [](const RunResult& run) {
-    return message(run.validation_data.name, ", ", grouped(run.validation_data.samples), " samples, digest ",
-                   run.validation_data.digest);
+    return message(grouped(run.validation_data.samples), " samples with digest ", run.validation_data.digest);
   });
   check("Quality compares only roughly", "where plans were scored", [](const RunResult& run) { return run.scored_in; });
   check("Measured latency does not compare", "engine, batch or threads", engine_of);
@@ -186,8 +192,7 @@ std::vector<std::string> obstacles(std::span<const NamedRun> runs) {
 std::vector<std::size_t> differing_sites(std::span<const NamedRun> runs) {
   std::vector<std::size_t> sites;
   const RunResult& first = runs[0].run;
-  for (const NamedRun& run : runs)
-    if (run.run.model_digest != first.model_digest || run.run.sites.size() != first.sites.size()) return {};
+  if (!have_same_sites(runs)) return {};
   for (std::size_t site = 0; site < first.sites.size(); ++site)
     if (std::any_of(runs.begin(), runs.end(),
                     [&](const NamedRun& run) { return run.run.plan[site] != first.plan[site]; }))

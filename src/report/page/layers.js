@@ -26,7 +26,7 @@ function powersOfTen(low, high) {
   return powers.length > 1 ? powers : undefined;
 }
 
-function layerRows() {
+function layerRows(isNarrow) {
   const rows = [];
   const precisions = run.options.precisions.slice().sort(byBits);
   const common = index => ({site: index + 1, name: run.sites[index].name, chosen: run.sites[index].precision});
@@ -44,12 +44,12 @@ function layerRows() {
   if (positive.length > 0) {
     const least = Math.min(...positive);
     rows.push({
-      title: 'Sensitivity by ' + run.sensitivity.metric + ', lower is safer (log scale)', height: 150,
+      title: isNarrow ? 'Sensitivity, lower is safer (log)' : 'Sensitivity by ' + run.sensitivity.metric + ', lower is safer (log scale)', height: 150,
       data: scores.map(entry => ({...entry, drawn: Math.max(entry.score, least), state: entry.precision === entry.chosen ? 'chosen' : 'not chosen'})),
       mark: {type: 'point', size: 38, opacity: 1, strokeWidth: 1.4},
       encoding: {
         y: {field: 'drawn', type: 'quantitative', scale: {type: 'log', nice: false, padding: 6}, axis: {title: null, values: powersOfTen(least, Math.max(...positive)), format: '~g'}},
-        shape: {field: 'precision', type: 'nominal', scale: {domain: scored, range: kShapes.slice(0, scored.length)}, legend: {title: 'sensitivity at bits', titleOrient: 'left', orient: 'top', symbolFillColor: 'transparent', symbolStrokeColor: color('text')}},
+        shape: {field: 'precision', type: 'nominal', scale: {domain: scored, range: kShapes.slice(0, scored.length)}, legend: {title: isNarrow ? 'at' : 'sensitivity at bits', titleOrient: 'left', orient: 'top', symbolFillColor: 'transparent', symbolStrokeColor: color('text')}},
         color: {value: color('accent')},
         fill: {field: 'state', type: 'nominal', scale: {domain: ['chosen', 'not chosen'], range: [color('accent'), 'transparent']}, legend: {title: null, orient: 'top', direction: 'horizontal', symbolStrokeColor: color('accent')}}
       },
@@ -58,7 +58,7 @@ function layerRows() {
   }
   if (run.sites.some(site => site.saving !== null) && baselineLatency > 0)
     rows.push({
-      title: 'Saves, % of the all-16 latency, ' + texts.estimate, height: 110,
+      title: isNarrow ? 'Saves, % of all-16, ' + texts.estimate : 'Saves, % of the all-16 latency, ' + texts.estimate, height: 110,
       data: run.sites.map((site, index) => ({...common(index), saving: 100 * site.saving / baselineLatency})),
       mark: {type: 'bar', color: color('accent-mid')},
       encoding: {y: {field: 'saving', type: 'quantitative', axis: {title: null, tickCount: 4}}},
@@ -70,7 +70,7 @@ function layerRows() {
 function layersSpec(width) {
   const names = run.sites.map(site => site.name);
   const step = Math.max(7, (width - 70) / run.sites.length);
-  const rows = layerRows();
+  const rows = layerRows(width < 560);
   return {
     vconcat: rows.map((row, index) => ({
       title: row.title, width: step * run.sites.length, height: row.height, data: {values: row.data}, mark: row.mark,

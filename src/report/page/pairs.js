@@ -19,7 +19,7 @@ function correlations(precision) {
 function pairsSpec(width, precision) {
   const names = run.sites.map(site => site.name);
   const count = names.length;
-  const side = Math.max(Math.min(width - 150, 640), Math.min(count * 6, 900), 240);
+  const side = Math.max(Math.min(width - (width > 600 ? 150 : 75), 640), Math.min(count * 6, 900), 240);
   const labels = side / count >= 13 && width > 600;
   const axis = {
     title: labels ? null : 'site number', labelOverlap: false, ticks: false, domain: false, labelLimit: 120, grid: false,

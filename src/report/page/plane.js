@@ -1,5 +1,7 @@
 // Every plan that was scored, by latency and by what it keeps.
 
+// Small times are drawn in microseconds, as they are written.
+const kPlaneUnit = latencyUnit === 'ms' && baselineLatency < 0.1 ? {name: 'us', scale: 1000} : {name: latencyUnit, scale: 1};
 const kKinds = [targets.length > 1 ? 'a target\'s result' : 'the result', 'passes', 'fails', 'bound: not scored on all samples', 'all at 16 bits'];
 
 // Plans that are a target's result, and those that passed for any.
@@ -12,13 +14,13 @@ for (const target of targets) {
 
 function planePoints() {
   const points = run.evaluations.map((step, index) => ({
-    plan: 'plan ' + (index + 1), kept: 100 * step.score / baselineScore, damage: step.damage, latency: step.latency,
+    plan: 'plan ' + (index + 1), kept: 100 * step.score / baselineScore, damage: step.damage, latency: kPlaneUnit.scale * step.latency,
     kind: resultPlans.has(step.plan) ? kKinds[0] : isPartial(step) ? kKinds[3] : passedPlans.has(step.plan_digest) ? kKinds[1] : kKinds[2],
     keptText: kept(step), damageText: damage(step), latencyText: latency(step.latency),
     sites: composition(step.plan.split(' '))
   }));
   points.push({
-    plan: 'all at 16 bits', kept: 100, damage: run.baseline.damage, latency: baselineLatency, kind: kKinds[4],
+    plan: 'all at 16 bits', kept: 100, damage: run.baseline.damage, latency: kPlaneUnit.scale * baselineLatency, kind: kKinds[4],
     keptText: '100 %', damageText: significant(run.baseline.damage), latencyText: latency(baselineLatency),
     sites: composition(run.sites.map(() => '16'))
   });
@@ -43,16 +45,26 @@ function nearTarget(points, field) {
   return [100 - 4 * loss, Math.max(100 + 0.4 * loss, ...points.map(point => point.kept + 0.3 * loss))];
 }
 
+function isOutside(point, field, [low, high]) {
+  return point[field] < low || point[field] > high;
+}
+
+function outsideText(field, near) {
+  const points = planePoints();
+  const range = nearTarget(points, field);
+  const outside = near ? points.filter(point => isOutside(point, field, range)).length : 0;
+  return outside === 0 ? '' : outside + ' of ' + run.evaluations.length + ' plans lie outside.';
+}
+
 function planeSpec(width, field, near) {
   const points = planePoints();
   const [low, high] = nearTarget(points, field);
-  const isOutside = point => point[field] < low || point[field] > high;
-  const shown = near ? points.filter(point => !isOutside(point)) : points;
+  const shown = near ? points.filter(point => !isOutside(point, field, [low, high])) : points;
   const limits = run.latency_target ? [] : targets.filter(target => (target.gate === 'damage') === (field === 'damage'));
   const rules = limits.map(target => ({value: field === 'damage' ? target.budget : 100 * target.keep, text: gateText(target)}));
   const x = {
     field: 'latency', type: 'quantitative', scale: {zero: false, padding: 16},
-    axis: {title: 'Latency, ' + texts.estimate + ' (' + latencyUnit + ')', grid: false, tickCount: width < 500 ? 4 : 8}
+    axis: {title: 'Latency, ' + texts.estimate + ' (' + kPlaneUnit.name + ')', grid: false, tickCount: width < 500 ? 4 : 8}
   };
   const y = {
     field, type: 'quantitative',
@@ -122,7 +134,11 @@ function addPlane() {
   const description = 'Plans scored, by latency (' + texts.estimate + ') and ' + texts.score_noun +
       ' kept or damage; the table below has the same figures.';
   const chart = plot(description, width => planeSpec(width, field, near === 'near'));
-  const redraw = () => drawAll(true);
+  const outside = element('span', {class: 'soft', role: 'status'}, outsideText(field, true));
+  const redraw = () => {
+    outside.textContent = outsideText(field, near === 'near');
+    drawAll(true);
+  };
   const partial = run.evaluations.filter(isPartial).length;
   const notes = [
     'Each mark is a plan that was scored; latencies are ' + texts.estimate + ', not measured.',
@@ -134,6 +150,6 @@ function addPlane() {
               choice('Vertical axis', [['kept', texts.score_noun + ' kept'], ['damage', 'damage']], field,
                      value => { field = value; redraw(); }),
               choice('Show', [['near', 'near the target'], ['all', 'every plan']], near,
-                     value => { near = value; redraw(); })) : null,
+                     value => { near = value; redraw(); }), outside) : null,
           chart, details('Plans as a table', planeTable()));
 }
