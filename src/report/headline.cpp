@@ -22,7 +22,9 @@ HeadlineFigure quality(const RunResult& run) {
   const bool by_damage = run.gate.kind == GateKind::Damage && !run.latency_target;
   return {.label = noun + " kept",
           .value = scores.kept(result, run.baseline.evaluation),
-          .basis = run.scored_in == "simulation" ? "simulated" : "",
+          .basis = run.scored_in == "simulation" ? "simulated"
+                   : run.scored_in.empty()       ? ""
+                                                 : "deployed",
           .detail =
               message(interval, "; ", by_damage ? "" : asked, "damage ", scores.damage(result, 3),
                       by_damage ? ", " + asked_for(run, run.gate) + " asked for" : "", "; ",

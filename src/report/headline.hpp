@@ -11,7 +11,7 @@ namespace halftone::internal {
 struct HeadlineFigure {
   std::string label;   ///< "Latency against 16 bits"
   std::string value;   ///< "-50.0 %"
-  std::string basis;   ///< where it comes from, in a word or two: "measured", "modelled", "simulated"
+  std::string basis;   ///< where it comes from, in a word: "measured", "modelled", "deployed"
   std::string detail;  ///< "0.98 ms, 1.96 ms at 16 bits; openvino 2026.4.1, batch 1, 2 threads"
 };
 

@@ -160,6 +160,44 @@ TEST_CASE("a browser draws the page without an error") {
     }
 }
 
+TEST_CASE("every control of the page works") {
+  if (browser().empty()) {
+    WARN("no browser is installed: the controls of report.html were not tried");
+    return;
+  }
+  std::string page = html_report(large_run(20));
+  const std::string script = R"(<script>
+    const wait = setInterval(async () => {
+      if (root.dataset.ready !== 'yes') return;
+      clearInterval(wait);
+      for (const button of document.querySelectorAll('button')) button.click();
+      for (const select of document.querySelectorAll('select'))
+        for (const option of select.options) {
+          select.value = option.value;
+          select.dispatchEvent(new Event('change'));
+        }
+      const filter = document.querySelector('input');
+      filter.value = 'LAYER2.0';
+      filter.dispatchEvent(new Event('input'));
+      document.querySelector('section[aria-labelledby=sites] select').value = '';
+      document.querySelector('section[aria-labelledby=sites] select').dispatchEvent(new Event('change'));
+      root.dataset.rows = document.querySelectorAll('section[aria-labelledby=sites] tbody tr').length;
+      root.dataset.sorted = document.querySelectorAll('th[aria-sort]').length;
+      await drawAll(true);
+      root.dataset.done = 'yes';
+    }, 50);
+  </script></body>)";
+  page.replace(page.rfind("</body>"), 7, script);
+  const TempDir dir;
+  const std::string elements = rendered(dir, page, 1280);
+  CAPTURE(said(elements, "error"));
+  CHECK(said(elements, "done") == "yes");
+  CHECK(said(elements, "errors") == "0");
+  CHECK(said(elements, "theme") == "dark");
+  CHECK(said(elements, "rows") == "2");
+  CHECK(said(elements, "sorted") == "1");
+}
+
 TEST_CASE("examples of the page are written where asked for", "[.examples]") {
   const char* folder = std::getenv("HALFTONE_EXAMPLES");
   REQUIRE(folder != nullptr);

@@ -29,7 +29,9 @@ function planePoints() {
 
 function planeFrontier(points) {
   const found = run.frontier.map(digest => points[stepOf.get(digest)]).filter(Boolean);
-  return [...found, points[points.length - 1]].sort((a, b) => a.latency - b.latency);
+  const baseline = points[points.length - 1];
+  const isBeaten = found.some(point => point.latency <= baseline.latency && point.kept >= baseline.kept);
+  return (isBeaten ? found : [...found, baseline]).sort((a, b) => a.latency - b.latency);
 }
 
 // The part of the vertical axis where it is decided, where some plans lie far from it.
