@@ -28,13 +28,17 @@ TextTable story_table(const RunResult& run, const Gate& gate, const std::vector<
 }
 
 void add_target(const RunResult& run, const TargetResult& target, TextTable& table) {
+  Evaluation plain = target.figures.evaluation;
+  plain.unscored = 0;
+  const bool is_bound = target.figures.evaluation.ended_early();
+  const bool known = plain.samples > 0;
+  const bool has_estimate = run.baseline.predicted_latency > 0 && target.figures.predicted_latency > 0;
   const ScoreText scores(run.task, target.gate.keep);
-  const Evaluation& evaluation = target.figures.evaluation;
-  const bool known = evaluation.samples > 0;
-  table.add({to_string(target.gate), to_string(target.status), short_composition(target.plan),
-             known ? scores.kept(evaluation, run.baseline.evaluation) : "-", known ? scores.damage(evaluation, 3) : "-",
-             change(run.baseline.predicted_latency, target.figures.predicted_latency),
-             target.measured ? with_unit(target.measured->minimum, "ms") : "-"});
+  table.add({to_string(target.gate), to_string(target.status),
+             known ? (is_bound ? "<= " : "") + scores.kept(plain, run.baseline.evaluation) : "-",
+             known ? (is_bound ? ">= " : "") + scores.damage(plain, 3) : "-",
+             has_estimate ? change(run.baseline.predicted_latency, target.figures.predicted_latency) : "-",
+             target.measured ? with_unit(target.measured->minimum, "ms") : "-", short_composition(target.plan)});
 }
 
 }  // namespace
@@ -54,9 +58,9 @@ std::vector<StoryLine> story(const RunResult& run, const std::vector<Decision>& 
 
 void add_targets(const RunResult& run, Document& document) {
   if (run.looser.empty()) return;
-  TextTable table({Align::Left, Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right});
+  TextTable table({Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
   const char* latency = run.latency_measured ? "predicted" : "modelled";
-  table.add_head({"target", "", "sites", "kept", "damage", latency, "measured"});
+  table.add_head({"target", "", "kept", "damage", latency, "measured", "sites"});
   for (const TargetResult& target : run.looser) add_target(run, target, table);
   TargetResult strictest{.gate = run.gate, .status = run.status, .plan = run.plan, .figures = run.result};
   if (run.measured) strictest.measured = run.measured->plan;

@@ -84,10 +84,13 @@ TextTable score_table(const ScoreText& scores, const std::vector<ScoreRow>& rows
   using enum TextTable::Align;
   TextTable table({Left, Right, Right, Right, Right, Right, Right});
   table.add_head({"", scores.noun(), scores.sum_noun(), "samples", "damage", "kept", "95 % interval"});
-  for (const auto& [name, evaluation, baseline] : rows)
-    table.add({name, scores.score(evaluation), scores.sum(evaluation), grouped(evaluation.samples),
-               scores.damage(evaluation), scores.kept(evaluation, baseline),
+  for (const auto& [name, evaluation, baseline] : rows) {
+    Evaluation plain = evaluation;  // "at most" once a row, or the row is too wide
+    plain.unscored = 0;
+    table.add({evaluation.ended_early() ? name + ", at most" : name, scores.score(plain), scores.sum(plain),
+               grouped(evaluation.samples), scores.damage(evaluation), scores.kept(plain, baseline),
                &evaluation == &baseline ? "" : scores.interval(evaluation)});
+  }
   return table;
 }
 

@@ -260,12 +260,27 @@ TEST_CASE("what ended early is bounded, not known") {
   run.result.evaluation.unscored = 100;
   CHECK_THAT(first_paragraph(run), Contains("keeps at most 99.93 % of the accuracy") &&
                                        Contains("scoring ended after 4,500 of 4,600 samples, when that was certain"));
+  CHECK_THAT(flat(text_report(run)), Contains("plan, at most 99.76 % 4,589 4,600 at least 0.003 99.93 % -"));
+}
+
+TEST_CASE("reports with bounds and several targets fit into 100 columns") {
+  RunResult run = large_run(20);
+  run.result.evaluation.unscored = 100;
+  run.status = run.looser[0].status = RunStatus::Missed;
+  run.looser[0].gate = {.keep = 0.98, .kind = GateKind::Confidence};
+  std::istringstream lines(text_report(run));
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(internal::columns(line) <= 100);
+    CHECK_FALSE(line.ends_with(' '));
+  }
 }
 
 TEST_CASE("several targets stand side by side, each with its story") {
   const std::string text = flat(text_report(large_run(20)));
-  CHECK_THAT(text, Contains("All targets, loosest first; latency predicted against 16 bits: target sites kept damage "
-                            "predicted measured 98 % met 7 at 4, 13 at 8 97.08 % 0.134 -41.3 % 0.882 ms 99.9 % met"));
+  CHECK_THAT(text,
+             Contains("All targets, loosest first; latency predicted against 16 bits: target kept damage predicted "
+                      "measured sites 98 % met 97.08 % 0.134 -41.3 % 0.882 ms 7 at 4, 13 at 8 99.9 % met 99.93 %"));
   const auto looser = text.find("For 98 %: plan kept damage 1 100.02 %");
   CHECK(looser < text.find("4 97.08 % 0.134 pass 3 of 8: enough is kept"));
   CHECK(looser < text.find("For 99.9 %: plan kept damage 1 100.02 %"));

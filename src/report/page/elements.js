@@ -31,20 +31,20 @@ function basis(word) {
   return element('span', {class: isEstimate ? 'basis estimate' : 'basis'}, word);
 }
 
-// `columns`: {title, kind: '', 'number', 'words' or 'name'}. A row is an array of texts or elements; the first cell
+// `caption` stands above; `label` is read out where there is none. `columns`: {title, kind: '', 'number', 'words' or 'name'}. A row is an array of texts or elements; the first cell
 // heads it. `chosen` says which row is the result.
-function table(caption, columns, rows, chosen = () => false) {
+function table(caption, columns, rows, chosen = () => false, label = caption) {
   const cell = (content, column, tag, attributes = {}) =>
       element(tag, {class: column.kind || null, ...attributes}, content);
   const made = element(
-      'table', {'aria-label': caption || null},
+      'table', {'aria-label': label || null},
       element('thead', {}, element('tr', {}, columns.map(column => cell(column.title, column, 'th', {scope: 'col'})))),
       element('tbody', {}, rows.map((row, index) => element(
           'tr', {class: chosen(row, index) ? 'chosen' : null},
           row.map((content, at) => cell(content, columns[at], 'td'))))));
   // The caption stands outside, where it does not scroll away.
   return element('div', {class: 'captioned'}, caption ? paragraph(caption, {class: 'soft'}) : null,
-                 scrollable(made, caption || 'Table'));
+                 scrollable(made, label || 'Table'));
 }
 
 // Wide content scrolls by itself, by keyboard too.
@@ -62,6 +62,6 @@ function choice(label, options, chosen, onChange) {
   return element('label', {}, label, select);
 }
 
-function definitions(rows) {
-  return table('', [{title: 'what'}, {title: 'value', kind: 'words'}], rows.filter(row => row[1] !== ''));
+function definitions(label, rows) {
+  return table('', [{title: 'what'}, {title: 'value', kind: 'words'}], rows.filter(row => row[1] !== ''), () => false, label);
 }

@@ -104,7 +104,7 @@ function decisionsOf(target) {
   return run.evaluations.map(step => ({plan_digest: step.plan_digest, passed: step.passed, text: step.decision}));
 }
 
-function storyTable(caption, decisions) {
+function storyTable(caption, decisions, label = caption) {
   const columns = [
     {title: 'plan', kind: 'number'}, {title: 'sites'}, {title: 'kept', kind: 'number'}, {title: 'damage', kind: 'number'},
     {title: texts.estimate, kind: 'number'}, {title: 'verdict'}, {title: 'decision', kind: 'words'}
@@ -117,7 +117,7 @@ function storyTable(caption, decisions) {
       String(index + 1), composition(step.plan.split(' ')), kept(step), damage(step), change(baselineLatency, step.latency),
       decision.passed ? 'pass' : 'fail', decision.text
     ];
-  }));
+  }), () => false, label);
 }
 
 function addStory() {
@@ -129,7 +129,7 @@ function addStory() {
       (run.status === 'stopped' ? ' Stopped ' + (run.stop_reason ?? 'on request') + '.' : '');
   const stories = count === 0 ? [] : targets.length > 1
       ? targets.map(target => storyTable('For ' + gateText(target) + ': ' + target.status + '.', decisionsOf(target)))
-      : [storyTable('', decisionsOf(targets[0]))];
+      : [storyTable('', decisionsOf(targets[0]), 'Decisions')];
   section('search', 'The search', paragraph(text, {class: 'soft'}), stories);
 }
 
@@ -145,7 +145,7 @@ function addRanges() {
                significant(entry.damage_after) + ' on ' + entry.held_out + ' samples held out, step ' + entry.step_kept +
                ' of ' + entry.steps]);
   section('ranges', 'Ranges', paragraph('How the ranges of numbers were chosen, by damage on calibration samples.', {class: 'soft'}),
-          definitions(rows));
+          definitions('Ranges', rows));
 }
 
 function addRun() {
@@ -155,10 +155,10 @@ function addRun() {
   const total = seconds.reduce((sum, [, value]) => sum + value, 0);
   const said = value => value === null || value === undefined ? '' : Array.isArray(value) ? value.join(', ') : String(value);
   section('run-details', 'Data and run',
-          element('h3', {}, 'Data'), table('', [{title: 'part'}, {title: 'samples', kind: 'number'}, {title: 'name', kind: 'name'}, {title: 'digest', kind: 'name'}], data),
+          element('h3', {}, 'Data'), table('', [{title: 'part'}, {title: 'samples', kind: 'number'}, {title: 'name', kind: 'name'}, {title: 'digest', kind: 'name'}], data, () => false, 'Data'),
           element('h3', {}, 'Time'),
           paragraph(total.toFixed(1) + ' seconds' + (seconds.length ? ': ' + seconds.map(([stage, value]) => stage + ' ' + value.toFixed(1)).join(', ') : '') +
                     '. Passes over one data part: ' + significant(run.passes.forward) + ' forward, ' + significant(run.passes.backward) + ' backward.'),
-          element('h3', {}, 'Environment'), definitions([['model digest', run.model_digest], ...Object.entries(run.environment)]),
-          element('h3', {}, 'Options'), definitions(Object.entries(run.options).map(([name, value]) => [name, said(value)])));
+          element('h3', {}, 'Environment'), definitions('Environment', [['model digest', run.model_digest], ...Object.entries(run.environment)]),
+          element('h3', {}, 'Options'), definitions('Options', Object.entries(run.options).map(([name, value]) => [name, said(value)])));
 }
