@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
       halftone::quantize(network.model, {.calibration = *calibration, .validation = *validation}, {.keep = 0.99});
 
   std::cout << halftone::text_report(result);
-  halftone::write_run(result, directory);  // plan.json, run.json, report.txt
+  halftone::write_run(result, directory);  // plan.json, run.json, report.html, report.txt
   // [readme]
   return result.status == halftone::RunStatus::Met ? 0 : 1;
 }

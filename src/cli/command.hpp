@@ -40,6 +40,8 @@ void add_sense(CLI::App& app, const Context& context, Action& action);
 void add_evaluate(CLI::App& app, const Context& context, Action& action);
 void add_export(CLI::App& app, const Context& context, Action& action);
 void add_bench(CLI::App& app, const Context& context, Action& action);
+void add_report(CLI::App& app, const Context& context, Action& action);
+void add_compare(CLI::App& app, const Context& context, Action& action);
 void add_models(CLI::App& app, const Context& context, Action& action);
 void add_doctor(CLI::App& app, const Context& context, Action& action);
 

@@ -109,7 +109,7 @@ void print_text(const Context& context, const Request& request, const Arguments&
     std::vector<internal::ScoreRow> rows{{"float, as trained", scored.float_score, scored.baseline},
                                          {"all at 16 bits", scored.baseline, scored.baseline}};
     if (more) rows.push_back({name, scored.result, scored.baseline});
-    context.out << internal::score_table(internal::ScoreText(arguments.task), rows);
+    context.out << internal::score_table(internal::ScoreText(arguments.task), rows).text();
   };
   context.out << arguments.model.spec << " on " << data.name() << '\n';
   if (request.subject.file) context.out << "plan: " << describe(request.subject, subject.plan) << '\n';

@@ -337,7 +337,7 @@ fs::path open_journal(const fs::path& out, bool fresh) {
 
 int run_quantize(const Context& context, const Arguments& arguments) {
   Request request = check(context.registry, arguments);
-  require_output(arguments.out, {"plan.json", "run.json", "report.txt", kJournal});
+  require_output(arguments.out, {"plan.json", "run.json", "report.txt", "report.html", kJournal});
   request.options.journal = open_journal(arguments.out, arguments.fresh);
   const RunResult result = work(context, arguments, request);
   // The baseline alone is worth no file, least of all in place of an earlier result.
@@ -459,7 +459,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   add_count(command, "--eval-batch", arguments->eval_batch, 1,
             "samples run together: for speed and memory, though what is\ndrawn by batches (fisher, hessian, --adjust) "
             "follows it");
-  command.add_option("--out", arguments->out, "folder for plan.json, run.json and report.txt")
+  command.add_option("--out", arguments->out, "folder for plan.json, run.json, report.html and report.txt")
       ->required()
       ->type_name("DIR");
   add_common(command, arguments->common);

@@ -66,6 +66,8 @@ int run(const Registry& registry, const std::vector<std::string>& arguments, std
   add_evaluate(app, context, action);
   add_bench(app, context, action);
   add_export(app, context, action);
+  add_report(app, context, action);
+  add_compare(app, context, action);
   add_models(app, context, action);
   add_doctor(app, context, action);
   if (arguments.empty()) {

@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -86,6 +87,19 @@ class JsonField {
   }
 
   [[nodiscard]] bool has(const char* key) const { return value_->contains(key); }
+  [[nodiscard]] bool is_null() const { return value_->is_null(); }
+  /// The member `key` of an object that must have it.
+  [[nodiscard]] JsonField need(const std::string& key) const {
+    expect_object();
+    if (!value_->contains(key)) throw Error(Errc::BadFile, message(place_, " has no \"", shortened(key), '"'));
+    return {value_->at(key), message(place_, '.', shortened(key))};
+  }
+  /// The same where it may be missing or null.
+  [[nodiscard]] std::optional<JsonField> find(const std::string& key) const {
+    expect_object();
+    if (!value_->contains(key) || value_->at(key).is_null()) return std::nullopt;
+    return need(key);
+  }
   /// Only for a key that is known to be there.
   [[nodiscard]] JsonField operator[](const std::string& key) const {
     return {value_->at(key), message(place_, '.', key)};
@@ -141,9 +155,23 @@ class JsonField {
     return list;
   }
 
+  [[nodiscard]] std::uint64_t unsigned_integer() const {
+    if (!value_->is_number_unsigned()) fail("an integer of at least 0 is needed");
+    return value_->get<std::uint64_t>();
+  }
+
+  [[nodiscard]] bool truth() const {
+    if (!value_->is_boolean()) fail("true or false is needed");
+    return value_->get<bool>();
+  }
+
   [[nodiscard]] bool is_text() const { return value_->is_string(); }
   [[nodiscard]] std::string text() const {
     if (!value_->is_string() || value_->get_ref<const std::string&>().empty()) fail("a text is needed");
+    return value_->get<std::string>();
+  }
+  [[nodiscard]] std::string text_or_empty() const {
+    if (!value_->is_string()) fail("a text is needed");
     return value_->get<std::string>();
   }
 

@@ -10,21 +10,46 @@
 namespace halftone::internal {
 namespace {
 
-std::string asked(const RunResult& run) { return significant(100 * run.gate.keep, 8) + " %"; }
+std::string percent_asked(const RunResult& run) { return to_string(Gate{.keep = run.gate.keep}); }
+
+/// `number` with one digit, rounded up.
+std::string about(double number) {
+  const double rounding = std::pow(10, std::floor(std::log10(number)));
+  return grouped(std::llround(std::ceil(number / rounding) * rounding));
+}
+
+/// What certifying takes, where there are fewer samples than that. Source: docs/methods.md, section 6.
+void add_certifying(const RunResult& run, std::vector<std::string>& found) {
+  const Evaluation& result = run.result.evaluation;
+  const Evaluation& baseline = run.baseline.evaluation;
+  const double allowed = (1 - run.gate.keep) * baseline.score;
+  if (result.ended_early() || !(result.score_error > 0) || !(allowed > 0)) return;
+  constexpr double kOneSided = 1.645;  // as the gate has it
+  // The error narrows with the square root of the samples.
+  const double ratio = kOneSided * result.score_error / allowed;
+  if (ratio <= 1) return;
+  found.push_back(message("Certifying ", percent_asked(run), " of the score takes about ",
+                          about(static_cast<double>(result.samples) * ratio * ratio),
+                          " samples for a plan that changes as many answers as this one and loses none on balance; "
+                          "there are ",
+                          grouped(result.samples), ". Use more validation data, keep less, or use --gate damage."));
+}
 
 /// Whether the validation data is enough to tell a plan that keeps the share asked for from one that does not.
 /// Source: docs/methods.md, section 6.
 void add_resolution(const RunResult& run, std::vector<std::string>& found) {
   const Evaluation& baseline = run.baseline.evaluation;
-  if (baseline.samples == 0) return;
+  // Damage is a mean of what every sample shows, and resolves where single answers do not.
+  if (baseline.samples == 0 || run.gate.kind == GateKind::Damage || run.latency_target) return;
+  if (run.gate.kind == GateKind::Confidence) return add_certifying(run, found);
   const double tolerance = 1 - run.gate.keep;
   const double allowed = tolerance * baseline.score_count;
   if (run.task.starts_with("top") && allowed < 1) {
-    found.push_back(message("The data cannot resolve ", asked(run), ": of ",
+    found.push_back(message("The data cannot resolve ", to_string(run.gate), ": of ",
                             grouped(std::llround(baseline.score_count)), " correct answers the plan may lose ",
                             significant(allowed, 2),
-                            ", less than one, so that \"no net loss\" is all that was asked. "
-                            "Use more validation data or keep less."));
+                            ", less than one: any single net loss fails. Use --gate damage or more validation "
+                            "data, or keep less."));
     return;
   }
   const Interval& interval = run.result.evaluation.interval;
@@ -33,25 +58,33 @@ void add_resolution(const RunResult& run, std::vector<std::string>& found) {
   const double least = run.task.starts_with("top") ? 3 / baseline.score_count : 0;
   const double half = std::max((interval.high - interval.low) / 2, least);
   constexpr double kMuchWider = 2;
-  if (run.result.evaluation.samples == 0 || tolerance <= 0 || half <= kMuchWider * tolerance) return;
+  if (run.result.evaluation.samples == 0 || run.result.evaluation.ended_early() || tolerance <= 0 ||
+      half <= kMuchWider * tolerance)
+    return;
   // The interval narrows with the square root of the samples.
   const double needed = static_cast<double>(baseline.samples) * (half / tolerance) * (half / tolerance);
-  const double rounding = std::pow(10, std::floor(std::log10(needed)));
-  found.push_back(message("The data hardly resolves ", asked(run), ": the score kept is known to +-", percent(half),
-                          ", the loss allowed is ", percent(tolerance, tolerance < 1e-3 ? 3 : 2), ". About ",
-                          grouped(std::llround(std::ceil(needed / rounding) * rounding)),
-                          " samples would make them equal; there are ", grouped(baseline.samples), "."));
+  found.push_back(message("The data hardly resolves ", to_string(run.gate), ": the score kept is known to +-",
+                          percent(half), ", the loss allowed is ", percent(tolerance, tolerance < 1e-3 ? 3 : 2),
+                          ". About ", about(needed), " samples would make them equal; there are ",
+                          grouped(baseline.samples), "."));
 }
 
 /// The search saw the validation data often; what it chose may have been lucky there.
 void add_report_part(const RunResult& run, std::vector<std::string>& found) {
   if (!run.result.report || !run.baseline.report || !(run.baseline.report->score > 0)) return;
+  if (run.status != RunStatus::Met || run.latency_target) return;
   const Evaluation& report = *run.result.report;
+  const std::string start = "On the report part, which chose nothing, the plan ";
+  if (run.gate.kind == GateKind::Damage) {
+    if (!run.gate.passes(report, *run.baseline.report))
+      found.push_back(message(start, "does ", significant(report.damage), " damage, more than ", run.gate.budget,
+                              ": expect as much on new data."));
+    return;
+  }
   const double kept = report.score / run.baseline.report->score;
-  if (run.status != RunStatus::Met || run.gate.passes(report, *run.baseline.report)) return;
+  if (Gate{.keep = run.gate.keep}.passes(report, *run.baseline.report)) return;
   const bool clear = report.interval.high < run.gate.keep;
-  found.push_back(message("On the report part, which chose nothing, the plan keeps ", percent(kept), ", less than ",
-                          asked(run),
+  found.push_back(message(start, "keeps ", percent(kept), ", less than ", percent_asked(run),
                           clear ? ": expect it to miss the target on new data."
                                 : "; its 95 % interval includes what was asked for, so this may be chance."));
 }

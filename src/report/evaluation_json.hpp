@@ -13,6 +13,7 @@ inline nlohmann::json figures_json(const Evaluation& evaluation) {
   return {{"score", or_null(evaluation.score)},
           {"score_count", or_null(evaluation.score_count)},
           {"samples", evaluation.samples},
+          {"samples_scored", evaluation.samples - evaluation.unscored},
           {"damage", or_null(evaluation.damage)},
           {"interval",
            evaluation.ended_early() ? nlohmann::json() : or_null({evaluation.interval.low, evaluation.interval.high})},

@@ -1,14 +1,17 @@
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <utility>
 
 #include "halftone/core/file.hpp"
 #include "halftone/plan/plan_file.hpp"
+#include "halftone/report/html_report.hpp"
 #include "halftone/report/run_result.hpp"
 #include "report/evaluation_json.hpp"
 #include "report/frontier.hpp"
+#include "report/measured_ratio.hpp"
 #include "report/text.hpp"
 
 namespace halftone {
@@ -21,7 +24,8 @@ constexpr int kVersion = 1;
 /// `timing` null: not measured. What was measured stands beside what it can be compared with only: milliseconds, of as
 /// many samples; all of it is in "measured".
 json latency_json(const RunResult& run, double predicted, const Timing* timing) {
-  const bool comparable = timing != nullptr && run.latency_unit == "ms" && run.latency_batch == run.measured->batch;
+  const bool comparable =
+      timing != nullptr && run.measured && run.latency_unit == "ms" && run.latency_batch == run.measured->batch;
   json object = {{"predicted", predicted > 0 ? json(predicted) : json()},  // unknown where stopped early
                  {"unit", run.latency_unit},
                  {"model", run.latency_model},
@@ -47,12 +51,22 @@ json figures_json(const RunResult& run, const PlanFigures& figures, const Timing
   return object;
 }
 
-json timing_json(const Timing& timing) {
+/// Null where there were too few turns for an interval.
+json interval_json(double low, double high) {
+  return std::isfinite(low) && std::isfinite(high) ? json({low, high}) : json();
+}
+
+json timing_json(const Timing& timing, const Timing& baseline) {
+  json of_baseline;
+  if (const auto ratio = internal::ratio(timing, baseline))
+    of_baseline = {{"value", ratio->value}, {"interval", interval_json(ratio->low, ratio->high)}};
   return {{"minimum", timing.minimum},
           {"median", timing.median},
-          {"interval", {timing.low, timing.high}},
+          {"interval", interval_json(timing.low, timing.high)},
           {"spread", timing.spread},
-          {"passes", timing.passes}};
+          {"passes", timing.passes},
+          {"turns", timing.samples},
+          {"of_baseline", std::move(of_baseline)}};
 }
 
 /// Milliseconds, of networks that ran in turn.
@@ -60,16 +74,24 @@ json measured_json(const RunResult& run) {
   if (!run.measured) return nullptr;
   const EngineTimes& times = *run.measured;
   json uniform = json::object();
-  for (const auto& [precision, timing] : times.uniform) uniform[precision] = timing_json(timing);
+  for (const auto& [precision, timing] : times.uniform) uniform[precision] = timing_json(timing, times.baseline);
   return {{"engine", run.engine->full_name()},
           {"batch", times.batch},
           {"threads", run.engine->threads},
           {"float_type", run.engine->float_type},
           {"load", times.load},
           {"precise", times.precise},
-          {"baseline", timing_json(times.baseline)},
-          {"plan", timing_json(times.plan)},
+          {"baseline", timing_json(times.baseline, times.baseline)},
+          {"plan", timing_json(times.plan, times.baseline)},
           {"uniform", std::move(uniform)}};
+}
+
+json engine_json(const RunResult& run) {
+  if (!run.engine) return nullptr;
+  return {{"name", run.engine->name},
+          {"version", run.engine->version},
+          {"threads", run.engine->threads},
+          {"float_type", run.engine->float_type}};
 }
 
 json other_score_json(const RunResult& run) {
@@ -90,8 +112,7 @@ json evaluation_json(const SearchStep& step) {
   std::map<std::string, int> counts;
   for (const Precision precision : step.plan.precisions) ++counts[to_string(precision)];
   json object = internal::figures_json(step.evaluation);
-  object.update({{"samples_scored", step.evaluation.samples - step.evaluation.unscored},
-                 {"plan_digest", step.evaluation.plan_digest},
+  object.update({{"plan_digest", step.evaluation.plan_digest},
                  {"passed", step.evaluation.passed},
                  {"seconds", step.evaluation.seconds},
                  {"latency", step.latency},
@@ -298,6 +319,7 @@ json to_run_json(const RunResult& run) {
                  {"baseline", figures_json(run, run.baseline, run.measured ? &run.measured->baseline : nullptr)},
                  {"result", figures_json(run, run.result, run.measured ? &run.measured->plan : nullptr)},
                  {"other_score", other_score_json(run)},
+                 {"engine", engine_json(run)},
                  {"measured", measured_json(run)},
                  {"notes", run.notes},
                  {"report", report_json(run)},
@@ -328,11 +350,13 @@ void write_run(const RunResult& result, const std::string& directory) {
   const std::string plan = to_text(make_plan_file(result.sites, result.plan, result.calibration, result.model_digest));
   const std::string run = to_run_json(result).dump(2, ' ', false, json::error_handler_t::replace) + "\n";
   const std::string report = text_report(result);
+  const std::string page = html_report(result);
   require_writable(path);
   std::error_code ignored;
   std::filesystem::remove(path / "run.json", ignored);
   write_atomically(path / "plan.json", plan);
   write_atomically(path / "report.txt", report);
+  write_atomically(path / "report.html", page);
   write_atomically(path / "run.json", run);  // last: where it is, the others are
 }
 

@@ -29,6 +29,11 @@ std::string with_unit(double latency, const std::string& unit) {
   return unit == "ms" && latency < 0.1 ? significant(latency * 1000) + " us" : significant(latency) + ' ' + unit;
 }
 
+std::string bytes_text(double bytes) {
+  constexpr double kKiB = 1024;
+  return bytes < 10 * kKiB * kKiB ? fixed(bytes / kKiB, 1) + " KiB" : fixed(bytes / kKiB / kKiB, 1) + " MiB";
+}
+
 std::string percent(double share, int decimals) { return fixed(100 * share, decimals) + " %"; }
 
 std::string change(double from, double to) {
@@ -77,6 +82,17 @@ std::string wrapped(std::string_view text, std::size_t indent, std::size_t width
   return lines;
 }
 
+std::string escaped_markdown(std::string_view text) {
+  constexpr std::string_view kSpecial = "\\`*_[]<>|~&";
+  std::string escaped;
+  for (const char c : text) {
+    if (kSpecial.find(c) != kSpecial.npos) escaped += '\\';
+    const bool is_control = static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+    escaped += is_control ? ' ' : c;
+  }
+  return escaped;
+}
+
 std::string bar(double share, std::size_t width) {
   if (!(share > 0)) return {};
   const double marks = std::round(std::min(share, 1.0) * static_cast<double>(width));
@@ -86,6 +102,28 @@ std::string bar(double share, std::size_t width) {
 void TextTable::add(Row row) {
   row.resize(align_.size());
   rows_.push_back(std::move(row));
+}
+
+void TextTable::add_head(Row row) {
+  has_head_ = true;
+  add(std::move(row));
+}
+
+std::string TextTable::markdown() const {
+  std::string marks;
+  for (const Align align : align_)
+    if (align != Align::Bar) marks += align == Align::Right ? "| ---: " : "| --- ";
+  std::string text = has_head_ ? "" : markdown_line(Row(align_.size())) + marks + "|\n";
+  for (std::size_t i = 0; i < rows_.size(); ++i)
+    text += markdown_line(rows_[i]) + (has_head_ && i == 0 ? marks + "|\n" : "");
+  return text;
+}
+
+std::string TextTable::markdown_line(const Row& row) const {
+  std::string line;
+  for (std::size_t i = 0; i < row.size(); ++i)
+    if (align_[i] != Align::Bar) line += "| " + escaped_markdown(row[i]) + (row[i].empty() ? "" : " ");
+  return line + "|\n";
 }
 
 std::string TextTable::text() const {

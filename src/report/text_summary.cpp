@@ -7,6 +7,9 @@
 #include "halftone/core/error.hpp"
 #include "halftone/core/precision.hpp"
 #include "report/caveats.hpp"
+#include "report/measured_ratio.hpp"
+#include "report/outcome.hpp"
+#include "report/search_story.hpp"
 #include "report/text.hpp"
 
 namespace halftone {
@@ -26,9 +29,23 @@ std::string composition(const Plan& plan) {
   return text;
 }
 
+std::string short_composition(const Plan& plan) {
+  std::map<Precision, std::int64_t> counts;
+  for (const Precision precision : plan.precisions) ++counts[precision];
+  std::string text;
+  for (const auto& [precision, count] : counts) text += message(text.empty() ? "" : ", ", count, " at ", precision);
+  return text;
+}
+
 bool is_clamped(const SensitivityTable& table, std::size_t site, Precision precision) {
   return std::any_of(table.clamped.begin(), table.clamped.end(),
                      [&](const ClampedScore& score) { return score.site == site && score.precision == precision; });
+}
+
+int ScoreText::decimals() const {
+  int decimals = 1;
+  for (double k = 100 * keep_; decimals < 7 && std::abs(k - std::round(k)) > 1e-6; k *= 10) ++decimals;
+  return std::max(2, decimals);
 }
 
 std::string ScoreText::noun() const {
@@ -39,33 +56,42 @@ std::string ScoreText::noun() const {
 std::string ScoreText::sum_noun() const { return accuracy_ ? "correct" : "sum"; }
 
 std::string ScoreText::score(const Evaluation& evaluation) const {
-  return accuracy_ ? percent(evaluation.score) : significant(evaluation.score, 6);
+  return at_most(evaluation) + (accuracy_ ? percent(evaluation.score) : significant(evaluation.score, 6));
 }
 
 std::string ScoreText::sum(const Evaluation& evaluation) const {
-  return accuracy_ ? grouped(std::llround(evaluation.score_count)) : significant(evaluation.score_count, 6);
+  return at_most(evaluation) +
+         (accuracy_ ? grouped(std::llround(evaluation.score_count)) : significant(evaluation.score_count, 6));
 }
 
 std::string ScoreText::kept(const Evaluation& evaluation, const Evaluation& baseline) const {
   if (!(baseline.score > 0)) return "-";
-  int decimals = 1;
-  for (double k = 100 * keep_; decimals < 7 && std::abs(k - std::round(k)) > 1e-6; k *= 10) ++decimals;
-  return percent(evaluation.score / baseline.score, std::max(2, decimals));
+  return at_most(evaluation) + percent(evaluation.score / baseline.score, decimals());
+}
+
+std::string ScoreText::damage(const Evaluation& evaluation, int digits) const {
+  return (evaluation.ended_early() ? "at least " : "") + significant(evaluation.damage, digits);
 }
 
 std::string ScoreText::interval(const Evaluation& evaluation) const {
+  if (evaluation.ended_early()) return "-";
   return message(fixed(100 * evaluation.interval.low, 2), " to ", percent(evaluation.interval.high));
 }
 
-std::string score_table(const ScoreText& scores, const std::vector<ScoreRow>& rows) {
+std::string ScoreText::at_most(const Evaluation& evaluation) { return evaluation.ended_early() ? "at most " : ""; }
+
+TextTable score_table(const ScoreText& scores, const std::vector<ScoreRow>& rows) {
   using enum TextTable::Align;
   TextTable table({Left, Right, Right, Right, Right, Right, Right});
-  table.add({"", scores.noun(), scores.sum_noun(), "samples", "damage", "kept", "95 % interval"});
-  for (const auto& [name, evaluation, baseline] : rows)
-    table.add({name, scores.score(evaluation), scores.sum(evaluation), grouped(evaluation.samples),
-               significant(evaluation.damage), scores.kept(evaluation, baseline),
+  table.add_head({"", scores.noun(), scores.sum_noun(), "samples", "damage", "kept", "95 % interval"});
+  for (const auto& [name, evaluation, baseline] : rows) {
+    Evaluation plain = evaluation;  // "at most" once a row, or the row is too wide
+    plain.unscored = 0;
+    table.add({evaluation.ended_early() ? name + ", at most" : name, scores.score(plain), scores.sum(plain),
+               grouped(evaluation.samples), scores.damage(evaluation), scores.kept(plain, baseline),
                &evaluation == &baseline ? "" : scores.interval(evaluation)});
-  return table.text();
+  }
+  return table;
 }
 
 }  // namespace internal
@@ -75,30 +101,11 @@ namespace {
 using namespace internal;
 using Align = TextTable::Align;
 
-std::string outcome(const RunResult& run) {
-  const Evaluation& result = run.result.evaluation;
-  const Evaluation& baseline = run.baseline.evaluation;
-  if (result.samples == 0 || baseline.samples == 0)
-    return message("Stopped on request before the 16-bit baseline was scored: the plan is ", composition(run.plan),
-                   ", and nothing is known about any other.");
-  const ScoreText scores(run.task, run.gate.keep);
-  const std::string asked = significant(100 * run.gate.keep, 8) + " %";
-  const std::string lead = run.status == RunStatus::Met      ? "Met: "
-                           : run.status == RunStatus::Missed ? "Missed, no plan keeps enough. The best found: "
-                                                             : "Stopped on request. The best plan so far: ";
-  if (run.plan == Plan::uniform(run.plan.size(), k16))
-    return message(lead, composition(run.plan), ", the baseline itself: no faster plan that keeps ", asked, " of the ",
-                   scores.noun(), " was found.");
-  return message(lead, composition(run.plan), "; keeps ", scores.kept(result, baseline), " of the ", scores.noun(),
-                 ", ", asked, " asked for (", scores.sum(result), ' ', scores.sum_noun(), ", ", scores.sum(baseline),
-                 " at 16 bits; 95 % interval ", scores.interval(result), ").");
-}
-
 bool is_simulation(const std::string& place) { return place == "simulation"; }
 
-std::string score_section(const RunResult& run) {
+void add_scores(const RunResult& run, Document& document) {
   const Evaluation& baseline = run.baseline.evaluation;
-  if (baseline.samples == 0) return {};
+  if (baseline.samples == 0) return;
   std::vector<ScoreRow> rows{{"float, as trained", run.float_score, baseline},
                              {"baseline, all at 16 bits", baseline, baseline}};
   if (run.result.evaluation.samples > 0) rows.push_back({"plan", run.result.evaluation, baseline});
@@ -113,25 +120,25 @@ std::string score_section(const RunResult& run) {
       is_simulation(run.scored_in)
           ? "simulated"
           : message("deployed in ", run.scored_in, run.engine ? ", all but integers in " + run.engine->float_type : "");
-  const std::string where =
-      run.scored_in.empty() ? "" : wrapped("Scored " + place + ", where not said otherwise:") + '\n';
-  return '\n' + where + score_table(ScoreText(run.task, run.gate.keep), rows);
+  document.table(run.scored_in.empty() ? "" : message("Scored ", place, ", where not said otherwise:"),
+                 score_table(ScoreText(run.task, run.gate.keep), rows));
 }
 
 /// "-33.3 %", or that no difference was seen.
 std::string measured_change(const Timing& timing, const Timing& baseline) {
-  const Ratio ratio = compare(timing, baseline);
-  if (!ratio.is_known()) return "too few turns";
-  return ratio.differs() ? change(1, ratio.value) : "no difference";
+  const auto found = ratio(timing, baseline);
+  if (!found) return "-";
+  if (!found->is_known()) return "too few turns";
+  return found->differs() ? change(1, found->value) : "no difference";
 }
 
-std::string measured_section(const RunResult& run) {
+void add_measured(const RunResult& run, Document& document) {
   const EngineTimes& times = *run.measured;
   double most = std::max(times.baseline.minimum, times.plan.minimum);
   for (const auto& [precision, timing] : times.uniform) most = std::max(most, timing.minimum);
   const bool predicts = run.latency_measured;
-  TextTable table({Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
-  table.add({"", predicts ? "predicted" : "", "minimum", "median", "of 16 bits", ""});
+  TextTable table({Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Bar});
+  table.add_head({"", predicts ? "predicted" : "", "minimum", "median", "of 16 bits", ""});
   const auto add = [&](const std::string& name, double predicted, const Timing& timing) {
     table.add({name, predicts ? with_unit(predicted, "ms") : "", with_unit(timing.minimum, "ms"),
                with_unit(timing.median, "ms"),
@@ -148,21 +155,21 @@ std::string measured_section(const RunResult& run) {
     if (const auto found = times.uniform.find(to_string(precision)); precision != k16 && found != times.uniform.end())
       add(message("all at ", in_words(precision)), predicted(to_string(precision)), found->second);
   add("plan", run.result.predicted_latency, times.plan);
-  std::string text =
+  const std::string caption =
       message("Latency measured in ", run.engine->full_name(), ", batch ", times.batch, ", ", run.engine->threads,
               run.engine->threads == 1 ? " thread" : " threads", ", all but integers in ", run.engine->float_type,
               "; load of the machine ", fixed(times.load, 1),
               times.precise ? "" : " (not all medians are known to 1 %: the machine was disturbed, or time was short)",
               predicts ? "; " + run.latency_origin : "", ':');
-  return '\n' + wrapped(text) + '\n' + table.text();
+  document.table(caption, table);
 }
 
-std::string modelled_section(const RunResult& run) {
+void add_modelled(const RunResult& run, Document& document) {
   const double baseline = run.baseline.predicted_latency;
-  if (!(baseline > 0)) return {};
+  if (!(baseline > 0)) return;
   double most = std::max(baseline, run.result.predicted_latency);
   for (const auto& [precision, latency] : run.uniform_latency) most = std::max(most, latency);
-  TextTable table({Align::Left, Align::Right, Align::Right, Align::Left});
+  TextTable table({Align::Left, Align::Right, Align::Right, Align::Bar});
   const auto add = [&](const std::string& name, double latency) {
     table.add({name, with_unit(latency, run.latency_unit), change(baseline, latency), bar(latency / most, 40)});
   };
@@ -173,38 +180,50 @@ std::string modelled_section(const RunResult& run) {
       add(message("all at ", in_words(precision)), found->second);
   }
   add("plan", run.result.predicted_latency);
-  return '\n' + wrapped("Latency, " + run.latency_origin + ':') + '\n' + table.text();
+  document.table("Latency, " + run.latency_origin + ':', table);
 }
 
-std::string latency_section(const RunResult& run) {
-  const bool shows_model = !run.measured || !run.latency_measured;
-  return (shows_model ? modelled_section(run) : "") + (run.measured ? measured_section(run) : "");
-}
-
-std::string size_section(const RunResult& run) {
-  double plan = 0;
-  double baseline = 0;
-  for (std::size_t i = 0; i < run.sites.size(); ++i) {
-    const auto elements = static_cast<double>(run.sites[i].weight_elements);
-    plan += elements * run.plan[i].weight_bits / 8;
-    baseline += elements * 2;
-  }
-  return message("\nWeights: ", fixed(plan / 1024, 1), " KiB in the plan, ", fixed(baseline / 1024, 1),
-                 " KiB at 16 bits (", change(baseline, plan), ").\n");
-}
-
-std::string caveat_section(const RunResult& run) {
-  std::string text;
-  for (const auto& note : run.notes) text += message("\n", wrapped(note), '\n');
-  for (const auto& caveat : caveats(run)) text += message("\n! ", wrapped(caveat, 2), '\n');
-  return text;
+void add_latency(const RunResult& run, Document& document) {
+  if (!run.measured || !run.latency_measured) add_modelled(run, document);
+  if (run.measured) add_measured(run, document);
 }
 
 }  // namespace
 
+namespace internal {
+
+WeightBytes weight_bytes(const RunResult& run) {
+  WeightBytes bytes;
+  for (std::size_t i = 0; i < run.sites.size(); ++i) {
+    const auto elements = static_cast<double>(run.sites[i].weight_elements);
+    bytes.plan += elements * run.plan[i].weight_bits / 8;
+    bytes.baseline += elements * 2;
+  }
+  return bytes;
+}
+
+std::string weights_text(const RunResult& run) {
+  const auto [plan, baseline] = weight_bytes(run);
+  return message("Weights: ", bytes_text(plan), " in the plan, ", bytes_text(baseline), " at 16 bits (",
+                 change(baseline, plan), ").");
+}
+
+void add_summary(const RunResult& run, Document& document) {
+  document.paragraph(outcome(run));
+  add_scores(run, document);
+  add_latency(run, document);
+  add_targets(run, document);
+  document.paragraph(weights_text(run));
+  for (const auto& note : run.notes) document.paragraph(note);
+  for (const auto& caveat : caveats(run)) document.warning(caveat);
+}
+
+}  // namespace internal
+
 std::string text_summary(const RunResult& run) {
-  return wrapped(outcome(run)) + '\n' + score_section(run) + latency_section(run) + size_section(run) +
-         caveat_section(run);
+  Document document(Document::Format::Text);
+  add_summary(run, document);
+  return document.text();
 }
 
 }  // namespace halftone

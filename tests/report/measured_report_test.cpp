@@ -106,8 +106,14 @@ TEST_CASE("run.json has what was measured") {
   CHECK(measured["threads"] == 2);
   CHECK(measured["load"] == 0.5);
   CHECK(measured["precise"] == true);
-  CHECK(measured["plan"] ==
-        json{{"minimum", 0.98}, {"median", 1.0}, {"interval", {0.99, 1.01}}, {"spread", 0.02}, {"passes", 90}});
+  CHECK(measured["plan"] == json{{"minimum", 0.98},
+                                 {"median", 1.0},
+                                 {"interval", {0.99, 1.01}},
+                                 {"spread", 0.02},
+                                 {"passes", 90},
+                                 {"turns", measured_run().measured->plan.samples},
+                                 {"of_baseline", {{"value", 0.5}, {"interval", {0.5 * 0.99, 0.5 * 1.01}}}}});
+  CHECK(run["engine"] == json{{"name", "openvino"}, {"version", "2026.4.1"}, {"threads", 2}, {"float_type", "bf16"}});
   CHECK(measured["baseline"]["median"] == 2);
   CHECK(measured["uniform"].size() == 3);
   CHECK(measured["uniform"]["4"]["median"] == 1.5);

@@ -5,6 +5,7 @@
 #include "failure.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/plan/plan_file.hpp"
+#include "halftone/report/html_report.hpp"
 #include "temp_dir.hpp"
 
 using namespace halftone;
@@ -96,9 +97,10 @@ TEST_CASE("a run is written as a plan that can be applied, its figures and its r
   const auto written = json::parse(read_text(dir / "new/folder/run.json"));
   CHECK(written == to_run_json(run));
   CHECK(read_text(dir / "new/folder/report.txt") == text_report(run));
+  CHECK(read_text(dir / "new/folder/report.html") == html_report(run));
   const PlanFile plan = read_plan_file(dir / "new/folder/plan.json");
   CHECK(apply_plan_file(plan, run.sites, run.model_digest).plan == run.plan);
-  CHECK(std::distance(std::filesystem::directory_iterator(dir / "new/folder"), {}) == 3);
+  CHECK(std::distance(std::filesystem::directory_iterator(dir / "new/folder"), {}) == 4);
 }
 
 TEST_CASE("a run that cannot be written leaves nothing behind") {

@@ -2,8 +2,9 @@
 #include <sstream>
 
 #include "catch.hpp"
-#include "example_run.hpp"
 #include "flat.hpp"
+#include "halftone/report/markdown_report.hpp"
+#include "large_run.hpp"
 #include "report/text.hpp"
 
 using namespace halftone;
@@ -201,4 +202,102 @@ TEST_CASE("tasks other than top-k are reported without percent signs") {
   RunResult run = example_run();
   run.task = "spearman";
   CHECK_THAT(first_paragraph(run), Contains("of the spearman score") && Contains("(4589 sum, 4592 at 16 bits"));
+}
+
+TEST_CASE("damage gates are reported as such, and are not warned of too few samples") {
+  RunResult run = example_run();
+  run.gate = {.kind = GateKind::Damage, .budget = 0.03};
+  CHECK_THAT(first_paragraph(run),
+             Contains("does 0.003 damage, at most 0.03 asked for; keeps 99.93 % of the accuracy"));
+  CHECK(warnings(run) == 0);
+  run.status = RunStatus::Missed;
+  CHECK_THAT(first_paragraph(run), Catch::StartsWith("Missed, no plan does as little damage. The best found: "));
+  run.status = RunStatus::Met;
+  run.result.report->damage = 0.04;
+  CHECK_THAT(flat(text_report(run)),
+             Contains("! On the report part, which chose nothing, the plan does 0.04 damage, more "
+                      "than 0.03"));
+}
+
+TEST_CASE("confidence gates say what is sure, and how many samples certifying takes") {
+  RunResult run = example_run();
+  run.gate.kind = GateKind::Confidence;
+  run.result.evaluation.score_error = 0.0001;
+  CHECK_THAT(first_paragraph(run),
+             Contains("keeps 99.93 % of the accuracy, with 95 % confidence at least 99.92 %, 99.9 % "
+                      "with confidence asked for"));
+  CHECK(warnings(run) == 0);
+  run.result.evaluation.score_error = 0.002;
+  CHECK(warnings(run) == 1);
+  CHECK_THAT(flat(text_report(run)),
+             Contains("! Certifying 99.9 % of the score takes about 50,000 samples for a plan that "
+                      "changes as many answers as this one and loses none on balance; there are "
+                      "4,600."));
+}
+
+TEST_CASE("a latency target stands in place of a gate") {
+  RunResult run = example_run();
+  run.latency_target = LatencyTarget{.change = -0.3};
+  CHECK_THAT(first_paragraph(run), Contains("its latency is modelled -50.0 % against 16 bits, -30.0 % asked for; keeps "
+                                            "99.93 % of the accuracy, damage 0.003"));
+  run.status = RunStatus::Missed;
+  CHECK_THAT(first_paragraph(run), Catch::StartsWith("Missed, no plan is as fast as asked for. The fastest found: "));
+}
+
+TEST_CASE("a run that stopped says why") {
+  RunResult run = example_run();
+  run.status = RunStatus::Stopped;
+  run.stop_reason = "after 20 evaluations";
+  CHECK_THAT(first_paragraph(run), Catch::StartsWith("Stopped after 20 evaluations. The best plan so far: "));
+}
+
+TEST_CASE("what ended early is bounded, not known") {
+  RunResult run = example_run();
+  run.steps[1].evaluation.unscored = 4000;
+  CHECK_THAT(flat(text_report(run)), Contains("3 plans evaluated, 1 of them only until") &&
+                                         Contains("2 at most 98.00 % at least 0.092 fail 2 lose too much"));
+  run.status = RunStatus::Missed;
+  run.result.evaluation.unscored = 100;
+  CHECK_THAT(first_paragraph(run), Contains("keeps at most 99.93 % of the accuracy") &&
+                                       Contains("scoring ended after 4,500 of 4,600 samples, when that was certain"));
+  CHECK_THAT(flat(text_report(run)), Contains("plan, at most 99.76 % 4,589 4,600 at least 0.003 99.93 % -"));
+}
+
+TEST_CASE("reports with bounds and several targets fit into 100 columns") {
+  RunResult run = large_run(20);
+  run.result.evaluation.unscored = 100;
+  run.status = run.looser[0].status = RunStatus::Missed;
+  run.looser[0].gate = {.keep = 0.98, .kind = GateKind::Confidence};
+  std::istringstream lines(text_report(run));
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(internal::columns(line) <= 100);
+    CHECK_FALSE(line.ends_with(' '));
+  }
+}
+
+TEST_CASE("several targets stand side by side, each with its story") {
+  const std::string text = flat(text_report(large_run(20)));
+  CHECK_THAT(text,
+             Contains("All targets, loosest first; latency predicted against 16 bits: target kept damage predicted "
+                      "measured sites 98 % met 97.08 % 0.134 -41.3 % 0.882 ms 7 at 4, 13 at 8 99.9 % met 99.93 %"));
+  const auto looser = text.find("For 98 %: plan kept damage 1 100.02 %");
+  CHECK(looser < text.find("4 97.08 % 0.134 pass 3 of 8: enough is kept"));
+  CHECK(looser < text.find("For 99.9 %: plan kept damage 1 100.02 %"));
+  CHECK(text.find("For 99.9 %:") < text.find("4 97.08 % 0.134 fail 7 sites at 4 bits: too much is lost"));
+}
+
+TEST_CASE("the Markdown report has the text report's figures in real tables") {
+  const std::string text = markdown_report(large_run(20));
+  CHECK_THAT(text, Catch::StartsWith("## Halftone: net:weights.safetensors\n\nMet: 6 of 20 sites at 4 bits"));
+  CHECK_THAT(text, Contains("|  | accuracy | correct | samples | damage | kept | 95 % interval |\n"
+                            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n") ||
+                       Contains("| | accuracy | correct | samples | damage | kept | 95 % interval |\n"
+                                "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"));
+  CHECK_THAT(text, Contains("| plan | 99.76 % | 4,589 | 4,600 | 0.003 | 99.93 % | 99.88 to 99.98 % |\n"));
+  CHECK_THAT(text, !Contains("####"));
+  RunResult run = example_run();
+  run.sites[0].name = "a|b_c\n<script>";
+  CHECK_THAT(markdown_report(run), Contains("| a\\|b\\_c \\<script\\> | conv |"));
+  CHECK_THAT(markdown_report(run), Contains("| calibration | 500 samples | cifar10:train.bin\\[0:500\\] |"));
 }

@@ -156,7 +156,7 @@ std::string text_report(const RunResult& result);
 /// The first part of `text_report`: outcome, scores, latency, size, and what to be wary of.
 std::string text_summary(const RunResult& result);
 
-/// Writes plan.json, run.json and report.txt into `directory`, each as a whole or not at all.
+/// Writes plan.json, run.json, report.txt and report.html into `directory`, each as a whole or not at all.
 void write_run(const RunResult& result, const std::string& directory);
 
 }  // namespace halftone

@@ -1,0 +1,93 @@
+#include "halftone/report/html_report.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "halftone/core/error.hpp"
+#include "report/caveats.hpp"
+#include "report/headline.hpp"
+#include "report/outcome.hpp"
+#include "report/page_source.hpp"
+#include "report/text_summary.hpp"
+
+namespace halftone {
+namespace {
+
+using namespace internal;
+using nlohmann::json;
+
+std::string escaped_html(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      case '\0':
+        break;
+      default:
+        escaped += c;
+    }
+  }
+  return escaped;
+}
+
+/// JSON that can stand in a script element: nothing in it ends the element or opens a comment.
+std::string in_script(const json& object) {
+  std::string escaped;
+  for (const char c : object.dump(-1, ' ', false, json::error_handler_t::replace))
+    escaped += c == '<' ? "\\u003c" : std::string(1, c);
+  return escaped;
+}
+
+/// What the page says in the words of the text report.
+json texts(const RunResult& run) {
+  const ScoreText scores(run.task, run.gate.keep);
+  json figures = json::array();
+  for (const HeadlineFigure& figure : headline(run))
+    figures.push_back(
+        {{"label", figure.label}, {"value", figure.value}, {"basis", figure.basis}, {"detail", figure.detail}});
+  return {{"caveats", caveats(run)},
+          {"headline", std::move(figures)},
+          {"weights", weights_text(run)},
+          {"score_noun", scores.noun()},
+          {"sum_noun", scores.sum_noun()},
+          {"is_accuracy", run.task.starts_with("top")},
+          {"kept_decimals", scores.decimals()},
+          {"estimate", run.latency_measured ? "predicted" : "modelled"},
+          {"has_plots", kPageHasPlots}};
+}
+
+}  // namespace
+
+bool html_report_has_plots() { return kPageHasPlots; }
+
+std::string html_report(const RunResult& run) {
+  const std::pair<const char*, std::string> fillings[]{
+      {"<!--halftone:title-->", escaped_html(message(run.model, ", ", to_string(run.status)))},
+      {"<!--halftone:outcome-->", escaped_html(outcome(run))},
+      {"<!--halftone:text-->", escaped_html(text_report(run))},
+      {"<!--halftone:texts-->", in_script(texts(run))},
+      {"<!--halftone:run-->", in_script(to_run_json(run))},
+  };
+  std::string page;
+  std::string_view rest = kPage;
+  for (const auto& [mark, text] : fillings) {
+    const std::size_t at = rest.find(mark);
+    if (at == rest.npos) throw Error(Errc::Internal, message("the page has no place for ", mark));
+    page += rest.substr(0, at);
+    page += text;
+    rest.remove_prefix(at + std::string_view(mark).size());
+  }
+  return page += rest;
+}
+
+}  // namespace halftone

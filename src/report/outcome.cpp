@@ -1,0 +1,89 @@
+#include "report/outcome.hpp"
+
+#include "halftone/core/error.hpp"
+#include "report/text.hpp"
+#include "report/text_summary.hpp"
+
+namespace halftone::internal {
+namespace {
+
+/// "Stopped on request"
+std::string stopped(const RunResult& run) {
+  return "Stopped " + (run.stop_reason.empty() ? "on request" : run.stop_reason);
+}
+
+std::string lead(const RunResult& run) {
+  if (run.status == RunStatus::Met) return "Met: ";
+  if (run.status == RunStatus::Stopped) return stopped(run) + ". The best plan so far: ";
+  if (run.latency_target) return "Missed, no plan is as fast as asked for. The fastest found: ";
+  if (run.gate.kind == GateKind::Damage) return "Missed, no plan does as little damage. The best found: ";
+  return "Missed, no plan keeps enough. The best found: ";
+}
+
+/// "4,589 correct, 4,592 at 16 bits; 95 % interval 99.88 to 99.98 %"
+std::string evidence(const RunResult& run, const ScoreText& scores) {
+  const Evaluation& result = run.result.evaluation;
+  const std::string interval = result.ended_early()
+                                   ? message("; scoring ended after ", grouped(result.samples - result.unscored),
+                                             " of ", grouped(result.samples), " samples, when that was certain")
+                                   : "; 95 % interval " + scores.interval(result);
+  return message(scores.sum(result), ' ', scores.sum_noun(), ", ", scores.sum(run.baseline.evaluation), " at 16 bits",
+                 interval);
+}
+
+std::string kept(const RunResult& run, const ScoreText& scores) {
+  return message("keeps ", scores.kept(run.result.evaluation, run.baseline.evaluation), " of the ", scores.noun());
+}
+
+/// By how much latency changes, as far as it is known.
+std::string latency_reached(const RunResult& run) {
+  std::string text = message(run.latency_measured ? "predicted " : "modelled ",
+                             change(run.baseline.predicted_latency, run.result.predicted_latency));
+  if (run.measured) text += ", measured " + change(run.measured->baseline.minimum, run.measured->plan.minimum);
+  return text;
+}
+
+/// What the plan does, beside what was asked for.
+std::string achievement(const RunResult& run) {
+  const ScoreText scores(run.task, run.gate.keep);
+  const Evaluation& result = run.result.evaluation;
+  const std::string asked = asked_for(run, run.gate);
+  if (run.latency_target)
+    return message("its latency is ", latency_reached(run), " against 16 bits, ", asked, " asked for; ",
+                   kept(run, scores), ", damage ", scores.damage(result), " (", evidence(run, scores), ")");
+  if (run.gate.kind == GateKind::Damage)
+    return message("does ", scores.damage(result), " damage, ", asked, " asked for; ", kept(run, scores), " (",
+                   evidence(run, scores), ")");
+  std::string sure;
+  if (run.gate.kind == GateKind::Confidence && !result.ended_early() && run.baseline.evaluation.score > 0) {
+    constexpr double kOneSided = 1.645;  // as the gate has it
+    Evaluation least = result;
+    least.score -= kOneSided * result.score_error;
+    sure = ", with 95 % confidence at least " + scores.kept(least, run.baseline.evaluation);
+  }
+  return message(kept(run, scores), sure, ", ", asked, " asked for (", evidence(run, scores), ")");
+}
+
+}  // namespace
+
+std::string asked_for(const RunResult& run, const Gate& gate) {
+  if (run.latency_target) return to_string(*run.latency_target, run.latency_unit);
+  if (gate.kind == GateKind::Damage) return message("at most ", gate.budget);
+  return to_string(gate);
+}
+
+std::string outcome(const RunResult& run) {
+  if (run.result.evaluation.samples == 0 || run.baseline.evaluation.samples == 0)
+    return message(stopped(run), " before the 16-bit baseline was scored: the plan is ", composition(run.plan),
+                   ", and nothing is known about any other.");
+  const std::string text = lead(run) + composition(run.plan);
+  const std::string noun = ScoreText(run.task).noun();
+  if (run.plan != Plan::uniform(run.plan.size(), k16)) return text + "; " + achievement(run) + '.';
+  const std::string what = run.latency_target ? "plan within " + asked_for(run, run.gate)
+                           : run.gate.kind == GateKind::Damage
+                               ? message("faster plan that does ", asked_for(run, run.gate), " damage")
+                               : message("faster plan that keeps ", to_string(run.gate), " of the ", noun);
+  return message(text, ", the baseline itself: no ", what, " was found.");
+}
+
+}  // namespace halftone::internal

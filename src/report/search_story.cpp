@@ -1,0 +1,87 @@
+#include "report/search_story.hpp"
+
+#include <algorithm>
+
+#include "halftone/core/error.hpp"
+#include "report/outcome.hpp"
+#include "report/text_summary.hpp"
+
+namespace halftone::internal {
+namespace {
+
+using Align = TextTable::Align;
+
+TextTable story_table(const RunResult& run, const Gate& gate, const std::vector<Decision>& decisions) {
+  const ScoreText scores(run.task, gate.keep);
+  TextTable table({Align::Right, Align::Right, Align::Right, Align::Left, Align::Left});
+  table.add_head({"plan", "kept", "damage", "", ""});
+  for (const StoryLine& line : story(run, decisions)) {
+    if (line.step == run.steps.size()) {
+      table.add({"", "", "", line.passed ? "pass" : "fail", line.text});
+      continue;
+    }
+    const Evaluation& evaluation = run.steps[line.step].evaluation;
+    table.add({std::to_string(line.step + 1), scores.kept(evaluation, run.baseline.evaluation),
+               scores.damage(evaluation, 3), line.passed ? "pass" : "fail", line.text});
+  }
+  return table;
+}
+
+void add_target(const RunResult& run, const TargetResult& target, TextTable& table) {
+  Evaluation plain = target.figures.evaluation;
+  plain.unscored = 0;
+  const bool is_bound = target.figures.evaluation.ended_early();
+  const bool known = plain.samples > 0;
+  const bool has_estimate = run.baseline.predicted_latency > 0 && target.figures.predicted_latency > 0;
+  const ScoreText scores(run.task, target.gate.keep);
+  table.add({to_string(target.gate), to_string(target.status),
+             known ? (is_bound ? "<= " : "") + scores.kept(plain, run.baseline.evaluation) : "-",
+             known ? (is_bound ? ">= " : "") + scores.damage(plain, 3) : "-",
+             has_estimate ? change(run.baseline.predicted_latency, target.figures.predicted_latency) : "-",
+             target.measured ? with_unit(target.measured->minimum, "ms") : "-", short_composition(target.plan)});
+}
+
+}  // namespace
+
+std::vector<StoryLine> story(const RunResult& run, const std::vector<Decision>& decisions) {
+  std::vector<StoryLine> lines;
+  if (decisions.empty())
+    for (std::size_t i = 0; i < run.steps.size(); ++i)
+      lines.push_back({i, run.steps[i].evaluation.passed, run.steps[i].decision});
+  for (const Decision& decision : decisions) {
+    const auto same = [&](const SearchStep& step) { return step.evaluation.plan_digest == decision.plan_digest; };
+    const auto found = std::find_if(run.steps.begin(), run.steps.end(), same);
+    lines.push_back({static_cast<std::size_t>(found - run.steps.begin()), decision.passed, decision.text});
+  }
+  return lines;
+}
+
+void add_targets(const RunResult& run, Document& document) {
+  if (run.looser.empty()) return;
+  TextTable table({Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
+  const char* latency = run.latency_measured ? "predicted" : "modelled";
+  table.add_head({"target", "", "kept", "damage", latency, "measured", "sites"});
+  for (const TargetResult& target : run.looser) add_target(run, target, table);
+  TargetResult strictest{.gate = run.gate, .status = run.status, .plan = run.plan, .figures = run.result};
+  if (run.measured) strictest.measured = run.measured->plan;
+  add_target(run, strictest, table);
+  document.table(message("All targets, loosest first; latency ", latency, " against 16 bits:"), table);
+}
+
+void add_search(const RunResult& run, Document& document) {
+  const std::string from = run.sensitivity_file.empty() ? "" : " from " + run.sensitivity_file;
+  const std::string how = message("Search (", run.search, " on the order ", run.order, " by ", run.metric, from, "): ");
+  if (run.steps.empty()) return document.paragraph(how + "no plan was evaluated.");
+  const auto partial = std::count_if(run.steps.begin(), run.steps.end(),
+                                     [](const SearchStep& step) { return step.evaluation.ended_early(); });
+  std::string scored = message(run.steps.size(), run.steps.size() == 1 ? " plan" : " plans", " evaluated");
+  if (partial > 0)
+    scored += message(", ", partial, " of them only until their verdict was certain (\"at most\", \"at least\")");
+  if (run.looser.empty()) return document.table(how + scored, story_table(run, run.gate, run.decisions));
+  document.paragraph(how + scored + '.');
+  for (const TargetResult& target : run.looser)
+    document.table(message("For ", to_string(target.gate), ':'), story_table(run, target.gate, target.decisions));
+  document.table(message("For ", to_string(run.gate), ':'), story_table(run, run.gate, run.decisions));
+}
+
+}  // namespace halftone::internal
