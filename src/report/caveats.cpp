@@ -18,18 +18,27 @@ std::string about(double number) {
   return grouped(std::llround(std::ceil(number / rounding) * rounding));
 }
 
+/// Samples of which the gate's margin is at most `allowed`, where as large a share of them differs.
+double samples_to_certify(const Evaluation& result, double allowed) {
+  const auto margin = [&](double samples) {
+    Evaluation other = result;
+    other.samples = std::llround(samples);
+    other.score_error *= std::sqrt(static_cast<double>(result.samples) / samples);
+    return score_margin(other);
+  };
+  constexpr double kMost = 1e15;
+  double samples = static_cast<double>(result.samples);
+  while (samples < kMost && margin(samples) > allowed) samples *= 1.05;
+  return samples;
+}
+
 /// What certifying takes, where there are fewer samples than that. Source: docs/methods.md, section 6.
 void add_certifying(const RunResult& run, std::vector<std::string>& found) {
   const Evaluation& result = run.result.evaluation;
-  const Evaluation& baseline = run.baseline.evaluation;
-  const double allowed = (1 - run.gate.keep) * baseline.score;
-  if (result.ended_early() || !(result.score_error > 0) || !(allowed > 0)) return;
-  constexpr double kOneSided = 1.645;  // as the gate has it
-  // The error narrows with the square root of the samples.
-  const double ratio = kOneSided * result.score_error / allowed;
-  if (ratio <= 1) return;
+  const double allowed = (1 - run.gate.keep) * run.baseline.evaluation.score;
+  if (result.samples == 0 || result.ended_early() || !(allowed > 0) || score_margin(result) <= allowed) return;
   found.push_back(message("Certifying ", percent_asked(run), " of the score takes about ",
-                          about(static_cast<double>(result.samples) * ratio * ratio),
+                          about(samples_to_certify(result, allowed)),
                           " samples for a plan that changes as many answers as this one and loses none on balance; "
                           "there are ",
                           grouped(result.samples), ". Use more validation data, keep less, or use --gate damage."));

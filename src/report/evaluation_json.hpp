@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cmath>
+
 #include "halftone/evaluate/evaluation.hpp"
 
 namespace halftone::internal {
@@ -10,8 +12,10 @@ namespace halftone::internal {
 inline nlohmann::json figures_json(const Evaluation& evaluation) {
   const bool known = evaluation.samples > 0;
   const auto or_null = [known](const nlohmann::json& figure) { return known ? figure : nlohmann::json(); };
-  return {{"score", or_null(evaluation.score)},
-          {"score_count", or_null(evaluation.score_count)},
+  // JSON has no infinity: a score may still be anything where the task knows no limit.
+  const auto finite = [&](double figure) { return std::isfinite(figure) ? or_null(figure) : nlohmann::json(); };
+  return {{"score", finite(evaluation.score)},
+          {"score_count", finite(evaluation.score_count)},
           {"samples", evaluation.samples},
           {"samples_scored", evaluation.samples - evaluation.unscored},
           {"damage", or_null(evaluation.damage)},

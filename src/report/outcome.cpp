@@ -56,9 +56,8 @@ std::string achievement(const RunResult& run) {
                    evidence(run, scores), ")");
   std::string sure;
   if (run.gate.kind == GateKind::Confidence && !result.ended_early() && run.baseline.evaluation.score > 0) {
-    constexpr double kOneSided = 1.645;  // as the gate has it
     Evaluation least = result;
-    least.score -= kOneSided * result.score_error;
+    least.score -= score_margin(result);
     sure = ", with 95 % confidence at least " + scores.kept(least, run.baseline.evaluation);
   }
   return message(kept(run, scores), sure, ", ", asked, " asked for (", evidence(run, scores), ")");

@@ -1,5 +1,6 @@
 #include "report/parse_figures.hpp"
 
+#include <limits>
 #include <sstream>
 
 namespace halftone::internal {
@@ -41,11 +42,14 @@ Evaluation read_evaluation(const JsonField& field) {
   Evaluation evaluation;
   evaluation.samples = field.need("samples").integer(0);
   if (evaluation.samples == 0) return evaluation;
-  evaluation.score = field.need("score").number();
-  evaluation.score_count = field.need("score_count").number();
   evaluation.damage = field.need("damage").number();
   if (const auto scored = field.find("samples_scored"))
     evaluation.unscored = evaluation.samples - scored->integer(0, evaluation.samples);
+  // What a score can still be, where a task knows no limit, has no number.
+  const bool may_lack = evaluation.ended_early() && !field.find("score");
+  evaluation.score = may_lack ? std::numeric_limits<double>::infinity() : field.need("score").number();
+  evaluation.score_count = may_lack ? std::numeric_limits<double>::infinity() : field.need("score_count").number();
+  if (const auto span = field.find("score_span")) evaluation.score_span = span->number_not_negative();
   if (const auto error = field.find("score_error")) evaluation.score_error = error->number_not_negative();
   if (evaluation.ended_early()) return evaluation;
   const auto [low, high] = read_ends(field.need("interval"));
