@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "halftone/core/error.hpp"
+#include "report/text.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -19,13 +20,6 @@ constexpr std::int64_t kBarWidth = 24;
 
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-std::string duration(double seconds) {
-  const auto whole = static_cast<std::int64_t>(std::ceil(seconds));
-  if (whole < 60) return message(whole, " s");
-  if (whole < 3600) return message(whole / 60, " min ", whole % 60, " s");
-  return message(whole / 3600, " h ", whole % 3600 / 60, " min");
 }
 
 }  // namespace
@@ -73,7 +67,8 @@ std::string ProgressBar::line(const Progress& progress, double now) const {
   text += message(' ', std::string(3 - std::min<std::size_t>(3, percent.size()), ' '), percent, " %");
   const double elapsed = now - pass_start_;
   if (done > 0 && done < total && elapsed >= kBeforeEstimate)
-    text += message(", ", duration(elapsed * static_cast<double>(total - done) / static_cast<double>(done)), " left");
+    text += message(", ", internal::duration(elapsed * static_cast<double>(total - done) / static_cast<double>(done)),
+                    " left");
   if (!progress.detail.empty()) text += message("  ", progress.detail);
   // The last column stays free: writing there would start a new line on some terminals.
   if (options_.terminal_width && text.size() >= *options_.terminal_width)

@@ -69,8 +69,8 @@ void Targets::announce() const {
   if (budget > 0) evaluations = std::min(evaluations, static_cast<std::size_t>(budget));
   const double seconds = evaluator_.baseline().seconds;
   setup_.monitor.tell(message("Search: at most ", evaluations, " plans to score, up to ", significant(seconds, 2),
-                              " s each, ", significant(seconds * static_cast<double>(evaluations), 2),
-                              " s in all; sensitivities, where they are needed, come on top."));
+                              " s each, ", duration(seconds * static_cast<double>(evaluations)),
+                              " in all; sensitivities, where they are needed, come on top."));
 }
 
 void Targets::search() {
@@ -93,7 +93,15 @@ void Targets::search() {
   if (stopped_) throw Stopped();
 }
 
+void Targets::say_spent() {
+  const SearchLimits& limits = setup_.options.limits;
+  const bool by_count = limits.most_evaluations > 0 && std::ssize(steps_) >= limits.most_evaluations;
+  stop_reason_ = by_count ? message("all ", limits.most_evaluations, " evaluations were spent")
+                          : message("its ", limits.most_seconds, " seconds were spent");
+}
+
 void Targets::take_best_known(TargetResult& target) const {
+  target.status = RunStatus::Stopped;
   for (const SearchStep& step : steps_) {
     if (!step.evaluation.passed || !(step.latency < target.figures.predicted_latency)) continue;
     target.plan = step.plan;
@@ -106,9 +114,8 @@ void Targets::search(TargetResult& target) {
   const bool from_16 = setup_.options.precisions.front() == k16;
   if (!from_16 && !start_passes(target)) return;
   if (is_spent()) {
-    finish(target,
-           {.status = SearchStatus::OutOfBudget, .best = target.plan, .best_latency = setup_.latency(target.plan)});
-    return;
+    say_spent();
+    return take_best_known(target);
   }
   finish(target, setup_.parts.search->search(problem(), evaluator_));
 }
@@ -126,12 +133,7 @@ void Targets::finish(TargetResult& target, const SearchResult& found) {
   steps_.insert(steps_.end(), found.steps.begin(), found.steps.end());
   target.decisions.insert(target.decisions.end(), found.decisions.begin(), found.decisions.end());
   target.status = found.status == SearchStatus::Finished ? RunStatus::Met : RunStatus::Stopped;
-  if (found.status == SearchStatus::OutOfBudget) {
-    const SearchLimits& limits = setup_.options.limits;
-    const bool by_count = limits.most_evaluations > 0 && std::ssize(steps_) >= limits.most_evaluations;
-    stop_reason_ = by_count ? message("all ", limits.most_evaluations, " evaluations were spent")
-                            : message("its ", limits.most_seconds, " seconds were spent");
-  }
+  if (found.status == SearchStatus::OutOfBudget) say_spent();
   if (found.best_evaluation) {
     target.figures.evaluation = *found.best_evaluation;
   } else if (found.best == setup_.baseline()) {

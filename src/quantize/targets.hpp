@@ -35,6 +35,7 @@ class Targets {
   void finish(TargetResult& target, const SearchResult& found);
   void judge_again(const Gate& gate);
   void take_best_known(TargetResult& target) const;
+  void say_spent();
 
   const Setup& setup_;
   KeptEvaluator& evaluator_;

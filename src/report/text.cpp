@@ -34,6 +34,13 @@ std::string bytes_text(double bytes) {
   return bytes < 10 * kKiB * kKiB ? fixed(bytes / kKiB, 1) + " KiB" : fixed(bytes / kKiB / kKiB, 1) + " MiB";
 }
 
+std::string duration(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::ceil(seconds));
+  if (whole < 60) return message(whole, " s");
+  if (whole < 3600) return message(whole / 60, " min ", whole % 60, " s");
+  return message(whole / 3600, " h ", whole % 3600 / 60, " min");
+}
+
 std::string percent(double share, int decimals) { return fixed(100 * share, decimals) + " %"; }
 
 std::string change(double from, double to) {

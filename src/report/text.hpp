@@ -17,6 +17,7 @@ std::string fixed(double number, int decimals);                  ///< "99.930"
 std::string significant(double number, int digits = 4);          ///< at most so many digits: "0.0123", "1.2e-07"
 std::string with_unit(double latency, const std::string& unit);  ///< in microseconds below a tenth of a millisecond
 std::string bytes_text(double bytes);                            ///< "2.5 KiB"
+std::string duration(double seconds);                            ///< "42 s", "3 min 5 s", "2 h 10 min", rounded up
 std::string percent(double share, int decimals = 2);             ///< 0.9993 -> "99.93 %"
 
 /// How `to` compares with `from`: "-33.3 %", "+1.0 %".
