@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "failure.hpp"
-#include "squared_error.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;
@@ -28,7 +27,7 @@ at::Tensor logits_with_ties(std::int64_t samples, std::int64_t classes) {
 }
 
 /// A task as a user writes it.
-class Constant final : public Task {
+class Constant : public Task {
  public:
   explicit Constant(at::Tensor result) : result_(std::move(result)) {}
   [[nodiscard]] std::string name() const override { return "constant"; }
@@ -236,11 +235,15 @@ TEST_CASE("top-k's fragility ranks wrong samples before right ones, and these by
     }
   }
   CHECK(at::equal(Constant({}).fragility({logits}, targets), at::zeros({60}, at::kDouble)));
-  class Unordered final : public SquaredError {
+  class Unordered final : public Constant {
+   public:
+    Unordered() : Constant({}) {}
+
+   private:
     [[nodiscard]] at::Tensor do_fragility(const std::vector<at::Tensor>&, const at::Tensor&) const override {
       return at::full({60}, kNaN, at::kDouble);
     }
   };
   CHECK(failure([&] { (void)Unordered().fragility({logits}, targets); }).text ==
-        "task squared gave NaN as fragility: samples cannot be ordered by it");
+        "task constant gave NaN as fragility: samples cannot be ordered by it");
 }
