@@ -353,8 +353,9 @@ int run_quantize(const Context& context, const Arguments& arguments) {
     context.out << text_summary(result);
     const fs::path out(arguments.out);
     if (is_result)
-      context.out << "\nWritten: " << (out / "report.txt").string() << " (site by site), "
-                  << (out / "plan.json").string() << ", " << (out / "run.json").string() << '\n';
+      context.out << "\nWritten: " << (out / "report.html").string() << " (to look at), "
+                  << (out / "report.txt").string() << ", " << (out / "plan.json").string() << ", "
+                  << (out / "run.json").string() << '\n';
   }
   const auto is_met = [](const TargetResult& target) { return target.status == RunStatus::Met; };
   return result.status == RunStatus::Met && std::all_of(result.looser.begin(), result.looser.end(), is_met) ? 0 : 1;

@@ -66,12 +66,12 @@ TEST_CASE("a spent budget ends a run with the best plan so far and says which") 
   f.options.limits.most_evaluations = 3;
   const RunResult cut = f.run();
   CHECK(cut.status == RunStatus::Stopped);
-  CHECK(cut.stop_reason == "all 3 evaluations were spent");
+  CHECK(cut.stop_reason == "after 3 evaluations, all that were allowed");
   CHECK(cut.steps.size() == 3);
   check_result(cut);
   CHECK(cut.result.evaluation.passed);
   f.options.limits = {.most_seconds = 1e-9};
-  CHECK_THAT(f.run().stop_reason, Contains("seconds were spent"));
+  CHECK_THAT(f.run().stop_reason, Contains("seconds, all that were allowed"));
 }
 
 TEST_CASE("the estimate of evaluations and seconds comes before the search") {
