@@ -131,7 +131,7 @@ json options_json(const RunResult& run) {
   for (const Precision precision : run.precisions) precisions.push_back(to_string(precision));
   json gates = json::array();
   for (const TargetResult& target : run.looser) gates.push_back(to_string(target.gate));
-  gates.push_back(to_string(run.gate));
+  if (!run.latency_target) gates.push_back(to_string(run.gate));
   json options = {
       {"model", run.model},
       {"calibrate", run.calibration_data.name},
@@ -235,8 +235,9 @@ json plan_json(const RunResult& run, const Plan& of) {
   return plan;
 }
 
-/// "keep" and "budget" are null where the gate has no such limit.
-json gate_json(const Gate& gate) {
+/// "keep" and "budget" are null where the gate has no such limit, all three where a latency was asked for instead.
+json gate_json(const RunResult& run, const Gate& gate) {
+  if (run.latency_target) return {{"gate", nullptr}, {"keep", nullptr}, {"budget", nullptr}};
   const bool is_damage = gate.kind == GateKind::Damage;
   return {{"gate", to_string(gate.kind)},
           {"keep", is_damage ? json() : json(gate.keep)},
@@ -247,7 +248,7 @@ json target_json(const RunResult& run, const TargetResult& target) {
   json decisions = json::array();
   for (const Decision& decision : target.decisions)
     decisions.push_back({{"plan_digest", decision.plan_digest}, {"passed", decision.passed}, {"text", decision.text}});
-  json object = gate_json(target.gate);
+  json object = gate_json(run, target.gate);
   object.update({{"status", to_string(target.status)},
                  {"result", figures_json(run, target.figures, target.measured ? &*target.measured : nullptr)},
                  {"plan", plan_json(run, target.plan)},
@@ -337,10 +338,7 @@ json to_run_json(const RunResult& run) {
                  {"ranges", ranges_json(run)},
                  {"sensitivity", sensitivity_json(run)},
                  {"sites", sites_json(run)}};
-  if (run.latency_target)
-    object.update({{"gate", nullptr}, {"keep", nullptr}, {"budget", nullptr}});
-  else
-    object.update(gate_json(run.gate));
+  object.update(gate_json(run, run.gate));
   return object;
 }
 

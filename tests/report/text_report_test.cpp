@@ -230,7 +230,7 @@ TEST_CASE("confidence gates say what is sure, and how many samples certifying ta
   run.result.evaluation.score_error = 0.002;
   CHECK(warnings(run) == 1);
   CHECK_THAT(flat(text_report(run)),
-             Contains("! Certifying 99.9 % of the score takes about 50,000 samples for a plan that "
+             Contains("! Certifying 99.9 % of the score takes about 60,000 samples for a plan that "
                       "changes as many answers as this one and loses none on balance; there are "
                       "4,600."));
 }
