@@ -12,9 +12,9 @@
 #include <utility>
 
 #include "cli/command.hpp"
+#include "cli/work_folder.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
-#include "halftone/core/journal.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/data/split.hpp"
 #include "halftone/sensitivity/sensitivity_file.hpp"
@@ -325,20 +325,11 @@ RunResult work(const Context& context, const Arguments& arguments, const Request
   return result;
 }
 
-constexpr const char* kJournal = "journal";
-
-/// Where finished work is kept; makes the folder.
-fs::path open_journal(const fs::path& out, bool fresh) {
-  require_writable(out);
-  const fs::path path = out / kJournal;
-  if (fresh && fs::exists(path)) Journal(path).remove();  // takes the lock first
-  return path;
-}
-
 int run_quantize(const Context& context, const Arguments& arguments) {
   Request request = check(context.registry, arguments);
-  require_output(arguments.out, {"plan.json", "run.json", "report.txt", "report.html", kJournal});
-  request.options.journal = open_journal(arguments.out, arguments.fresh);
+  require_output(arguments.out, {"plan.json", "run.json", "report.txt", "report.html", WorkFolder::kJournal});
+  const WorkFolder folder(arguments.out, arguments.fresh);
+  request.options.journal = folder.journal();
   const RunResult result = work(context, arguments, request);
   // The baseline alone is worth no file, least of all in place of an earlier result.
   const bool is_result = result.status != RunStatus::Stopped || !result.steps.empty();
@@ -346,7 +337,7 @@ int run_quantize(const Context& context, const Arguments& arguments) {
   if (!is_result)
     context.err << "Stopped on request before any plan but the baseline was scored: nothing was written.\n";
   else if (result.status == RunStatus::Stopped)
-    context.err << "Stopped on request; the best plan so far is in " << arguments.out << ".\n";
+    context.err << "Stopped " << result.stop_reason << "; the best plan so far is in " << arguments.out << ".\n";
   if (arguments.common.json) {
     print_json(context.out, to_run_json(result));
   } else {

@@ -96,7 +96,9 @@ std::optional<bool> SearchRun::score(const Plan& plan) {
   if (is_over()) {
     constexpr int kPatience = 1000;
     if (++refused_ > kPatience)
-      throw Error(Errc::Internal, "search: it goes on after it is over, where passes() gave nothing");
+      throw Error(
+          Errc::Internal,
+          "search: it goes on after the user asked to stop, or a budget was spent, where passes() gave nothing");
     return std::nullopt;
   }
   const bool is_baseline = plan == Plan::uniform(problem_.sites.size(), problem_.precisions.front());

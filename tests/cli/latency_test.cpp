@@ -138,7 +138,7 @@ TEST_CASE("latencies measured are kept in the cache, or nowhere where that was a
   Registry registry = registry_of({});
   registry.engines["libtorch"] = [] { return std::make_shared<const fakes::FakeEngine>(); };
   const auto measure = [&](const std::string& cache) {
-    const Outcome measured = call(with_cache(quantize(dir, {}), cache), registry);
+    const Outcome measured = call(with_cache(quantize(dir, {"--fresh"}), cache), registry);
     REQUIRE(measured.code == 0);
     return json::parse(measured.out);
   };
@@ -157,7 +157,7 @@ TEST_CASE("latencies measured are kept in the cache, or nowhere where that was a
   measure("none");
   CHECK_FALSE(fs::exists(dir / "home"));
   CHECK_FALSE(fs::exists("none"));
-  const Words plain = without_cache(quantize(dir, {}));
+  const Words plain = without_cache(quantize(dir, {"--fresh"}));
   Words modelled = plain + Words{"--latency", "roofline:a100", "--engine", "libtorch"};
   modelled[1] = "cifar_resnet20:missing.safetensors";
   CHECK_THAT(call(modelled, registry).err, Contains("missing.safetensors"));
