@@ -79,7 +79,7 @@ class Run {
     result_.task = setup_.parts.task->name();
     result_.metric = setup_.parts.metric->name();
     result_.order = setup_.parts.order->name;
-    result_.search = setup_.parts.search->name();
+    result_.search = options.latency_target ? "within latency" : setup_.parts.search->name();
     result_.precisions = options.precisions;
     result_.seed = options.seed;
     result_.threads = options.threads;
@@ -199,6 +199,7 @@ class Run {
     result_.forward_passes += evaluator.forward_passes();
     if (!evaluation) throw Stopped();
     evaluation->passed = target.gate.passes(*evaluation, evaluator_->baseline());
+    evaluation->plan_digest += " adjusted";  // it is the plan found, under other ranges
     const Evaluation& before = target.figures.evaluation;
     const bool is_better = evaluation->damage < before.damage && (evaluation->passed || !before.passed);
     target.decisions.push_back({evaluation->plan_digest, evaluation->passed,
@@ -217,7 +218,9 @@ class Run {
     const Plan& plan = targets_.back().plan;
     Digest key;
     key.add(setup_.scoring_fingerprint(in_engine, result_.calibration, result_.validation_data.digest));
-    key.add("compared with scores of the other kind").add(to_string(plan));
+    key.add("beside").add(
+        setup_.scoring_fingerprint(setup_.deployed, result_.calibration, result_.validation_data.digest));
+    key.add(to_string(plan));
     result_.other_score = memory_.find("evaluation", key, internal::kept_evaluation);
     if (!result_.other_score) {
       PlanEvaluator* reference = evaluator_->live();
@@ -235,12 +238,11 @@ class Run {
     const auto evaluator = make_evaluator(*setup_.data.report, result_.report_data->digest);
     if (!evaluator->measure_baseline()) throw Stopped();
     result_.baseline.report = evaluator->baseline();
-    for (TargetResult& target : targets_) {
-      evaluator->set_gate(target.gate);
-      target.figures.report =
-          target.plan == setup_.baseline() ? result_.baseline.report : evaluator->evaluate_fully(target.plan);
-      if (!target.figures.report) throw Stopped();
-    }
+    TargetResult& target = targets_.back();  // looser ones have no part in what this run quotes
+    evaluator->set_gate(target.gate);
+    target.figures.report =
+        target.plan == setup_.baseline() ? result_.baseline.report : evaluator->evaluate_fully(target.plan);
+    if (!target.figures.report) throw Stopped();
     result_.forward_passes += evaluator->forward_passes();
   }
 
@@ -257,8 +259,10 @@ class Run {
     result_.result = std::move(main.figures);
     result_.decisions = std::move(main.decisions);
     if (memory_.found() > 0)
-      result_.notes.push_back(message(memory_.found(), memory_.found() == 1 ? " result was" : " results were",
-                                      " taken from an earlier run of the same work; seconds are of this run alone."));
+      result_.notes.push_back(
+          message(memory_.found(), memory_.found() == 1 ? " result was" : " results were",
+                  " taken from an earlier run in this folder; the seconds of the stages are of this "
+                  "run alone."));
     if (!setup_.parts.latency) return;
     for (std::size_t site = 0; site < result_.plan.size(); ++site) {
       Plan raised = result_.plan;

@@ -1,6 +1,7 @@
 #include "core/code_version.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <elf.h>
 #include <link.h>
@@ -38,8 +39,19 @@ std::string find_build_id(const char* bytes, std::size_t size) {
   return {};
 }
 
-/// Of the first object, which is the program itself.
+/// Whether `address` is among what `object` loads.
+bool holds(const dl_phdr_info& object, std::uintptr_t address) {
+  for (int i = 0; i < object.dlpi_phnum; ++i) {
+    const ElfW(Phdr)& header = object.dlpi_phdr[i];
+    const std::uintptr_t begin = object.dlpi_addr + header.p_vaddr;
+    if (header.p_type == PT_LOAD && address >= begin && address < begin + header.p_memsz) return true;
+  }
+  return false;
+}
+
+/// Of the object that this function is in: the program, or a library that it loads.
 int visit(dl_phdr_info* object, std::size_t /*size*/, void* result) {
+  if (!holds(*object, reinterpret_cast<std::uintptr_t>(&visit))) return 0;  // NOLINT
   auto& id = *static_cast<std::string*>(result);
   for (int i = 0; i < object->dlpi_phnum && id.empty(); ++i) {
     const ElfW(Phdr)& header = object->dlpi_phdr[i];

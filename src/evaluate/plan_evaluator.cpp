@@ -136,8 +136,9 @@ struct PlanEvaluator::State {
     return order.subspan(static_cast<std::size_t>(batch.begin), static_cast<std::size_t>(batch.end - batch.begin));
   }
 
-  /// From the order of the data to most fragile first.
+  /// From the order of the data to most fragile first, where all outputs can be told apart by sample.
   void reorder(Reference& kept) const {
+    if (!internal::are_batched(kept.clean, options.batch_size, data.size())) return;
     const at::Tensor targets = data.targets();
     auto parts = std::vector<at::Tensor>(kept.clean.size());
     if (targets.defined()) parts = targets.split(options.batch_size);

@@ -18,6 +18,15 @@ std::vector<std::int64_t> most_fragile_first(const at::Tensor& fragility) {
   return order;
 }
 
+bool are_batched(const Outputs& outputs, std::int64_t batch_size, std::int64_t samples) {
+  for (std::size_t b = 0; b < outputs.size(); ++b) {
+    const std::int64_t size = std::min(batch_size, samples - static_cast<std::int64_t>(b) * batch_size);
+    for (const at::Tensor& output : outputs[b])
+      if (output.dim() == 0 || output.size(0) != size) return false;
+  }
+  return true;
+}
+
 Outputs in_order(Outputs outputs, std::span<const std::int64_t> order, std::int64_t batch_size) {
   for (std::size_t k = 0; k < outputs.at(0).size(); ++k) {
     std::vector<at::Tensor> parts;

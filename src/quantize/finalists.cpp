@@ -6,8 +6,6 @@
 #include <cmath>
 #include <utility>
 
-#include "core/code_version.hpp"
-#include "engine/cpu_features.hpp"
 #include "halftone/core/error.hpp"
 #include "quantize/kept_json.hpp"
 #include "report/text.hpp"
@@ -62,9 +60,8 @@ void Finalists::add_next_best(const TargetResult& target, const Evaluation& base
 
 Digest Finalists::fingerprint(const Calibration& calibration) const {
   const QuantizeOptions& options = setup_.options;
-  Digest all;
-  all.add(code_version()).add(setup_.engine_name()).add(cpu_name()).add(to_string(setup_.float_type));
-  all.add(setup_.model_digest).add(nlohmann::json(calibration).dump());
+  Digest all = setup_.fingerprint();
+  all.add(setup_.engine_name()).add(to_string(setup_.float_type)).add(nlohmann::json(calibration).dump());
   all.add(options.latency_batch).add(options.latency_threads);
   for (const Variant& variant : variants_) all.add(to_string(variant.plan));
   return all;
@@ -75,7 +72,6 @@ bool Finalists::measure(const Calibration& calibration, Memory& memory) {
   auto kept = memory.find("finalists", key, kept_measurement);
   if (kept && kept->timings.size() == variants_.size()) {
     measurement_ = *std::move(kept);
-    memory.count_found();
     return true;
   }
   const QuantizeOptions& options = setup_.options;
@@ -119,6 +115,8 @@ void Finalists::choose_fastest(TargetResult& target, KeptEvaluator& evaluator, s
       faster.emplace_back(time, &variant);
   std::sort(faster.begin(), faster.end());
   for (const auto& [time, variant] : faster) {
+    const bool is_known = variant->plan == setup_.baseline() || find_step(steps_, variant->plan) != nullptr;
+    if (target.status == RunStatus::Stopped && !is_known) continue;  // the budget is spent
     const Evaluation evaluation = score(*variant, target, evaluator);
     if (!evaluation.passed) continue;
     take(target, variant->plan, evaluation, setup_.latency(variant->plan));
@@ -132,7 +130,11 @@ void Finalists::choose_fastest(TargetResult& target, KeptEvaluator& evaluator, s
 }
 
 Evaluation Finalists::score(const Variant& variant, TargetResult& target, KeptEvaluator& evaluator) {
-  if (variant.plan == setup_.baseline()) return evaluator.baseline();
+  if (variant.plan == setup_.baseline()) {
+    Evaluation evaluation = evaluator.baseline();
+    evaluation.passed = target.gate.passes(evaluation, evaluator.baseline());
+    return evaluation;
+  }
   if (const SearchStep* known = find_step(steps_, variant.plan)) {
     Evaluation evaluation = known->evaluation;
     evaluation.passed = target.gate.passes(evaluation, evaluator.baseline());

@@ -33,7 +33,6 @@ bool KeptEvaluator::measure_baseline() {
   };
   if (const auto kept = memory_.find("baseline", digest, read)) {
     std::tie(float_score_, baseline_) = *kept;
-    memory_.count_found();
   } else {
     if (live() == nullptr) return false;
     float_score_ = live_->float_score();
@@ -70,7 +69,6 @@ std::optional<Evaluation> KeptEvaluator::find(const Plan& plan, bool whole) {
 
 std::optional<Evaluation> KeptEvaluator::score(const Plan& plan, bool whole) {
   if (auto known = find(plan, whole)) {
-    memory_.count_found();
     count(*known);
     return known;
   }

@@ -1,5 +1,7 @@
 #include "quantize/memory.hpp"
 
+#include <utility>
+
 namespace halftone::internal {
 
 Memory::Memory(const std::filesystem::path& path) {
@@ -7,7 +9,10 @@ Memory::Memory(const std::filesystem::path& path) {
 }
 
 void Memory::keep(const std::string& what, const Digest& fingerprint, const nlohmann::json& result) {
-  if (journal_) journal_->append(what + ' ' + fingerprint.hex(), result.dump());
+  if (!journal_) return;
+  std::string key = what + ' ' + fingerprint.hex();
+  journal_->append(key, result.dump());
+  kept_.insert(std::move(key));
 }
 
 }  // namespace halftone::internal

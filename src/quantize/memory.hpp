@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "halftone/core/digest.hpp"
@@ -28,7 +29,12 @@ class Memory {
   [[nodiscard]] auto find(const std::string& what, const Digest& fingerprint, const Read& read)
       -> std::optional<decltype(read(nlohmann::json()))> {
     try {
-      if (const auto bytes = find_bytes(what + ' ' + fingerprint.hex())) return read(nlohmann::json::parse(*bytes));
+      const std::string key = what + ' ' + fingerprint.hex();
+      if (const auto bytes = find_bytes(key)) {
+        auto result = read(nlohmann::json::parse(*bytes));
+        found_ += kept_.contains(key) ? 0 : 1;
+        return result;
+      }
     } catch (const nlohmann::json::exception&) {
     } catch (const Error&) {
     }
@@ -36,9 +42,8 @@ class Memory {
   }
   void keep(const std::string& what, const Digest& fingerprint, const nlohmann::json& result);
 
-  /// Results that were of use.
+  /// Results of earlier runs that were found.
   [[nodiscard]] int found() const { return found_; }
-  void count_found() { ++found_; }
 
  private:
   [[nodiscard]] std::optional<std::string> find_bytes(const std::string& key) const {
@@ -46,6 +51,7 @@ class Memory {
   }
 
   std::optional<Journal> journal_;
+  std::set<std::string> kept_;  ///< keys of this run's own results
   int found_ = 0;
 };
 

@@ -39,6 +39,12 @@ std::vector<std::string> validate(const QuantizeOptions& options) {
     if (gate.kind != options.gates.front().kind)
       violations.push_back(message("gates are of two kinds, ", to_string(options.gates.front().kind), " and ",
                                    to_string(gate.kind), ": one kind is needed, or none is the strictest"));
+  if (options.gates.size() > 1 &&
+      (options.adjust_ranges == RangeAdjusting::Final || options.adjust_ranges == RangeAdjusting::Both))
+    violations.emplace_back(
+        "adjust_ranges is for the plan found, and there are several gates: one set of ranges serves one plan, so give "
+        "one "
+        "gate, or adjust before the search");
   if (const auto& target = options.latency_target) {
     if ((target->limit > 0) == (target->change != 0))
       violations.push_back(message("latency_target has limit ", target->limit, " and change ", target->change,

@@ -7,8 +7,6 @@
 #include <utility>
 
 #include "calibrate/token_ids.hpp"
-#include "core/code_version.hpp"
-#include "engine/cpu_features.hpp"
 #include "halftone/adjust/weight_method.hpp"
 #include "quantize/kept_json.hpp"
 #include "report/text.hpp"
@@ -31,9 +29,8 @@ void Preparation::read_data() {
 /// What ranges depend on.
 Digest Preparation::calibration_key() const {
   const QuantizeOptions& options = setup_.options;
-  Digest key;
-  key.add(code_version()).add(setup_.model_digest).add(result_.calibration_data.digest);
-  key.add(setup_.parts.task->name()).add(static_cast<std::int64_t>(options.seed)).add(options.batch_size);
+  Digest key = setup_.fingerprint();
+  key.add(result_.calibration_data.digest).add(static_cast<std::int64_t>(options.seed)).add(options.batch_size);
   for (const RangeOptions& range : {options.input_range, options.weight_range})
     key.add(to_string(range.method)).add(std::bit_cast<std::int64_t>(range.percentile)).add(range.candidates);
   for (const Precision precision : options.precisions) key.add(to_string(precision));
@@ -43,9 +40,7 @@ Digest Preparation::calibration_key() const {
 void Preparation::calibrate() {
   const Digest key = calibration_key();
   std::optional<ChosenWeights> chosen = memory_.find("calibration", key, kept_weights);
-  if (chosen) {
-    memory_.count_found();
-  } else {
+  if (!chosen) {
     const QuantizeOptions& options = setup_.options;
     chosen = calibrate_and_choose(setup_.model, setup_.data.calibration, *setup_.parts.task, options.precisions,
                                   {.input = options.input_range,
@@ -109,16 +104,14 @@ bool Preparation::find_latency() {
   auto kept = memory_.find("latency", latency_key(), read);
   if (!kept) return false;
   set_latency(*std::move(kept));
-  memory_.count_found();
   return true;
 }
 
 Digest Preparation::latency_key() const {
   const MeasureLatencyOptions options = setup_.latency_options();
-  Digest key;
-  key.add(code_version()).add(setup_.model_digest).add(setup_.engine_name()).add(options.batch);
-  key.add(options.threads).add(to_string(options.float_type)).add(static_cast<std::int64_t>(options.seed));
-  key.add(cpu_identity());
+  Digest key = setup_.fingerprint();
+  key.add(setup_.engine_name()).add(options.batch).add(options.threads).add(to_string(options.float_type));
+  key.add(static_cast<std::int64_t>(options.seed));
   for (const Precision precision : setup_.options.precisions) key.add(to_string(precision));
   return key;
 }
@@ -127,7 +120,7 @@ void Preparation::set_latency(MeasuredLatency measured) {
   if (measured.fits_poorly())
     result_.notes.push_back(message("The measured latencies fit poorly (median error ", percent(measured.error(), 1),
                                     " on networks left out), as on a machine that is busy with other things: the "
-                                    "next run measures anew."));
+                                    "next fresh run measures anew."));
   setup_.parts.latency = std::make_shared<const MeasuredLatency>(std::move(measured));
 }
 

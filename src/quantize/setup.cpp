@@ -1,13 +1,15 @@
 #include "quantize/setup.hpp"
 
+#include <ATen/Version.h>
 #include <nlohmann/json.hpp>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <limits>
 #include <thread>
 
 #include "core/code_version.hpp"
-#include "halftone/core/digest.hpp"
+#include "engine/cpu_features.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/engine/deployed_evaluator.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
@@ -82,11 +84,18 @@ std::unique_ptr<PlanRunner> Setup::make_runner(bool in_engine, const Calibration
                    : simulate(model, calibration);
 }
 
+Digest Setup::fingerprint() const {
+  Digest all;
+  all.add(code_version()).add(TORCH_VERSION).add(cpu_identity()).add(at::get_cpu_capability());
+  all.add(model_digest).add(parts.task->identity());
+  for (const Site& site : model.sites) all.add(site.name);  // which sites there are is an option
+  return all;
+}
+
 std::string Setup::scoring_fingerprint(bool in_engine, const Calibration& calibration,
                                        const std::string& data_digest) const {
-  Digest all;
-  all.add(code_version()).add(model_digest).add(nlohmann::json(calibration).dump()).add(data_digest);
-  all.add(parts.task->name()).add(options.batch_size);
+  Digest all = fingerprint();
+  all.add(nlohmann::json(calibration).dump()).add(data_digest).add(options.batch_size);
   all.add(in_engine ? engine_name() + ' ' + to_string(float_type) : "simulation");
   return all.hex();
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "halftone/core/digest.hpp"
 #include "halftone/evaluate/plan_evaluator.hpp"
 #include "halftone/latency/measure_latency.hpp"
 #include "halftone/quantize.hpp"
@@ -38,6 +39,8 @@ struct Setup {
 
   [[nodiscard]] MeasureLatencyOptions latency_options() const;
   [[nodiscard]] EvaluatorOptions evaluator_options() const;
+  /// What every result depends on: program, machine, network with its sites, and task.
+  [[nodiscard]] Digest fingerprint() const;
   [[nodiscard]] std::unique_ptr<PlanRunner> make_runner(bool in_engine, const Calibration& calibration) const;
   /// All that a plan's scores on data of `data_digest` depend on but the plan.
   [[nodiscard]] std::string scoring_fingerprint(bool in_engine, const Calibration& calibration,

@@ -37,7 +37,8 @@ void Targets::sense() {
 SearchProblem Targets::problem() {
   SearchLimits limits = setup_.options.limits;
   if (limits.most_evaluations > 0) limits.most_evaluations -= static_cast<int>(steps_.size());
-  if (limits.most_seconds > 0) limits.most_seconds -= now() - start_;
+  constexpr double kLeast = 1e-9;  // spent: 0 would be no limit
+  if (limits.most_seconds > 0) limits.most_seconds = std::max(kLeast, limits.most_seconds - (now() - start_));
   return {.sites = setup_.model.sites,
           .precisions = setup_.options.precisions,
           .order = order_,
@@ -66,6 +67,10 @@ void Targets::announce() const {
   const int budget = setup_.options.limits.most_evaluations;
   if (most == 0 && budget == 0) return;
   std::size_t evaluations = (most + static_cast<std::size_t>(setup_.options.limits.repairs)) * targets_.size();
+  if (setup_.options.latency_target)
+    evaluations = static_cast<std::size_t>(WithinLatencyOptions{}.most_evaluations);
+  else if (most == 0)
+    evaluations = static_cast<std::size_t>(budget);
   if (budget > 0) evaluations = std::min(evaluations, static_cast<std::size_t>(budget));
   const double seconds = evaluator_.baseline().seconds;
   setup_.monitor.tell(message("Search: at most ", evaluations, " plans to score, up to ", significant(seconds, 2),
@@ -124,7 +129,13 @@ void Targets::search_within(TargetResult& target) {
   const LatencyTarget& asked = *setup_.options.latency_target;
   const double baseline = setup_.latency(setup_.baseline());
   const double limit = asked.change != 0 ? (1 + asked.change) * baseline : asked.limit;
-  const WithinLatencyResult found = search_within_latency(problem(), evaluator_, limit);
+  WithinLatencyResult found = search_within_latency(problem(), evaluator_, limit);
+  if (!found.search.best_evaluation && found.search.best != setup_.baseline()) {  // no plan is quoted unscored
+    found.search.best_evaluation = evaluator_.evaluate_fully(found.search.best);
+    if (!found.search.best_evaluation) throw Stopped();
+    found.search.steps.push_back({found.search.best, *found.search.best_evaluation, found.search.best_latency,
+                                  found.is_within ? "within the latency" : "the fastest predicted"});
+  }
   finish(target, found.search);
   if (!found.is_within && target.status != RunStatus::Stopped) target.status = RunStatus::Missed;
 }
@@ -132,7 +143,6 @@ void Targets::search_within(TargetResult& target) {
 void Targets::finish(TargetResult& target, const SearchResult& found) {
   steps_.insert(steps_.end(), found.steps.begin(), found.steps.end());
   target.decisions.insert(target.decisions.end(), found.decisions.begin(), found.decisions.end());
-  target.status = found.status == SearchStatus::Finished ? RunStatus::Met : RunStatus::Stopped;
   if (found.status == SearchStatus::OutOfBudget) say_spent();
   if (found.best_evaluation) {
     target.figures.evaluation = *found.best_evaluation;
@@ -143,6 +153,10 @@ void Targets::finish(TargetResult& target, const SearchResult& found) {
   }
   target.plan = found.best;
   target.figures.predicted_latency = found.best_latency;
+  const bool passes = target.gate.passes(target.figures.evaluation, evaluator_.baseline());
+  target.status = found.status != SearchStatus::Finished ? RunStatus::Stopped
+                  : passes                               ? RunStatus::Met
+                                                         : RunStatus::Missed;
   stopped_ = found.status == SearchStatus::Stopped;
 }
 

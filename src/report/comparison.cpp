@@ -161,7 +161,7 @@ json target_json(const RunResult& run, const TargetResult& target) {
                {"unit", run.latency_unit},
                {"measured_ms", target.measured ? json(target.measured->minimum) : json()}};
   return {{"target", run.latency_target ? asked_for(run, target.gate) : to_string(target.gate)},
-          {"gate", to_string(target.gate.kind)},
+          {"gate", run.latency_target ? json() : json(to_string(target.gate.kind))},
           {"status", to_string(target.status)},
           {"figures", figures_json(target.figures.evaluation)},
           {"latency", std::move(latency)}};

@@ -72,7 +72,7 @@ std::string asked_for(const RunResult& run, const Gate& gate) {
 }
 
 std::string outcome(const RunResult& run) {
-  if (run.result.evaluation.samples == 0 || run.baseline.evaluation.samples == 0)
+  if (run.baseline.evaluation.samples == 0)
     return message(stopped(run), " before the 16-bit baseline was scored: the plan is ", composition(run.plan),
                    ", and nothing is known about any other.");
   const std::string text = lead(run) + composition(run.plan);

@@ -9,7 +9,7 @@ namespace halftone::internal {
 /// What came out, in a sentence or two.
 std::string outcome(const RunResult& run);
 
-/// What was asked for: "99.9 % of the accuracy", "at most 0.03 damage", "a latency of -30 %".
+/// What was asked for: "99.9 %", "at most 0.03" (damage), "-30.0 %" (latency).
 std::string asked_for(const RunResult& run, const Gate& gate);
 
 }  // namespace halftone::internal

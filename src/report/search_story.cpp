@@ -70,7 +70,9 @@ void add_targets(const RunResult& run, Document& document) {
 
 void add_search(const RunResult& run, Document& document) {
   const std::string from = run.sensitivity_file.empty() ? "" : " from " + run.sensitivity_file;
-  const std::string how = message("Search (", run.search, " on the order ", run.order, " by ", run.metric, from, "): ");
+  const std::string by = message(" by ", run.metric, from, "): ");
+  const std::string how = run.latency_target ? "Search (within the latency, on the frontier predicted" + by
+                                             : message("Search (", run.search, " on the order ", run.order, by);
   if (run.steps.empty()) return document.paragraph(how + "no plan was evaluated.");
   const auto partial = std::count_if(run.steps.begin(), run.steps.end(),
                                      [](const SearchStep& step) { return step.evaluation.ended_early(); });

@@ -56,16 +56,18 @@ std::string ScoreText::noun() const {
 std::string ScoreText::sum_noun() const { return accuracy_ ? "correct" : "sum"; }
 
 std::string ScoreText::score(const Evaluation& evaluation) const {
+  if (!std::isfinite(evaluation.score)) return "-";
   return at_most(evaluation) + (accuracy_ ? percent(evaluation.score) : significant(evaluation.score, 6));
 }
 
 std::string ScoreText::sum(const Evaluation& evaluation) const {
+  if (!std::isfinite(evaluation.score_count)) return "-";
   return at_most(evaluation) +
          (accuracy_ ? grouped(std::llround(evaluation.score_count)) : significant(evaluation.score_count, 6));
 }
 
 std::string ScoreText::kept(const Evaluation& evaluation, const Evaluation& baseline) const {
-  if (!(baseline.score > 0)) return "-";
+  if (!(baseline.score > 0) || !std::isfinite(evaluation.score)) return "-";
   return at_most(evaluation) + percent(evaluation.score / baseline.score, decimals());
 }
 

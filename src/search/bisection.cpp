@@ -71,21 +71,18 @@ std::optional<std::size_t> bisect(Stage& stage, bool whole_first, SearchRun& run
   return lo;
 }
 
-/// Longer prefixes than the one of `lo` sites, past the one that was seen to fail; nothing when stopped. The longest
-/// that passes, or `lo`.
+/// Prefixes past the one of `lo` + 1 sites, which was seen to fail, one site more each; nothing when stopped. The
+/// longest that passes, or `lo`.
 std::optional<std::size_t> probe(const Stage& stage, std::size_t lo, int probes, SearchRun& run) {
   std::size_t longest = lo;
-  for (int i = 0; i < probes; ++i) {
-    const std::size_t length = longest + 2 + static_cast<std::size_t>(i);
-    if (length >= stage.order.size()) break;
+  std::size_t length = lo + 2;
+  for (int i = 0; i < probes && length < stage.order.size(); ++i, ++length) {
     const auto passed = run.passes(lower_prefix(stage, length), [&](bool verdict) {
       return message("probe: ", length, " safest of ", stage.order.size(), " sites at ", in_words(stage.target),
                      verdict ? " keep enough after all" : " lose too much");
     });
     if (!passed) return std::nullopt;
-    if (!*passed) continue;
-    longest = length;
-    i = -1;
+    if (*passed) longest = length;
   }
   return longest;
 }

@@ -1,11 +1,14 @@
 #include "halftone/search/frontier.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
+#include "search/lowering.hpp"
 
 namespace halftone {
 
@@ -18,27 +21,21 @@ Frontier::Frontier(const FrontierOptions& options) : options_(options) {
   require_valid("frontier options", validate(options));
 }
 
-std::size_t Frontier::most_evaluations(std::size_t sites, std::size_t precisions) const {
-  // As a rule there are a few plans a site and precision.
-  std::size_t plans = 4 * sites * (precisions - 1);
-  std::size_t evaluations = 2;
-  for (; plans > 1; plans /= 2) ++evaluations;
-  return evaluations;
-}
-
 void Frontier::do_search(const SearchProblem& problem, SearchRun& run) const {
   if (!problem.predict)
     throw Error(Errc::InvalidArgument,
                 "search frontier: it needs a metric's sensitivities to predict damage by: give a metric, or take "
                 "bisection");
-  const Plan second = Plan::uniform(problem.sites.size(), problem.precisions[1]);
-  const bool gains = problem.latency.estimate(problem.sites, second) < run.result().best_latency;
+  const Plan baseline = Plan::uniform(problem.sites.size(), problem.precisions.front());
+  std::vector<std::size_t> all(problem.sites.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  const Plan second = internal::lower_useful(problem, baseline, all, problem.precisions[1]);
+  const bool gains = second != baseline;
+  const std::string who = message("all sites that gain at ", in_words(problem.precisions[1]));
   std::optional<bool> whole = false;
   if (gains)
-    whole = run.passes(second, [&](bool passed) {
-      return message("all sites at ", in_words(problem.precisions[1]),
-                     passed ? ": enough is kept" : ": too much is lost");
-    });
+    whole = run.passes(second,
+                       [&](bool passed) { return message(who, passed ? ": enough is kept" : ": too much is lost"); });
   if (!whole || (*whole && problem.precisions.size() == 2)) return;
   const PredictedDamage& damage = problem.predict();
   const auto list = predicted_frontier(problem.sites, problem.precisions, problem.latency, damage, options_);
@@ -61,8 +58,8 @@ void Frontier::do_search(const SearchProblem& problem, SearchRun& run) const {
   if (lo > 0 && list[lo].latency < run.result().best_latency)
     (void)run.passes(list[lo].plan, [&](bool passed) {
       return message("plan ", lo, " of ", list.size() - 1,
-                     " on the predicted frontier, which should lose no more than ", "all sites at ",
-                     in_words(problem.precisions[1]), passed ? ": enough is kept" : ": too much is lost");
+                     " on the predicted frontier, which should lose no more than ", who,
+                     passed ? ": enough is kept" : ": too much is lost");
     });
 }
 

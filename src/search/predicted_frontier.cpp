@@ -307,6 +307,9 @@ std::vector<PredictedPlan> predicted_frontier(std::span<const Site> sites, std::
   std::vector<Point> points = enumerate(space, options.most_enumerated);
   if (points.empty()) points = approach(space, sites.size() <= options.most_paired);
   std::vector<PredictedPlan> plans;
+  // Others may be predicted to do no damage at all; what is known to pass still comes first.
+  const Choice baseline(sites.size());
+  if (points.front().choice != baseline) points.insert(points.begin(), space.predict(baseline));
   for (const Point& point : points) plans.push_back({space.plan(point.choice), point.latency, point.damage});
   return plans;
 }

@@ -1,6 +1,7 @@
 #include "halftone/search/within_latency.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
@@ -61,6 +62,7 @@ WithinLatencyResult search_within_latency(const SearchProblem& problem, Evaluato
   const double slowest = problem.latency.estimate(problem.sites, baseline);
   if (slowest <= limit) return {{.best = baseline, .best_evaluation = {}, .best_latency = slowest}, true};
 
+  const auto start = std::chrono::steady_clock::now();
   const auto list =
       predicted_frontier(problem.sites, problem.precisions, problem.latency, problem.predict(), options.frontier);
   const auto first = std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.latency <= limit; });
@@ -68,7 +70,12 @@ WithinLatencyResult search_within_latency(const SearchProblem& problem, Evaluato
     return {{.best = list.back().plan, .best_evaluation = {}, .best_latency = list.back().latency}, false};
   SearchProblem listed = problem;
   listed.limits.repairs = 0;
-  if (listed.limits.most_evaluations == 0) listed.limits.most_evaluations = options.most_evaluations;
+  int& most = listed.limits.most_evaluations;
+  most = most == 0 ? options.most_evaluations : std::min(most, options.most_evaluations);
+  const std::chrono::duration<double> predicting = std::chrono::steady_clock::now() - start;
+  constexpr double kLeast = 1e-9;  // spent: 0 would be no limit
+  if (listed.limits.most_seconds > 0)
+    listed.limits.most_seconds = std::max(kLeast, listed.limits.most_seconds - predicting.count());
   std::vector<Plan> plans;
   for (auto entry = first; entry != list.end(); ++entry) plans.push_back(entry->plan);
   const Plan second = Plan::uniform(problem.sites.size(), problem.precisions[1]);

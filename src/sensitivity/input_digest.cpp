@@ -16,7 +16,7 @@ std::string input_digest(const SensitivityInput& input) {
   Digest all;
   all.add(code_version()).add(TORCH_VERSION).add(at::get_cpu_capability());
   all.add(digest(input.model)).add(nlohmann::json(input.calibration).dump());
-  all.add(*data).add(input.task.name()).add(static_cast<std::int64_t>(input.seed));
+  all.add(*data).add(input.task.identity()).add(static_cast<std::int64_t>(input.seed));
   for (const Site& site : input.model.sites) all.add(site.name);
   for (const Precision precision : input.precisions) all.add(to_string(precision));
   return all.hex();

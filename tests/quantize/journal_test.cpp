@@ -36,6 +36,27 @@ struct Fixture : QuantizeFixture {
   RunResult last;
 };
 
+/// Top-1 with an option that its name does not tell.
+class Strict final : public Task {
+ public:
+  [[nodiscard]] std::string name() const override { return task_->name(); }
+  [[nodiscard]] std::string identity() const override { return "top1, strict"; }
+
+ private:
+  void do_check(const std::vector<at::Tensor>& outputs, const Dataset& data) const override {
+    task_->check(outputs, data);
+  }
+  [[nodiscard]] at::Tensor do_score(const std::vector<at::Tensor>& outputs, const at::Tensor& targets) const override {
+    return task_->score(outputs, targets);
+  }
+  [[nodiscard]] at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
+                                     const std::vector<at::Tensor>& clean) const override {
+    return task_->damage(outputs, clean);
+  }
+
+  std::unique_ptr<Task> task_ = make_top_k(1);
+};
+
 bool worked(const std::set<std::string>& stages, const char* stage) { return stages.contains(stage); }
 
 }  // namespace
@@ -69,8 +90,10 @@ TEST_CASE("what ranges depend on, changed alone, has them measured anew") {
     CHECK(worked(stages, "calibrate"));
   };
   misses("weights", [](Fixture& f) { f.model.tensors[static_cast<std::size_t>(f.model.sites[0].weight)].mul_(1.5); });
+  misses("sites", [](Fixture& f) { f.model.sites.front().name = "another"; });
   misses("data", [](Fixture& f) { f.data = mostly_right(f.model, 21); });
   misses("task", [](Fixture& f) { f.parts.task = make_top_k(2); });
+  misses("options of a task", [](Fixture& f) { f.parts.task = std::make_shared<Strict>(); });
   misses("seed", [](Fixture& f) { f.options.seed = 1; });
   misses("batch size", [](Fixture& f) { f.options.batch_size = 7; });
   misses("precisions", [](Fixture& f) { f.options.precisions = {k16, k8, k4}; });

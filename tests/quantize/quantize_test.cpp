@@ -108,7 +108,7 @@ TEST_CASE("measurements that fit poorly are said to be made again") {
   });
   const RunResult run = f.run();
   REQUIRE_FALSE(run.notes.empty());
-  CHECK_THAT(run.notes[0], Contains("fit poorly") && Contains("the next run measures anew"));
+  CHECK_THAT(run.notes[0], Contains("fit poorly") && Contains("the next fresh run measures anew"));
 }
 
 TEST_CASE("what a site saves is what the plan would lose by it at 16 bits, nothing where it is there") {

@@ -95,11 +95,44 @@ TEST_CASE("a latency target gives the plan of least damage within it") {
       CHECK(run.result.evaluation.damage <= step.evaluation.damage);
   }
   f.options.latency_target = LatencyTarget{.limit = 1e-6};
-  CHECK(f.run().status == RunStatus::Missed);
+  const RunResult tight = f.run();
+  CHECK(tight.status == RunStatus::Missed);
+  CHECK(tight.plan == Plan::uniform(5, k8));
+  check_result(tight);
+  CHECK(tight.result.evaluation.samples == 200);
+  CHECK_THAT(text_report(tight), !Contains("before the 16-bit baseline"));
   f.options.latency_target = LatencyTarget{.limit = 1e6};
   const RunResult loose = f.run();
   CHECK(loose.status == RunStatus::Met);
   CHECK(loose.plan == Plan::uniform(5, k16));
+}
+
+TEST_CASE("a latency target is kept where 16 bits are not allowed, by a plan that was scored") {
+  Fixture f;
+  f.options.precisions = {k8, k4};
+  f.options.latency_target = LatencyTarget{.change = -0.1};
+  const RunResult run = f.run();
+  CHECK(run.status == RunStatus::Met);
+  CHECK(run.plan == Plan::uniform(5, k8));
+  CHECK(run.result.evaluation.samples == 200);
+}
+
+TEST_CASE("budgets hold for a latency target too") {
+  Fixture f;
+  f.options.precisions = {k16, k8};
+  f.options.latency_target = LatencyTarget{.change = -0.4};
+  f.options.limits.most_seconds = 1e-9;
+  CHECK(f.run().status == RunStatus::Stopped);
+  f.options.limits = {.most_evaluations = 100};
+  CHECK(f.run().steps.size() <= 8);
+}
+
+TEST_CASE("a gate that the baseline itself fails is missed") {
+  Fixture f;
+  f.options.gates = {{.kind = GateKind::Damage, .budget = 1e-12}};
+  const RunResult run = f.run();
+  CHECK(run.status == RunStatus::Missed);
+  CHECK(run.plan == Plan::uniform(5, k16));
 }
 
 TEST_CASE("a latency target holds as measured where latency is measured") {
@@ -116,9 +149,11 @@ TEST_CASE("targets that do not fit together are refused, all at once") {
   f.options.gates = {{.keep = 0.9}, {.keep = 2}, {.kind = GateKind::Damage, .budget = -1}};
   f.options.latency_target = LatencyTarget{.limit = 1, .change = -2};
   f.options.limits.repairs = -1;
+  f.options.adjust_ranges = RangeAdjusting::Final;
   const auto refused = failure([&] { (void)f.run(); });
-  for (const auto* const word : {"gates[1].keep is 2", "gates[2].budget is -1", "gates are of two kinds",
-                                 "gates and latency_target are both given", "has limit 1 and change -2",
-                                 "latency_target.change is -2", "limits: repairs is -1"})
+  for (const auto* const word :
+       {"gates[1].keep is 2", "gates[2].budget is -1", "gates are of two kinds",
+        "gates and latency_target are both given", "has limit 1 and change -2", "latency_target.change is -2",
+        "limits: repairs is -1", "adjust_ranges is for the plan found"})
     CHECK_THAT(refused.text, Contains(word));
 }

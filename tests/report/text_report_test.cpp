@@ -233,6 +233,12 @@ TEST_CASE("confidence gates say what is sure, and how many samples certifying ta
              Contains("! Certifying 99.9 % of the score takes about 60,000 samples for a plan that "
                       "changes as many answers as this one and loses none on balance; there are "
                       "4,600."));
+  run = example_run();
+  run.gate.kind = GateKind::Confidence;
+  run.plan = Plan::uniform(3, k16);  // none could be certified
+  run.result.evaluation = run.baseline.evaluation;
+  run.result.evaluation.samples = run.baseline.evaluation.samples = 500;
+  CHECK_THAT(flat(text_report(run)), Contains("! Certifying 99.9 % of the score takes about"));
 }
 
 TEST_CASE("a latency target stands in place of a gate") {

@@ -180,3 +180,27 @@ TEST_CASE("the frontier search refuses where nothing predicts damage, and asks f
   problem.predict = []() -> const PredictedDamage& { throw std::runtime_error("asked"); };
   CHECK(Frontier().search(problem, all).best == Plan::uniform(5, k8));
 }
+
+TEST_CASE("where sites are predicted to do no damage the frontier still begins with the baseline") {
+  const Quadratic quadratic(6, {k16, k8}, 1);
+  SensitivityTable table = quadratic.table;
+  table.pairs.reset();
+  for (auto& scores : table.scores) scores[k8] = 0;
+  const PredictedDamage nothing(table);
+  const auto list = predicted_frontier(quadratic.sites, quadratic.precisions, quadratic.latency, nothing);
+  REQUIRE(list.size() == 2);
+  CHECK(list.front().plan == Plan::uniform(6, k16));
+  SearchProblem problem = quadratic.problem();
+  problem.predict = [&]() -> const PredictedDamage& { return nothing; };
+  FunctionEvaluator none([](const Plan&) { return false; });
+  CHECK(Frontier().search(problem, none).best == Plan::uniform(6, k16));
+}
+
+TEST_CASE("the frontier search leaves sites that lose time at the second precision where they are") {
+  Quadratic quadratic(5, {k16, k8}, 1);
+  quadratic.latency.costs[2][k8] = 20;
+  FunctionEvaluator all([](const Plan&) { return true; });
+  Plan expected = Plan::uniform(5, k8);
+  expected[2] = k16;
+  CHECK(Frontier().search(quadratic.problem(), all).best == expected);
+}

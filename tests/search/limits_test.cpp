@@ -168,23 +168,24 @@ TEST_CASE("plans that are known beforehand are not scored again, count in no bud
   }
 }
 
-TEST_CASE("bisection probes past the first failing prefix, and goes on while that pays") {
-  // Prefixes of 0 to 12 sites: 4 pass, 5 does not, 6 and 7 do, then none.
+TEST_CASE("bisection probes past the first failing prefix, as often as it was asked to") {
+  // Of prefixes of 0 to 12 sites those of 6 and of 9 and more fail: halving finds 5.
   const std::vector<Site> sites = make_sites(12);
   const std::vector<Precision> precisions{k16, k8};
   const OrderFn order = as_listed;
   FunctionEvaluator evaluator([](const Plan& plan) {
     const auto lowered = std::count(plan.precisions.begin(), plan.precisions.end(), k8);
-    return lowered != 5 && lowered < 8;
+    return lowered != 6 && lowered < 9;
   });
   const SizeLatency latency;
   const SearchProblem problem{sites, precisions, order, latency};
-  const auto lowered = [](const SearchResult& result) {
+  const auto lowered = [&](int probes) {
+    const SearchResult result = Bisection(probes).search(problem, evaluator);
+    CHECK(result.steps.size() <= Bisection(probes).most_evaluations(12, 2));
     return std::count(result.best.precisions.begin(), result.best.precisions.end(), k8);
   };
-  const auto plain = Bisection().search(problem, evaluator);
-  const auto probed = Bisection(2).search(problem, evaluator);
-  CHECK(lowered(probed) == 7);
-  CHECK(lowered(plain) <= 7);
-  CHECK(probed.steps.size() <= Bisection(2).most_evaluations(12, 2));
+  CHECK(lowered(0) == 5);
+  CHECK(lowered(1) == 7);
+  CHECK(lowered(2) == 8);
+  CHECK(lowered(4) == 8);
 }

@@ -20,6 +20,8 @@ class Task {
   virtual ~Task() = default;
 
   [[nodiscard]] virtual std::string name() const = 0;
+  /// The name and, where there are options that results depend on, all of them: it tells records of a journal apart.
+  [[nodiscard]] virtual std::string identity() const { return name(); }
 
   /// Checks once, before any work, that targets fit the network's outputs; throws `InvalidArgument` that says how not.
   /// `outputs` come from the first samples of `data`.

@@ -56,7 +56,7 @@ function bound(figures, word, text) {
 }
 
 function kept(figures, baseline = baselineScore) {
-  if (!(figures.samples > 0) || !(baseline > 0)) return '';
+  if (!(figures.samples > 0) || !(baseline > 0) || figures.score === null) return '';
   return bound(figures, 'at most', percent(figures.score / baseline, texts.kept_decimals));
 }
 

@@ -14,7 +14,7 @@ for (const target of targets) {
 
 function planePoints() {
   const points = run.evaluations.map((step, index) => ({
-    plan: 'plan ' + (index + 1), kept: 100 * step.score / baselineScore, damage: step.damage, latency: kPlaneUnit.scale * step.latency,
+    plan: 'plan ' + (index + 1), kept: step.score === null ? null : 100 * step.score / baselineScore, damage: step.damage, latency: kPlaneUnit.scale * step.latency,
     kind: resultPlans.has(step.plan) ? kKinds[0] : isPartial(step) ? kKinds[3] : passedPlans.has(step.plan_digest) ? kKinds[1] : kKinds[2],
     keptText: kept(step), damageText: damage(step), latencyText: latency(step.latency),
     sites: composition(step.plan.split(' '))
@@ -61,7 +61,8 @@ function outsideText(field, near) {
 function planeSpec(width, field, near) {
   const points = planePoints();
   const [low, high] = nearTarget(points, field);
-  const shown = near ? points.filter(point => !isOutside(point, field, [low, high])) : points;
+  const known = points.filter(point => point[field] !== null);
+  const shown = near ? known.filter(point => !isOutside(point, field, [low, high])) : known;
   const limits = run.latency_target ? [] : targets.filter(target => (target.gate === 'damage') === (field === 'damage'));
   const rules = limits.map(target => ({value: field === 'damage' ? target.budget : 100 * target.keep, text: gateText(target)}));
   const x = {
@@ -132,7 +133,7 @@ function planeTable() {
 function addPlane() {
   if (run.evaluations.length === 0 || !(baselineScore > 0)) return;
   let field = isDamageGate ? 'damage' : 'kept';
-  let near = 'near';
+  let near = targets.some(target => target.keep !== null) || isDamageGate ? 'near' : 'all';
   const description = 'Plans scored, by latency (' + texts.estimate + ') and ' + texts.score_noun +
       ' kept or damage; the table below has the same figures.';
   const chart = plot(description, width => planeSpec(width, field, near === 'near'));
