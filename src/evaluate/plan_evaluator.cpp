@@ -121,10 +121,12 @@ struct PlanEvaluator::State {
         clean = std::move(outputs);
     };
     SampleScores scores(kept.order.size(), task.score_range());
+    constexpr std::int64_t kMostChecks = 256;  // each goes over all samples
+    const std::int64_t stride = std::max<std::int64_t>(1, loop.batches() / kMostChecks);
     const auto settled = [&](const BatchRange& batch) {
       for (auto i = static_cast<std::size_t>(batch.begin); i < static_cast<std::size_t>(batch.end); ++i)
         scores.add(static_cast<std::size_t>(kept.order[i]), score[i], damage[i]);
-      return batch.end < loop.samples && enough && enough(scores);
+      return batch.index % stride == 0 && batch.end < loop.samples && enough && enough(scores);
     };
     if (plan == nullptr) kept.clean.resize(static_cast<std::size_t>(loop.batches()));
     if (!internal::for_each_batch(loop, monitor, work, settled)) return std::nullopt;

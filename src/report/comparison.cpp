@@ -25,18 +25,6 @@ std::string engine_of(const RunResult& run) {
                  run.engine->threads, run.engine->threads == 1 ? " thread" : " threads");
 }
 
-/// All targets of a run, the main one last.
-std::vector<TargetResult> targets_of(const RunResult& run) {
-  std::vector<TargetResult> targets = run.looser;
-  TargetResult& strictest = targets.emplace_back();
-  strictest.gate = run.gate;
-  strictest.status = run.status;
-  strictest.plan = run.plan;
-  strictest.figures = run.result;
-  if (run.measured) strictest.measured = run.measured->plan;
-  return targets;
-}
-
 std::int64_t samples_scored(const RunResult& run) {
   std::int64_t samples = 0;
   for (const SearchStep& step : run.steps) samples += step.evaluation.samples - step.evaluation.unscored;
@@ -65,7 +53,7 @@ void add_quality(std::span<const NamedRun> runs, Document& document) {
   table.add_head({"run", "target", "", "kept", "95 % interval", "damage", "sites"});
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const RunResult& run = runs[i].run;
-    for (const TargetResult& target : targets_of(run)) {
+    for (const TargetResult& target : all_targets(run)) {
       const ScoreText scores(run.task, target.gate.keep);
       const Evaluation& evaluation = target.figures.evaluation;
       const bool known = evaluation.samples > 0;
@@ -83,7 +71,7 @@ void add_latency(std::span<const NamedRun> runs, Document& document) {
   table.add_head({"run", "target", "estimated", "of 16 bits", "measured", "of 16 bits", "in"});
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const RunResult& run = runs[i].run;
-    for (const TargetResult& target : targets_of(run)) {
+    for (const TargetResult& target : all_targets(run)) {
       const double predicted = target.figures.predicted_latency;
       const bool known = predicted > 0 && run.baseline.predicted_latency > 0;
       table.add(
@@ -215,7 +203,7 @@ json comparison_json(std::span<const NamedRun> runs) {
   json list = json::array();
   for (const auto& [name, run] : runs) {
     json targets = json::array();
-    for (const TargetResult& target : targets_of(run)) targets.push_back(target_json(run, target));
+    for (const TargetResult& target : all_targets(run)) targets.push_back(target_json(run, target));
     const auto [plan, baseline] = weight_bytes(run);
     const std::string engine = engine_of(run);
     list.push_back({{"run", name},

@@ -259,9 +259,7 @@ json target_json(const RunResult& run, const TargetResult& target) {
 /// Loosest first; the last is the run's own result.
 json targets_json(const RunResult& run) {
   json targets = json::array();
-  for (const TargetResult& target : run.looser) targets.push_back(target_json(run, target));
-  const std::optional<Timing> timing = run.measured ? std::optional(run.measured->plan) : std::nullopt;
-  targets.push_back(target_json(run, {run.gate, run.status, run.plan, run.result, timing, run.decisions}));
+  for (const TargetResult& target : all_targets(run)) targets.push_back(target_json(run, target));
   return targets;
 }
 
@@ -287,22 +285,6 @@ json seconds_json(const RunResult& run) {
 }
 
 }  // namespace
-
-const char* to_string(RunStatus status) {
-  switch (status) {
-    case RunStatus::Met:
-      return "met";
-    case RunStatus::Missed:
-      return "missed";
-    case RunStatus::Stopped:
-      return "stopped";
-  }
-  return "unknown";
-}
-
-std::string to_string(const LatencyTarget& target, const std::string& unit) {
-  return target.change != 0 ? internal::change(1, 1 + target.change) : internal::with_unit(target.limit, unit);
-}
 
 json to_run_json(const RunResult& run) {
   json evaluations = json::array();

@@ -61,10 +61,7 @@ void add_targets(const RunResult& run, Document& document) {
   TextTable table({Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
   const char* latency = run.latency_measured ? "predicted" : "modelled";
   table.add_head({"target", "", "kept", "damage", latency, "measured", "sites"});
-  for (const TargetResult& target : run.looser) add_target(run, target, table);
-  TargetResult strictest{.gate = run.gate, .status = run.status, .plan = run.plan, .figures = run.result};
-  if (run.measured) strictest.measured = run.measured->plan;
-  add_target(run, strictest, table);
+  for (const TargetResult& target : all_targets(run)) add_target(run, target, table);
   document.table(message("All targets, loosest first; latency ", latency, " against 16 bits:"), table);
 }
 
@@ -81,9 +78,8 @@ void add_search(const RunResult& run, Document& document) {
     scored += message(", ", partial, " of them only until their verdict was certain (\"at most\", \"at least\")");
   if (run.looser.empty()) return document.table(how + scored, story_table(run, run.gate, run.decisions));
   document.paragraph(how + scored + '.');
-  for (const TargetResult& target : run.looser)
+  for (const TargetResult& target : all_targets(run))
     document.table(message("For ", to_string(target.gate), ':'), story_table(run, target.gate, target.decisions));
-  document.table(message("For ", to_string(run.gate), ':'), story_table(run, run.gate, run.decisions));
 }
 
 }  // namespace halftone::internal

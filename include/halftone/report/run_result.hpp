@@ -146,6 +146,9 @@ struct RunResult {
   std::map<std::string, std::string> environment;       ///< versions and machine
 };
 
+/// `looser` and, last, the run's own result.
+std::vector<TargetResult> all_targets(const RunResult& run);
+
 /// run.json; see docs/guide for its fields. Two runs with one seed differ in nothing but times: fields named "seconds",
 /// and what was measured in an engine.
 nlohmann::json to_run_json(const RunResult& result);

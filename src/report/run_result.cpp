@@ -1,0 +1,35 @@
+#include "halftone/report/run_result.hpp"
+
+#include "report/text.hpp"
+
+namespace halftone {
+
+const char* to_string(RunStatus status) {
+  switch (status) {
+    case RunStatus::Met:
+      return "met";
+    case RunStatus::Missed:
+      return "missed";
+    case RunStatus::Stopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+std::string to_string(const LatencyTarget& target, const std::string& unit) {
+  return target.change != 0 ? internal::change(1, 1 + target.change) : internal::with_unit(target.limit, unit);
+}
+
+std::vector<TargetResult> all_targets(const RunResult& run) {
+  std::vector<TargetResult> targets = run.looser;
+  TargetResult& strictest = targets.emplace_back();
+  strictest.gate = run.gate;
+  strictest.status = run.status;
+  strictest.plan = run.plan;
+  strictest.figures = run.result;
+  if (run.measured) strictest.measured = run.measured->plan;
+  strictest.decisions = run.decisions;
+  return targets;
+}
+
+}  // namespace halftone
