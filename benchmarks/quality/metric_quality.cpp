@@ -22,7 +22,6 @@
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
-#include "halftone/latency/measure_latency.hpp"
 #include "halftone/order/ordering.hpp"
 #include "halftone/registry.hpp"
 #include "halftone/sensitivity/metrics.hpp"
@@ -333,15 +332,9 @@ class Study {
 
   std::shared_ptr<const LatencyModel> make_latency(const std::string& spec, const Calibration& ranges) {
     if (spec == "linear") return linear_;
-    if (spec != "measured") return default_registry().latency(spec, 1);
-    if (!measured_) {
-      const auto engine = default_registry().engine(has_openvino() ? "openvino" : "libtorch");
-      const Precision precisions[] = {k16, k8};
-      measured_ = std::make_shared<const MeasuredLatency>(
-          *measure_latency(*engine, loaded_.model, ranges, precisions,
-                           {.float_type = preferred_float(*engine), .cache = arguments_.cache}));
-      std::printf("%s\n", measured_->origin().c_str());
-    }
+    const Precision precisions[] = {k16, k8};
+    if (spec != "measured") return study_latency(spec, loaded_.model, ranges, precisions, arguments_.cache);
+    if (!measured_) measured_ = study_latency(spec, loaded_.model, ranges, precisions, arguments_.cache);
     return measured_;
   }
 

@@ -16,8 +16,6 @@
 #include "figures.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
-#include "halftone/latency/measure_latency.hpp"
-#include "halftone/registry.hpp"
 #include "halftone/search/bisection.hpp"
 #include "halftone/search/frontier.hpp"
 #include "halftone/search/greedy.hpp"
@@ -118,7 +116,7 @@ class Study {
                                                                .seed = static_cast<std::uint64_t>(seed),
                                                                .threads = arguments_.threads});
     row(before_, "inter-layer").add("seconds", processor_seconds() - start);
-    if (!latency_) latency_ = make_latency(ranges);
+    if (!latency_) latency_ = study_latency(arguments_.latency, model, ranges, precisions_, arguments_.cache);
 
     SimulatedEvaluator evaluator(model, ranges, *scored, *task_, {.threads = arguments_.threads, .early_stop = true});
     start = processor_seconds();
@@ -166,17 +164,6 @@ class Study {
     figures.add("scored", share_scored(found.steps, false));
     figures.add("of failing", share_scored(found.steps, true));
     figures.add("CPU seconds", evaluator.seconds);
-  }
-
-  std::shared_ptr<const LatencyModel> make_latency(const Calibration& ranges) {
-    if (arguments_.latency == "linear") return linear_cost();
-    if (arguments_.latency != "measured") return default_registry().latency(arguments_.latency, 1);
-    const auto engine = default_registry().engine(has_openvino() ? "openvino" : "libtorch");
-    auto measured = std::make_shared<const MeasuredLatency>(
-        *measure_latency(*engine, loaded_.model, ranges, std::span(precisions_),
-                         {.float_type = preferred_float(*engine), .cache = arguments_.cache}));
-    std::printf("%s\n", measured->origin().c_str());
-    return measured;
   }
 
   Arguments arguments_;

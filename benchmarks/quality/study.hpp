@@ -3,17 +3,21 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <malloc.h>
 #include <memory>
 #include <numeric>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "data/shuffle.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/data/dataset.hpp"
 #include "halftone/latency/latency_model.hpp"
+#include "halftone/latency/measure_latency.hpp"
+#include "halftone/registry.hpp"
 
 namespace halftone::benchmarks {
 
@@ -37,6 +41,21 @@ inline std::shared_ptr<const Dataset> draw(const std::shared_ptr<const Dataset>&
   internal::shuffle(indices, generator);
   indices.resize(static_cast<std::size_t>(std::min(count, data->size())));
   return make_subset(data, indices, message(data->name(), " drawn by ", seed));
+}
+
+/// By name; what is measured is of this network, in the first engine that is here.
+inline std::shared_ptr<const LatencyModel> study_latency(const std::string& spec, const Model& model,
+                                                         const Calibration& ranges,
+                                                         std::span<const Precision> precisions,
+                                                         const std::string& cache) {
+  const Registry registry = default_registry();
+  if (spec == "linear") return linear_cost();
+  if (spec != "measured") return registry.latency(spec, 1);
+  const auto engine = registry.engine(has_openvino() ? "openvino" : "libtorch");
+  auto measured =
+      measure_latency(*engine, model, ranges, precisions, {.float_type = preferred_float(*engine), .cache = cache});
+  std::printf("%s\n", measured->origin().c_str());
+  return std::make_shared<const MeasuredLatency>(*std::move(measured));
 }
 
 /// Freed memory stays in the process, as in the program: see src/cli/main.cpp.

@@ -115,9 +115,9 @@ void Finalists::choose_fastest(TargetResult& target, KeptEvaluator& evaluator, s
       faster.emplace_back(time, &variant);
   std::sort(faster.begin(), faster.end());
   for (const auto& [time, variant] : faster) {
-    const bool is_known = variant->plan == setup_.baseline() || find_step(steps_, variant->plan) != nullptr;
-    if (target.status == RunStatus::Stopped && !is_known) continue;  // the budget is spent
-    const Evaluation evaluation = score(*variant, target, evaluator);
+    const auto known = find_score(variant->plan, target.gate, evaluator.baseline());
+    if (!known && target.status == RunStatus::Stopped) continue;  // the budget is spent
+    const Evaluation evaluation = known ? *known : score(*variant, target, evaluator);
     if (!evaluation.passed) continue;
     take(target, variant->plan, evaluation, setup_.latency(variant->plan));
     const std::string before = with_unit(predicted_time, "ms");
@@ -129,17 +129,15 @@ void Finalists::choose_fastest(TargetResult& target, KeptEvaluator& evaluator, s
   }
 }
 
+std::optional<Evaluation> Finalists::find_score(const Plan& plan, const Gate& gate, const Evaluation& baseline) const {
+  const SearchStep* step = find_step(steps_, plan);
+  if (step == nullptr && plan != setup_.baseline()) return std::nullopt;
+  Evaluation evaluation = plan == setup_.baseline() ? baseline : step->evaluation;
+  evaluation.passed = gate.passes(evaluation, baseline);
+  return evaluation;
+}
+
 Evaluation Finalists::score(const Variant& variant, TargetResult& target, KeptEvaluator& evaluator) {
-  if (variant.plan == setup_.baseline()) {
-    Evaluation evaluation = evaluator.baseline();
-    evaluation.passed = target.gate.passes(evaluation, evaluator.baseline());
-    return evaluation;
-  }
-  if (const SearchStep* known = find_step(steps_, variant.plan)) {
-    Evaluation evaluation = known->evaluation;
-    evaluation.passed = target.gate.passes(evaluation, evaluator.baseline());
-    return evaluation;
-  }
   evaluator.set_gate(target.gate);
   const auto evaluation = evaluator.evaluate(variant.plan);
   if (!evaluation) throw Stopped();
@@ -151,8 +149,7 @@ Evaluation Finalists::score(const Variant& variant, TargetResult& target, KeptEv
 }
 
 void Finalists::choose_within(TargetResult& target, std::vector<std::string>& notes) const {
-  const LatencyTarget& asked = *setup_.options.latency_target;
-  const double limit = asked.change != 0 ? (1 + asked.change) * timing(setup_.baseline()).minimum : asked.limit;
+  const double limit = setup_.latency_limit(timing(setup_.baseline()).minimum);
   if (timing(target.plan).minimum <= limit) {
     target.status = RunStatus::Met;
     return;

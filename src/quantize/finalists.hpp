@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ class Finalists {
   [[nodiscard]] Digest fingerprint(const Calibration& calibration) const;
   void choose_fastest(TargetResult& target, KeptEvaluator& evaluator, std::vector<std::string>& notes);
   void choose_within(TargetResult& target, std::vector<std::string>& notes) const;
+  /// What is known of `plan`, judged by `gate`; nothing where it was not scored.
+  [[nodiscard]] std::optional<Evaluation> find_score(const Plan& plan, const Gate& gate,
+                                                     const Evaluation& baseline) const;
   Evaluation score(const Variant& variant, TargetResult& target, KeptEvaluator& evaluator);
 
   const Setup& setup_;

@@ -43,8 +43,7 @@ std::vector<std::string> validate(const QuantizeOptions& options) {
       (options.adjust_ranges == RangeAdjusting::Final || options.adjust_ranges == RangeAdjusting::Both))
     violations.emplace_back(
         "adjust_ranges is for the plan found, and there are several gates: one set of ranges serves one plan, so give "
-        "one "
-        "gate, or adjust before the search");
+        "one gate, or adjust before the search");
   if (const auto& target = options.latency_target) {
     if ((target->limit > 0) == (target->change != 0))
       violations.push_back(message("latency_target has limit ", target->limit, " and change ", target->change,

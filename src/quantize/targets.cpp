@@ -7,6 +7,7 @@
 #include "halftone/core/error.hpp"
 #include "halftone/search/within_latency.hpp"
 #include "report/text.hpp"
+#include "search/budget.hpp"
 
 namespace halftone::internal {
 namespace {
@@ -37,8 +38,7 @@ void Targets::sense() {
 SearchProblem Targets::problem() {
   SearchLimits limits = setup_.options.limits;
   if (limits.most_evaluations > 0) limits.most_evaluations -= static_cast<int>(steps_.size());
-  constexpr double kLeast = 1e-9;  // spent: 0 would be no limit
-  if (limits.most_seconds > 0) limits.most_seconds = std::max(kLeast, limits.most_seconds - (now() - start_));
+  limits.most_seconds = seconds_left(limits, now() - start_);
   return {.sites = setup_.model.sites,
           .precisions = setup_.options.precisions,
           .order = order_,
@@ -51,11 +51,7 @@ SearchProblem Targets::problem() {
           .known = steps_};
 }
 
-bool Targets::is_spent() const {
-  const SearchLimits& limits = setup_.options.limits;
-  return (limits.most_evaluations > 0 && std::ssize(steps_) >= limits.most_evaluations) ||
-         (limits.most_seconds > 0 && now() - start_ >= limits.most_seconds);
-}
+bool Targets::is_spent() const { return internal::is_spent(setup_.options.limits, std::ssize(steps_), now() - start_); }
 
 void Targets::judge_again(const Gate& gate) {
   for (SearchStep& step : steps_) step.evaluation.passed = gate.passes(step.evaluation, evaluator_.baseline());
@@ -126,9 +122,7 @@ void Targets::search(TargetResult& target) {
 }
 
 void Targets::search_within(TargetResult& target) {
-  const LatencyTarget& asked = *setup_.options.latency_target;
-  const double baseline = setup_.latency(setup_.baseline());
-  const double limit = asked.change != 0 ? (1 + asked.change) * baseline : asked.limit;
+  const double limit = setup_.latency_limit(setup_.latency(setup_.baseline()));
   WithinLatencyResult found = search_within_latency(problem(), evaluator_, limit);
   if (!found.search.best_evaluation && found.search.best != setup_.baseline()) {  // no plan is quoted unscored
     found.search.best_evaluation = evaluator_.evaluate_fully(found.search.best);

@@ -6,6 +6,7 @@
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
+#include "search/budget.hpp"
 #include "search/repair.hpp"
 
 namespace halftone {
@@ -78,10 +79,8 @@ void SearchRun::consider(const SearchStep& step) {
 }
 
 bool SearchRun::is_spent() const {
-  const SearchLimits& limits = problem_.limits;
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start_;
-  return (limits.most_evaluations > 0 && std::ssize(result_.steps) >= limits.most_evaluations) ||
-         (limits.most_seconds > 0 && taken.count() >= limits.most_seconds);
+  return internal::is_spent(problem_.limits, std::ssize(result_.steps), taken.count());
 }
 
 void SearchRun::record(const Plan& plan, bool passed, std::string decision) {

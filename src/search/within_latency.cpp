@@ -5,6 +5,7 @@
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
+#include "search/budget.hpp"
 
 namespace halftone {
 
@@ -73,9 +74,7 @@ WithinLatencyResult search_within_latency(const SearchProblem& problem, Evaluato
   int& most = listed.limits.most_evaluations;
   most = most == 0 ? options.most_evaluations : std::min(most, options.most_evaluations);
   const std::chrono::duration<double> predicting = std::chrono::steady_clock::now() - start;
-  constexpr double kLeast = 1e-9;  // spent: 0 would be no limit
-  if (listed.limits.most_seconds > 0)
-    listed.limits.most_seconds = std::max(kLeast, listed.limits.most_seconds - predicting.count());
+  listed.limits.most_seconds = internal::seconds_left(problem.limits, predicting.count());
   std::vector<Plan> plans;
   for (auto entry = first; entry != list.end(); ++entry) plans.push_back(entry->plan);
   const Plan second = Plan::uniform(problem.sites.size(), problem.precisions[1]);
