@@ -214,24 +214,42 @@ class Run {
 
   /// The plan simulated where it was scored in the engine, and the other way round.
   void score_otherwise() {
+    const std::int64_t most = setup_.options.compare_samples;
+    if (most == 0) return;
     const bool in_engine = !setup_.deployed;
     const Plan& plan = targets_.back().plan;
     Digest key;
-    key.add(setup_.scoring_fingerprint(in_engine, result_.calibration, result_.validation_data.digest));
-    key.add("beside").add(
-        setup_.scoring_fingerprint(setup_.deployed, result_.calibration, result_.validation_data.digest));
-    key.add(to_string(plan));
-    result_.other_score = memory_.find("evaluation", key, internal::kept_evaluation);
+    for (const bool engine : {in_engine, setup_.deployed})
+      key.add(setup_.scoring_fingerprint(engine, result_.calibration, result_.validation_data.digest));
+    key.add(most).add(to_string(plan));
+    result_.other_score = memory_.find("comparison", key, internal::kept_other_score);
     if (!result_.other_score) {
-      PlanEvaluator* reference = evaluator_->live();
-      if (reference == nullptr) throw Stopped();
-      PlanEvaluator other(setup_.make_runner(in_engine, result_.calibration), *reference);
-      result_.other_score = other.evaluate(plan);
-      if (!result_.other_score) throw Stopped();
-      memory_.keep("evaluation", key, internal::to_kept(*result_.other_score));
+      result_.other_score = compare_scores(plan, in_engine, most);
+      memory_.keep("comparison", key, internal::to_kept(*result_.other_score));
     }
-    result_.other_scored_in = in_engine ? setup_.engine_name() : "simulation";
-    result_.forward_passes += 1;
+    result_.forward_passes += static_cast<double>(result_.other_score->evaluation.samples) /
+                              static_cast<double>(setup_.data.validation.size()) *
+                              (result_.other_score->same_samples ? 2 : 1);
+  }
+
+  OtherScore compare_scores(const Plan& plan, bool in_engine, std::int64_t most) {
+    const PlanEvaluator* reference = evaluator_->live();
+    if (reference == nullptr) throw Stopped();
+    const auto score = [&](bool where, std::optional<Evaluation>& baseline) {
+      PlanEvaluator evaluator(setup_.make_runner(where, result_.calibration), *reference, most);
+      auto evaluation = evaluator.evaluate(plan);
+      if (!evaluation) throw Stopped();
+      baseline = evaluator.baseline();
+      return *std::move(evaluation);
+    };
+    std::optional<Evaluation> baseline;
+    OtherScore other{in_engine ? setup_.engine_name() : "simulation", score(in_engine, baseline)};
+    if (other.evaluation.samples < setup_.data.validation.size()) {
+      other.same_samples.emplace();
+      other.same_samples->plan = score(setup_.deployed, baseline);
+      other.same_samples->baseline = *baseline;
+    }
+    return other;
   }
 
   void score_report() {

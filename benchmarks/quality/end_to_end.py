@@ -22,7 +22,7 @@ def quantize(model, calibration, validation, keep, batch, out):
     """run.json and the seconds that it took."""
     begin = time.monotonic()
     done = subprocess.run([PROGRAM, "quantize", model, "--calibrate", calibration, "--validate", validation, "--keep", keep,
-                           "--batch", str(batch), "--cache", "none", "--out", out, "--quiet"], stdout=subprocess.DEVNULL, check=False)
+                           "--batch", str(batch), "--cache", "none", "--compare-samples", "1000000", "--out", out, "--quiet"], stdout=subprocess.DEVNULL, check=False)
     if done.returncode not in (0, 1):
         raise SystemExit(1)
     return json.loads((out / "run.json").read_text()), time.monotonic() - begin

@@ -74,6 +74,9 @@ struct QuantizeOptions {
   int threads = 0;  ///< 0: one per core; figures do not depend on it
   std::uint64_t seed = 0;
   Scoring scoring = Scoring::Automatic;
+  /// Validation samples at most, at even distances, on which the plan is simulated where plans are scored in an engine,
+  /// and the other way round; 0: none.
+  std::int64_t compare_samples = 512;
   std::int64_t latency_batch = 1;         ///< samples that a measured latency is of
   int latency_threads = 1;                ///< that a measured network uses
   std::filesystem::path latency_cache{};  ///< folder of earlier measurements; none where empty

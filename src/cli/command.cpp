@@ -65,6 +65,11 @@ void add_count(CLI::App& command, const std::string& name, std::int64_t& count, 
       ->type_name("N");
 }
 
+CLI::Option* add_text(CLI::App& command, const std::string& name, std::string& value, const std::string& type,
+                      const std::string& description) {
+  return command.add_option(name, value, description)->capture_default_str()->type_name(type);
+}
+
 void add_common(CLI::App& command, CommonOptions& options) {
   add_count(command, "--threads", options.threads, 0, "that work in LibTorch, not in the engine; 0: one per core");
   add_common_but_threads(command, options);

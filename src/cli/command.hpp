@@ -49,6 +49,10 @@ void add_doctor(CLI::App& app, const Context& context, Action& action);
 void add_count(CLI::App& command, const std::string& name, std::int64_t& count, std::int64_t least,
                const std::string& description);
 
+/// A text, such as a name or a path, that `type` names in the help.
+CLI::Option* add_text(CLI::App& command, const std::string& name, std::string& value, const std::string& type,
+                      const std::string& description);
+
 /// --json --quiet --seed --threads; commands that have no use for some leave them out.
 struct CommonOptions {
   bool json = false;

@@ -185,13 +185,11 @@ void add_evaluate(CLI::App& app, const Context& context, Action& action) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App& command = *app.add_subcommand("evaluate", "score a network: float, all at 16 bits, and as asked");
   add_model(command, arguments->model);
-  command.add_option("--data", arguments->data, "samples to score")->required()->type_name("DATA");
+  add_text(command, "--data", arguments->data, "DATA", "samples to score")->required();
   add_subject(command, arguments->subject);
   add_engine(command, context.registry, arguments->engine, "score the network as deployed too, in ");
   add_float(command, arguments->float_type);
-  command.add_option("--task", arguments->task, "what is scored: " + names(context.registry.tasks))
-      ->capture_default_str()
-      ->type_name("NAME");
+  add_text(command, "--task", arguments->task, "NAME", "what is scored: " + names(context.registry.tasks));
   add_count(command, "--eval-batch", arguments->eval_batch, 1,
             "samples run together: for speed and memory, though --adjust\ntakes its steps by batches");
   add_common(command, arguments->common);

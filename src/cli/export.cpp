@@ -78,14 +78,11 @@ void add_export(CLI::App& app, const Context& context, Action& action) {
   CLI::App& command = *app.add_subcommand("export", "write a network under a plan as ONNX");
   add_model(command, arguments->model);
   add_subject(command, arguments->subject);
-  command.add_option("--out", arguments->out, "the ONNX file to write")->required()->type_name("FILE");
+  add_text(command, "--out", arguments->out, "FILE", "the ONNX file to write")->required();
   add_count(command, "--batch", arguments->batch, 0, "samples a pass; 0: chosen at run time");
-  command
-      .add_option("--sub-byte", arguments->sub_byte,
-                  "operands of fewer than 8 bits: emulated (in 8-bit types, runs\neverywhere) or native (4-bit types, "
-                  "opset 21)")
-      ->capture_default_str()
-      ->type_name("FORM");
+  add_text(command, "--sub-byte", arguments->sub_byte, "FORM",
+           "operands of fewer than 8 bits: emulated (in 8-bit types, runs\neverywhere) or native (4-bit types, opset "
+           "21)");
   add_common(command, arguments->common);
   command.footer(
       "Operands of fewer than 16 bits pass through QuantizeLinear and DequantizeLinear; all else is\n"

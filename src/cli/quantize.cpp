@@ -141,84 +141,63 @@ int run_quantize(const Context& context, const QuantizeArguments& arguments) {
 }
 
 void add_data(CLI::App& command, QuantizeArguments& arguments) {
-  command.add_option("--calibrate", arguments.calibrate, "samples that ranges come from, 250 to 500")
-      ->required()
-      ->type_name("DATA");
-  command.add_option("--validate", arguments.validate, "samples that decide whether a plan keeps enough")
-      ->required()
-      ->type_name("DATA");
-  command
-      .add_option("--report", arguments.report,
-                  "samples for nothing but the final score; 20% takes that share\nof the validation data")
-      ->type_name("DATA|SHARE");
+  add_text(command, "--calibrate", arguments.calibrate, "DATA", "samples that ranges come from, 250 to 500")
+      ->required();
+  add_text(command, "--validate", arguments.validate, "DATA", "samples that decide whether a plan keeps enough")
+      ->required();
+  add_text(command, "--report", arguments.report, "DATA|SHARE",
+           "samples for nothing but the final score; 20% takes that share\nof the validation data");
 }
 
 void add_goal(CLI::App& command, const Registry& registry, QuantizeArguments& arguments) {
-  const auto add = [&command](const char* name, std::string& value, const char* type, const std::string& description) {
-    command.add_option(name, value, description)->capture_default_str()->type_name(type);
-  };
-  add("--task", arguments.task, "NAME", "what is scored: " + names(registry.tasks));
-  command
-      .add_option(
-          "--keep", arguments.keep,
-          "how much of the 16-bit score to keep, 99.9% by default; a list\n(95%,99%,99.9%) gives a plan for each")
-      ->type_name("SHARES");
-  add("--gate", arguments.gate, "KIND",
-      "what keeping means: point; confidence (the lower end of a 95 %\ninterval keeps it too); or damage:BUDGET, the "
-      "mean "
-      "divergence\nfrom the float network, a list gives a plan for each");
-  command
-      .add_option("--latency-target", arguments.latency_target,
-                  "instead of a share to keep: the plan that does least damage\nwithin a latency, e.g. 2ms or -30%")
-      ->type_name("LATENCY");
+  add_text(command, "--task", arguments.task, "NAME", "what is scored: " + names(registry.tasks));
+  add_text(command, "--keep", arguments.keep, "SHARES",
+           "how much of the 16-bit score to keep, 99.9% by default; a list\n(95%,99%,99.9%) gives a plan for each");
+  add_text(command, "--gate", arguments.gate, "KIND",
+           "what keeping means: point; confidence (the lower end of a 95 %\ninterval keeps it too); or damage:BUDGET, "
+           "the mean divergence\nfrom the float network, a list gives a plan for each");
+  add_text(command, "--latency-target", arguments.latency_target, "LATENCY",
+           "instead of a share to keep: the plan that does least damage\nwithin a latency, e.g. 2ms or -30%");
   add_count(command, "--max-evaluations", arguments.most_evaluations, 0,
             "plans scored at most; the best so far is the result. 0: no limit");
   command.add_option("--max-seconds", arguments.most_seconds, "seconds the search may take; 0: no limit")
       ->check(CLI::NonNegativeNumber.description(""))
       ->capture_default_str()
       ->type_name("S");
-  add_count(command, "--repairs", arguments.repairs, 0, "single sites, at most, that are tried lower after the search");
-  command.add_flag("--fresh", arguments.fresh, "begin anew, without what an earlier run left in --out");
-  command
-      .add_option("--precisions", arguments.precisions,
-                  "to choose from: 16, 2 to 8, w4a8; 8,16 where latency is\nmeasured, else 4,8,16")
-      ->type_name("LIST");
-  command
-      .add_option("--latency", arguments.latency,
-                  "measured (where an engine is here, the default),\nroofline:DEVICE (a100 where there is none), "
-                  "table:FILE or size")
-      ->type_name("MODEL");
+}
+
+void add_latency(CLI::App& command, const Registry& registry, QuantizeArguments& arguments) {
+  add_text(command, "--latency", arguments.latency, "MODEL",
+           "measured (where an engine is here, the default),\nroofline:DEVICE (a100 where there is none), "
+           "table:FILE or size");
   add_engine(command, registry, arguments.engine, "where the network runs: ");
-  command
-      .add_option("--evaluate", arguments.evaluate,
-                  "how plans are scored: deployed (in the engine, the default\nwhere there is one) or simulated")
-      ->type_name("HOW");
+  add_text(command, "--evaluate", arguments.evaluate, "HOW",
+           "how plans are scored: deployed (in the engine, the default\nwhere there is one) or simulated");
+  add_count(command, "--compare-samples", arguments.compare_samples, 0,
+            "validation samples at most on which the plan is scored the\nother way too, simulated beside deployed; 0: "
+            "none");
   add_count(command, "--batch", arguments.batch, 1, "samples that one latency is of");
   command
       .add_option("--engine-threads", arguments.engine_threads, "threads of a network that is measured; 1 by default")
       ->check(CLI::Range(1, 1 << 20).description(""))
       ->type_name("N");
   add_float(command, arguments.float_type);
-  command
-      .add_option(
-          "--cache", arguments.cache,
-          "folder of latencies measured earlier, or none;\n~/.cache/halftone by default, where it can be written")
-      ->type_name("DIR");
-  command
-      .add_option("--metric", arguments.metric,
-                  "sensitivity that orders the sites, interlayer by default:\n" + names(registry.metrics))
-      ->type_name("NAME");
-  command
-      .add_option("--sensitivity", arguments.sensitivity,
-                  "sensitivity.json of `halftone sense`, of this network, instead\nof measuring anew")
-      ->type_name("FILE");
-  command
-      .add_option("--order", arguments.order,
-                  "how the sites are ordered: " + names(registry.orders) +
-                      ", or auto: nested\nwhere the metric tells of pairs of sites, else gain")
-      ->capture_default_str()
-      ->type_name("NAME");
-  add("--search", arguments.search, "NAME", "strategy: " + names(registry.searches));
+  add_text(command, "--cache", arguments.cache, "DIR",
+           "folder of latencies measured earlier, or none;\n~/.cache/halftone by default, where it can be written");
+}
+
+void add_search(CLI::App& command, const Registry& registry, QuantizeArguments& arguments) {
+  add_text(command, "--precisions", arguments.precisions, "LIST",
+           "to choose from: 16, 2 to 8, w4a8; 8,16 where latency is\nmeasured, else 4,8,16");
+  add_text(command, "--metric", arguments.metric, "NAME",
+           "sensitivity that orders the sites, interlayer by default:\n" + names(registry.metrics));
+  add_text(command, "--sensitivity", arguments.sensitivity, "FILE",
+           "sensitivity.json of `halftone sense`, of this network, instead\nof measuring anew");
+  add_text(command, "--order", arguments.order, "NAME",
+           "how the sites are ordered: " + names(registry.orders) +
+               ", or auto: nested\nwhere the metric tells of pairs of sites, else gain");
+  add_text(command, "--search", arguments.search, "NAME", "strategy: " + names(registry.searches));
+  add_count(command, "--repairs", arguments.repairs, 0, "single sites, at most, that are tried lower after the search");
 }
 
 }  // namespace
@@ -229,16 +208,15 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   add_model(command, arguments->model);
   add_data(command, *arguments);
   add_goal(command, context.registry, *arguments);
+  add_latency(command, context.registry, *arguments);
+  add_search(command, context.registry, *arguments);
   add_ranges(command, arguments->ranges);
-  command
-      .add_option("--adjust", arguments->adjust,
-                  "adjust ranges by gradient descent: before the search (search),\nto the plan found (final), both, or "
-                  "none")
-      ->capture_default_str()
-      ->type_name("WHEN");
+  add_text(command, "--adjust", arguments->adjust, "WHEN",
+           "adjust ranges by gradient descent: before the search (search),\nto the plan found (final), both, or none");
   add_count(command, "--eval-batch", arguments->eval_batch, 1,
             "samples run together: for speed and memory, though what is\ndrawn by batches (fisher, hessian, --adjust) "
             "follows it");
+  command.add_flag("--fresh", arguments->fresh, "begin anew, without what an earlier run left in --out");
   command.add_option("--out", arguments->out, "folder for plan.json, run.json, report.html and report.txt")
       ->required()
       ->type_name("DIR");

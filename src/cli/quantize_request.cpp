@@ -168,6 +168,7 @@ QuantizeRequest check(const Registry& registry, const QuantizeArguments& argumen
                   .threads = thread_count(arguments.common),
                   .seed = arguments.common.seed,
                   .scoring = parse_scoring(arguments.evaluate),
+                  .compare_samples = arguments.compare_samples,
                   .latency_batch = arguments.batch,
                   .latency_threads = engine_threads("--engine-threads", arguments.engine_threads),
                   .float_type = parse_float(arguments.float_type)},

@@ -38,6 +38,7 @@ struct QuantizeArguments {
   std::string cache;  ///< empty: the default
   std::string precisions;
   std::int64_t batch = 1;
+  std::int64_t compare_samples = QuantizeOptions{}.compare_samples;
   std::int64_t engine_threads = 0;  ///< 0: not given, one
   std::int64_t eval_batch = 16;
   std::string out;

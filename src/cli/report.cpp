@@ -75,15 +75,10 @@ void add_report(CLI::App& app, const Context& context, Action& action) {
   command.add_option("RUN", arguments->run, "folder that `halftone quantize` wrote to, or its run.json")
       ->required()
       ->type_name("");
-  command
-      .add_option("--format", arguments->format,
-                  "html (a page with plots that fetches nothing), text, or markdown\n(for an issue or a pull request)")
-      ->capture_default_str()
-      ->type_name("FORMAT");
-  command
-      .add_option("--out", arguments->out,
-                  "file to write; by default html goes to report.html beside\nrun.json, the others to standard output")
-      ->type_name("FILE");
+  add_text(command, "--format", arguments->format, "FORMAT",
+           "html (a page with plots that fetches nothing), text, or markdown\n(for an issue or a pull request)");
+  add_text(command, "--out", arguments->out, "FILE",
+           "file to write; by default html goes to report.html beside\nrun.json, the others to standard output");
   add_json(command, arguments->common);
   command.footer(
       "Examples:\n"

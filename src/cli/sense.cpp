@@ -274,21 +274,16 @@ void add_sense(CLI::App& app, const Context& context, Action& action) {
   CLI::App& command =
       *app.add_subcommand("sense", "measure how sensitive a network's sites are, by one metric or more");
   add_model(command, arguments->model);
-  command.add_option("--calibrate", arguments->calibrate, "samples that ranges come from, 250 to 500")
-      ->required()
-      ->type_name("DATA");
-  command
-      .add_option("--data", arguments->data,
-                  "samples that sensitivities come from, all of them, instead\nof --calibrate's")
-      ->type_name("DATA");
-  const auto add = [&command](const char* name, std::string& value, const char* type, const std::string& description) {
-    command.add_option(name, value, description)->capture_default_str()->type_name(type);
-  };
+  add_text(command, "--calibrate", arguments->calibrate, "DATA", "samples that ranges come from, 250 to 500")
+      ->required();
+  add_text(command, "--data", arguments->data, "DATA",
+           "samples that sensitivities come from, all of them, instead\nof --calibrate's");
   add_count(command, "--sense-samples", arguments->samples, 1,
             "samples of --calibrate at most that sensitivities come from,\nat even distances");
-  add("--metric", arguments->metrics, "LIST", "one or more of " + names(context.registry.metrics));
-  add("--precisions", arguments->precisions, "LIST", "to score: 2 to 8, w4a8; 16, the baseline, is left out");
-  add("--task", arguments->task, "NAME", "whose damage is measured: " + names(context.registry.tasks));
+  add_text(command, "--metric", arguments->metrics, "LIST", "one or more of " + names(context.registry.metrics));
+  add_text(command, "--precisions", arguments->precisions, "LIST",
+           "to score: 2 to 8, w4a8; 16, the baseline, is left out");
+  add_text(command, "--task", arguments->task, "NAME", "whose damage is measured: " + names(context.registry.tasks));
   add_ranges(command, arguments->ranges);
   add_count(command, "--eval-batch", arguments->eval_batch, 1,
             "samples run together: for speed and memory, though what is\ndrawn by batches (fisher, hessian, --adjust) "

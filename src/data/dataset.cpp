@@ -144,12 +144,17 @@ std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std:
   return std::make_unique<Subset>(std::move(parent), std::move(indices), std::move(name));
 }
 
-std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, std::int64_t most) {
-  const std::int64_t size = parent->size();
+std::vector<std::int64_t> spread_indices(std::int64_t size, std::int64_t most) {
   const std::int64_t count = std::min(most, size);
   std::vector<std::int64_t> indices;
   for (std::int64_t i = 0; i < count; ++i) indices.push_back(i * size / count);
-  std::string name = count == size ? parent->name() : message(count, " of ", parent->name());
+  return indices;
+}
+
+std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, std::int64_t most) {
+  std::vector<std::int64_t> indices = spread_indices(parent->size(), most);
+  std::string name =
+      std::ssize(indices) == parent->size() ? parent->name() : message(indices.size(), " of ", parent->name());
   return make_subset(std::move(parent), std::move(indices), std::move(name));
 }
 

@@ -48,13 +48,29 @@ std::string describe(const Plan& plan) {
   return text;
 }
 
+/// What is said of the baseline next to itself.
+void set_certain(Evaluation& baseline) {
+  baseline.score_span = 0;
+  if (baseline.score != 0 && !baseline.ended_early()) baseline.interval = {1, 1};
+}
+
 /// What plans are compared with; the same for every evaluator that takes it over.
 struct Reference {
   std::vector<std::int64_t> order;  ///< in which samples are visited
   internal::Outputs clean{};        ///< of the float network, in batches of `order`
   std::vector<double> scores{};     ///< of the baseline, by sample
+  std::vector<double> damages{};    ///< likewise
   Evaluation float_score{};
   Evaluation baseline{};
+
+  void keep_baseline(const SampleScores& of, const std::string& digest, const Gate& gate) {
+    scores = of.scores();
+    damages = of.damages();
+    baseline = of.compare(scores);
+    baseline.plan_digest = digest;
+    set_certain(baseline);
+    baseline.passed = gate.passes(baseline, baseline);
+  }
 };
 
 /// Whether the scores so far are enough to end a pass.
@@ -72,7 +88,7 @@ std::vector<std::string> validate(const EvaluatorOptions& options) {
 
 struct PlanEvaluator::State {
   std::unique_ptr<PlanRunner> runner;
-  const Dataset& data;
+  std::shared_ptr<const Dataset> data;
   const Task& task;
   EvaluatorOptions options;
   Monitor monitor;
@@ -84,8 +100,8 @@ struct PlanEvaluator::State {
 
   void check_task(const NetworkFn& network) const {
     const at::NoGradGuard no_gradient;
-    const Batch batch = data.range(0, std::min(options.batch_size, data.size()));
-    task.check(network(batch.inputs), data);
+    const Batch batch = data->range(0, std::min(options.batch_size, data->size()));
+    task.check(network(batch.inputs), *data);
   }
 
   void require_finite(const std::vector<at::Tensor>& outputs, std::span<const std::int64_t> samples,
@@ -95,7 +111,7 @@ struct PlanEvaluator::State {
     throw Error(Errc::NonFinite,
                 message("output ", found->output, " of the ", plan == nullptr ? "float network" : "quantized network",
                         " is NaN or infinite for sample ", samples[static_cast<std::size_t>(found->sample)], " of ",
-                        data.name(),
+                        data->name(),
                         plan == nullptr ? message(": check this sample and the network's weights")
                                         : message(" with ", describe(*plan), ": check the ranges of these sites")));
   }
@@ -105,12 +121,12 @@ struct PlanEvaluator::State {
   /// when stopped.
   std::optional<SampleScores> pass(const NetworkFn& network, const Plan* plan, Reference& kept,
                                    const std::string& detail, const EnoughFn& enough = {}) {
-    const internal::BatchLoop loop{data.size(), options.batch_size, options.threads, "evaluate", detail};
+    const internal::BatchLoop loop{data->size(), options.batch_size, options.threads, "evaluate", detail};
     Results score(kept.order.size());
     Results damage(kept.order.size());
     const auto work = [&](const BatchRange& batch, std::size_t) {
       const auto visited = samples_of(batch, kept.order);
-      const Batch samples = data.get(visited);
+      const Batch samples = data->get(visited);
       auto outputs = network(samples.inputs);
       require_finite(outputs, visited, plan);
       store(score, batch, task.score(outputs, samples.targets));
@@ -140,13 +156,35 @@ struct PlanEvaluator::State {
 
   /// From the order of the data to most fragile first, where all outputs can be told apart by sample.
   void reorder(Reference& kept) const {
-    if (!internal::are_batched(kept.clean, options.batch_size, data.size())) return;
-    const at::Tensor targets = data.targets();
+    if (!internal::are_batched(kept.clean, options.batch_size, data->size())) return;
+    const at::Tensor targets = data->targets();
     auto parts = std::vector<at::Tensor>(kept.clean.size());
     if (targets.defined()) parts = targets.split(options.batch_size);
     for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = task.fragility(kept.clean[i], parts[i]).to(at::kCPU);
     kept.order = internal::most_fragile_first(at::cat(parts));
     kept.clean = internal::in_order(std::move(kept.clean), kept.order, options.batch_size);
+  }
+
+  /// To samples at even distances, visited in the order of the data.
+  void restrict_to(std::int64_t most) {
+    const std::int64_t size = data->size();
+    const Reference& all = *reference;
+    if (most >= size || !internal::are_batched(all.clean, options.batch_size, size)) return;
+    auto some = std::make_shared<Reference>();
+    SampleScores scores(static_cast<std::size_t>(most), task.score_range());
+    std::vector<std::int64_t> positions;
+    const auto samples = spread_indices(size, most);
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      const auto sample = static_cast<std::size_t>(samples[i]);
+      positions.push_back(std::find(all.order.begin(), all.order.end(), samples[i]) - all.order.begin());
+      scores.add(i, all.scores[sample], all.damages[sample]);
+      some->order.push_back(static_cast<std::int64_t>(i));
+    }
+    some->clean = internal::in_order(all.clean, positions, options.batch_size);
+    some->keep_baseline(scores, all.baseline.plan_digest, options.gate);
+    some->float_score = all.float_score;
+    data = spread_subset(data, most);
+    reference = std::move(some);
   }
 
   void require_measured(const char* call) const {
@@ -157,10 +195,7 @@ struct PlanEvaluator::State {
   [[nodiscard]] Evaluation judge(const SampleScores& scores, const std::string& digest, const Reference& kept) const {
     Evaluation evaluation = scores.compare(kept.scores);
     evaluation.plan_digest = digest;
-    if (is_own_baseline && digest == kept.baseline.plan_digest) {  // compared with itself
-      evaluation.score_span = 0;
-      if (kept.baseline.score != 0 && !evaluation.ended_early()) evaluation.interval = {1, 1};
-    }
+    if (is_own_baseline && digest == kept.baseline.plan_digest) set_certain(evaluation);
     evaluation.passed = options.gate.passes(evaluation, kept.baseline);
     return evaluation;
   }
@@ -184,14 +219,16 @@ PlanEvaluator::PlanEvaluator(std::unique_ptr<PlanRunner> runner, const Dataset& 
   require_valid("evaluator options", validate(options));
   if (data.size() == 0)
     throw Error(Errc::InvalidArgument, message("evaluate: ", data.name(), " holds no samples to score"));
-  state_.reset(new State{std::move(runner), data, task, options, monitor});
+  state_.reset(new State{std::move(runner), {std::shared_ptr<const void>(), &data}, task, options, monitor});
 }
 
-PlanEvaluator::PlanEvaluator(std::unique_ptr<PlanRunner> runner, const PlanEvaluator& reference) {
+PlanEvaluator::PlanEvaluator(std::unique_ptr<PlanRunner> runner, const PlanEvaluator& reference,
+                             std::int64_t most_samples) {
   const State& other = *reference.state_;
   other.require_measured("comparing with an evaluator");
   state_.reset(new State{std::move(runner), other.data, other.task, other.options, other.monitor, other.reference});
   state_->options.early_stop = false;
+  state_->restrict_to(most_samples);
 }
 
 PlanEvaluator::~PlanEvaluator() = default;
@@ -202,7 +239,7 @@ std::optional<Evaluation> PlanEvaluator::measure_baseline(const Plan& baseline) 
   NetworkFn network = state.runner->prepare(nullptr);
   state.check_task(network);
   auto kept = std::make_shared<Reference>();
-  kept->order.resize(static_cast<std::size_t>(state.data.size()));
+  kept->order.resize(static_cast<std::size_t>(state.data->size()));
   std::iota(kept->order.begin(), kept->order.end(), 0);
   const auto clean = state.pass(network, nullptr, *kept, "float network");
   if (!clean) return std::nullopt;
@@ -211,11 +248,8 @@ std::optional<Evaluation> PlanEvaluator::measure_baseline(const Plan& baseline) 
   network = state.runner->prepare(&baseline);
   const auto scores = state.pass(network, &baseline, *kept, "baseline: " + describe(baseline));
   if (!scores) return std::nullopt;
-  kept->scores = scores->scores();
-  kept->baseline = scores->compare(kept->scores);
-  kept->baseline.plan_digest = plan_digest(baseline);
+  kept->keep_baseline(*scores, plan_digest(baseline), state.options.gate);
   state.is_own_baseline = true;
-  kept->baseline = state.judge(*scores, kept->baseline.plan_digest, *kept);
   kept->baseline.seconds = seconds_since(start);
   kept->float_score = state.judge(*clean, "float", *kept);
   kept->float_score.seconds = float_seconds;
@@ -249,7 +283,7 @@ std::optional<Evaluation> PlanEvaluator::evaluate_fully(const Plan& plan) {
 std::int64_t PlanEvaluator::samples_scored() const { return state_->scored; }
 
 double PlanEvaluator::forward_passes() const {
-  return static_cast<double>(state_->scored) / static_cast<double>(state_->data.size());
+  return static_cast<double>(state_->scored) / static_cast<double>(state_->data->size());
 }
 
 }  // namespace halftone

@@ -19,6 +19,7 @@ class SampleScores {
   /// Not twice for one sample.
   void add(std::size_t sample, double score, double damage);
   [[nodiscard]] const std::vector<double>& scores() const { return score_; }
+  [[nodiscard]] const std::vector<double>& damages() const { return damage_; }
   [[nodiscard]] std::int64_t scored() const { return scored_; }
 
   /// All but digest, verdict and seconds, next to the scores of the baseline by sample.

@@ -36,6 +36,7 @@ Outputs in_order(Outputs outputs, std::span<const std::int64_t> order, std::int6
     const auto batches = all.index_select(0, indices.to(all.device())).split(batch_size);
     for (std::size_t b = 0; b < batches.size(); ++b) outputs[b][k] = batches[b];
   }
+  outputs.resize((order.size() + static_cast<std::size_t>(batch_size) - 1) / static_cast<std::size_t>(batch_size));
   return outputs;
 }
 

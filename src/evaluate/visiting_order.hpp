@@ -17,7 +17,7 @@ std::vector<std::int64_t> most_fragile_first(const at::Tensor& fragility);
 /// Whether every output of every batch has one row a sample.
 bool are_batched(const Outputs& outputs, std::int64_t batch_size, std::int64_t samples);
 
-/// The outputs of the samples in `order`, in batches of `batch_size`; `outputs` are in the order of the data. Needs
+/// The outputs at the positions `order` of `outputs`, all of them or fewer, in batches of `batch_size` as before. Needs
 /// memory for one output of all samples twice over.
 Outputs in_order(Outputs outputs, std::span<const std::int64_t> order, std::int64_t batch_size);
 

@@ -48,6 +48,19 @@ Evaluation kept_evaluation(const json& kept) {
           .seconds = kept.at(11)};
 }
 
+json to_kept(const OtherScore& other) {
+  json same;
+  if (other.same_samples) same = {to_kept(other.same_samples->baseline), to_kept(other.same_samples->plan)};
+  return {other.scored_in, to_kept(other.evaluation), same};
+}
+
+OtherScore kept_other_score(const json& kept) {
+  OtherScore other{.scored_in = kept.at(0), .evaluation = kept_evaluation(kept.at(1)), .same_samples = {}};
+  const json& same = kept.at(2);
+  if (!same.is_null()) other.same_samples = {kept_evaluation(same.at(0)), kept_evaluation(same.at(1))};
+  return other;
+}
+
 json to_kept(const ChosenWeights& chosen) {
   json choices = json::array();
   for (const WeightMethodChoice& choice : chosen.choices) {

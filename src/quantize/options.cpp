@@ -59,6 +59,8 @@ std::vector<std::string> validate(const QuantizeOptions& options) {
   if (options.threads < 0) violations.push_back(message("threads is ", options.threads, ": 0 (one per core) or more"));
   if (options.sense_samples < 1)
     violations.push_back(message("sense_samples is ", options.sense_samples, ": at least 1"));
+  if (options.compare_samples < 0)
+    violations.push_back(message("compare_samples is ", options.compare_samples, ": 0 (none) or more"));
   if (options.latency_batch < 1)
     violations.push_back(message("latency_batch is ", options.latency_batch, ": at least 1"));
   if (options.latency_threads < 1)

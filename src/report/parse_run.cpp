@@ -131,8 +131,12 @@ void read_scores(const JsonField& field, RunResult& run) {
   run.result = read_plan_figures(field.need("result"));
   run.scored_in = field.need("scored_in").text_or_empty();
   if (const auto other = field.find("other_score")) {
-    run.other_score = read_evaluation(*other);
-    run.other_scored_in = other->need("scored_in").text_or_empty();
+    run.other_score.emplace();
+    run.other_score->scored_in = other->need("scored_in").text_or_empty();
+    run.other_score->evaluation = read_evaluation(*other);
+    if (const auto same = other->find("same_samples"))
+      run.other_score->same_samples = {.baseline = read_evaluation(same->need("baseline")),
+                                       .plan = read_evaluation(same->need("plan"))};
   }
   if (const auto report = field.find("report")) {
     run.result.report = read_evaluation(*report);

@@ -96,8 +96,11 @@ json engine_json(const RunResult& run) {
 
 json other_score_json(const RunResult& run) {
   if (!run.other_score) return nullptr;
-  json object = internal::figures_json(*run.other_score);
-  object["scored_in"] = run.other_scored_in;
+  json object = internal::figures_json(run.other_score->evaluation);
+  object["scored_in"] = run.other_score->scored_in;
+  if (const auto& same = run.other_score->same_samples)
+    object["same_samples"] = {{"baseline", internal::figures_json(same->baseline)},
+                              {"plan", internal::figures_json(same->plan)}};
   return object;
 }
 

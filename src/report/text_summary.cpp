@@ -111,9 +111,12 @@ void add_scores(const RunResult& run, Document& document) {
   std::vector<ScoreRow> rows{{"float, as trained", run.float_score, baseline},
                              {"baseline, all at 16 bits", baseline, baseline}};
   if (run.result.evaluation.samples > 0) rows.push_back({"plan", run.result.evaluation, baseline});
-  if (run.other_score)
-    rows.push_back(
-        {is_simulation(run.other_scored_in) ? "plan, simulated" : "plan, deployed", *run.other_score, baseline});
+  if (const auto& other = run.other_score) {
+    const auto& same = other->same_samples;
+    if (same) rows.push_back({"plan, on some", same->plan, same->baseline});
+    rows.push_back({message(same ? "the same, " : "plan, ", is_simulation(other->scored_in) ? "simulated" : "deployed"),
+                    other->evaluation, same ? same->baseline : baseline});
+  }
   if (run.baseline.report) {
     rows.push_back({"report part: baseline", *run.baseline.report, *run.baseline.report});
     if (run.result.report) rows.push_back({"report part: plan", *run.result.report, *run.baseline.report});

@@ -45,6 +45,22 @@ TEST_CASE("an evaluator that takes over a baseline gives the figures of one with
   CHECK(other.forward_passes() == 1);
 }
 
+TEST_CASE("on some samples the figures are those of an evaluator that has no others") {
+  Fixture f;
+  f.options.early_stop = GENERATE(false, true);  // other samples come first
+  const auto all = f.evaluator();
+  REQUIRE(all->measure_baseline(kBaseline));
+  const std::shared_ptr<const Dataset> some = spread_subset({std::shared_ptr<const void>(), f.data.get()}, 13);
+  PlanEvaluator alone(simulate(f.model, f.calibration), *some, *f.task, f.options);
+  REQUIRE(alone.measure_baseline(kBaseline));
+  PlanEvaluator restricted(simulate(f.model, f.calibration), *all, 13);
+  check_equal(restricted.baseline(), alone.baseline());
+  check_equal(*restricted.evaluate(kMixed), *alone.evaluate_fully(kMixed));
+  CHECK(restricted.samples_scored() == 13);
+  check_equal(*PlanEvaluator(simulate(f.model, f.calibration), *all, 30).evaluate(kMixed),
+              *all->evaluate_fully(kMixed));
+}
+
 TEST_CASE("the baseline's plan, run elsewhere, is compared with the baseline like any other") {
   const Fixture f;
   const auto engine = std::make_shared<fakes::FakeEngine>();

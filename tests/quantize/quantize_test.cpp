@@ -178,8 +178,8 @@ TEST_CASE("with an engine latency is measured, plans are scored in it, and the r
   CHECK(run.result.evaluation.passed);
 
   REQUIRE(run.other_score);
-  CHECK(run.other_scored_in == "simulation");
-  CHECK(run.other_score->score == run.result.evaluation.score);  // this engine simulates
+  CHECK(run.other_score->scored_in == "simulation");
+  CHECK(run.other_score->evaluation.score == run.result.evaluation.score);  // this engine simulates
   REQUIRE(run.measured);
   REQUIRE(run.engine);
   CHECK(run.engine->full_name() == "fake 1.0");
@@ -191,6 +191,23 @@ TEST_CASE("with an engine latency is measured, plans are scored in it, and the r
   CHECK(run.site_saving.size() == 5);
 }
 
+TEST_CASE("a plan is scored the other way on as many samples as asked") {
+  QuantizeFixture f;
+  f.options.compare_samples = 7;
+  const RunResult run = f.run();
+  REQUIRE(run.other_score);
+  CHECK(run.other_score->evaluation.samples == 7);
+  REQUIRE(run.other_score->same_samples);
+  check_equal(run.other_score->same_samples->plan, run.other_score->evaluation);  // this engine simulates
+  CHECK(run.other_score->same_samples->baseline.samples == 7);
+  CHECK(run.result.evaluation.samples == 20);
+
+  f.options.compare_samples = 0;
+  CHECK_FALSE(f.run().other_score);
+  f.options.compare_samples = -1;
+  CHECK_THAT(failure([&] { (void)f.run(); }).text, Contains("compare_samples is -1: 0 (none) or more"));
+}
+
 TEST_CASE("plans can be scored by simulation where latency is measured") {
   QuantizeFixture f;
   f.options.scoring = Scoring::Simulated;
@@ -198,7 +215,7 @@ TEST_CASE("plans can be scored by simulation where latency is measured") {
   CHECK(run.scored_in == "simulation");
   CHECK(run.latency_model == "measured:fake");
   REQUIRE(run.other_score);
-  CHECK(run.other_scored_in == "fake 1.0");
+  CHECK(run.other_score->scored_in == "fake 1.0");
   check_result(run);
 }
 

@@ -55,9 +55,26 @@ TEST_CASE("the report says where scores come from, and gives the plan's other on
              Contains("Scored deployed in openvino 2026.4.1, all but integers in bf16, where not said otherwise:") &&
                  Contains("plan, simulated 99.74 % 4,588 4,600"));
   RunResult run = measured_run();
-  std::swap(run.scored_in, run.other_scored_in);
+  std::swap(run.scored_in, run.other_score->scored_in);
   CHECK_THAT(flat(text_report(run)),
              Contains("Scored simulated, where not said otherwise:") && Contains("plan, deployed 99.74 %"));
+}
+
+TEST_CASE("where the other score is of some samples, the plan's own on the same samples stands beside it") {
+  RunResult run = measured_run();
+  run.other_score->evaluation.samples = 512;
+  run.other_score->evaluation.score_count = 471;
+  run.other_score->evaluation.score = 471.0 / 512;
+  run.other_score->same_samples = {.baseline = run.other_score->evaluation, .plan = run.other_score->evaluation};
+  run.other_score->same_samples->plan.score_count = 468;
+  run.other_score->same_samples->plan.score = 468.0 / 512;
+  CHECK_THAT(flat(text_report(run)), Contains("plan, on some 91.41 % 468 512") && Contains("99.36 %") &&
+                                         Contains("the same, simulated 91.99 % 471 512") &&
+                                         !Contains("plan, simulated"));
+  const json written = to_run_json(run)["other_score"];
+  CHECK(written["score_count"] == 471);
+  CHECK(written["same_samples"]["plan"]["score_count"] == 468);
+  CHECK(written["same_samples"]["baseline"]["score_count"] == 471);
 }
 
 TEST_CASE("notes on how the plan was chosen are in the report") {
@@ -78,7 +95,7 @@ TEST_CASE("a report of measured times fits into 100 columns") {
       CHECK(internal::columns(line) <= 100);
       CHECK_FALSE(line.ends_with(' '));
     }
-    std::swap(other.scored_in, other.other_scored_in);
+    std::swap(other.scored_in, other.other_score->scored_in);
     CHECK_NOTHROW(text_report(other));
   }
 }

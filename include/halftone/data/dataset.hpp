@@ -73,7 +73,10 @@ std::unique_ptr<Dataset> open_images(const std::string& directory, std::int64_t 
 std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices,
                                      std::string name);
 
-/// `most` samples of `parent` at even distances, or all of them.
+/// `most` of the numbers 0 to size-1 at even distances, ascending, or all of them.
+std::vector<std::int64_t> spread_indices(std::int64_t size, std::int64_t most);
+
+/// The samples of `parent` at `spread_indices`.
 std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, std::int64_t most);
 
 /// What DATA on the command line needs to know about the model.

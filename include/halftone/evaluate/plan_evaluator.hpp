@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -50,9 +51,11 @@ class PlanEvaluator : public Evaluator {
  public:
   PlanEvaluator(std::unique_ptr<PlanRunner> runner, const Dataset& data, const Task& task,
                 const EvaluatorOptions& options = {}, const Monitor& monitor = {});
-  /// Compares with what `reference` measured, on the same data, scored alike but on all samples: no baseline of its
-  /// own.
-  PlanEvaluator(std::unique_ptr<PlanRunner> runner, const PlanEvaluator& reference);
+  /// Compares with what `reference` measured, on the same data, scored alike but without early stop: no baseline of its
+  /// own. On at most `most_samples` of the data, at even distances; on all where outputs cannot be told apart by
+  /// sample. `float_score` stays that of all.
+  PlanEvaluator(std::unique_ptr<PlanRunner> runner, const PlanEvaluator& reference,
+                std::int64_t most_samples = std::numeric_limits<std::int64_t>::max());
   ~PlanEvaluator() override;
 
   /// Runs the float network, then `baseline`; must come before `evaluate`. Two forward passes over the data.

@@ -83,6 +83,19 @@ struct LatencyTarget {
 /// "2 ms" or "-30 %".
 std::string to_string(const LatencyTarget& target, const std::string& unit);
 
+/// Scores on some of the validation samples, made as all others are.
+struct ScoresOnSome {
+  Evaluation baseline;
+  Evaluation plan;
+};
+
+/// The plan scored the other way: simulated where it was scored in an engine, and vice versa.
+struct OtherScore {
+  std::string scored_in;  ///< "simulation", or an engine with its version
+  Evaluation evaluation;
+  std::optional<ScoresOnSome> same_samples{};  ///< where `evaluation` is not of all samples
+};
+
 /// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
 struct RunResult {
   RunStatus status = RunStatus::Missed;
@@ -125,9 +138,8 @@ struct RunResult {
   PlanFigures result;                             ///< the plan
   std::map<std::string, double> uniform_latency;  ///< predicted, by precision, for all sites at that precision
 
-  std::string scored_in;                    ///< where scores come from: "simulation", or an engine with its version
-  std::optional<Evaluation> other_score{};  ///< of the plan: simulated where it was scored in an engine, and vice versa
-  std::string other_scored_in;
+  std::string scored_in;  ///< where scores come from: "simulation", or an engine with its version
+  std::optional<OtherScore> other_score{};
   std::optional<EngineUsed> engine{};
   std::optional<EngineTimes> measured{};  ///< where there is an engine
   std::vector<std::string> notes;         ///< what to know about how the plan was chosen, in sentences

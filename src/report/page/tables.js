@@ -34,7 +34,10 @@ function scoreTable() {
   add('baseline, all at 16 bits', run.baseline, run.baseline);
   add('plan', run.result, run.baseline);
   const other = run.other_score;
-  add(other?.scored_in === 'simulation' ? 'plan, simulated' : 'plan, deployed', other, run.baseline);
+  const same = other?.same_samples;
+  add('plan, on some', same?.plan, same?.baseline);
+  add((same ? 'the same, ' : 'plan, ') + (other?.scored_in === 'simulation' ? 'simulated' : 'deployed'), other,
+      same?.baseline ?? run.baseline);
   if (run.report?.baseline) {
     add('report part: baseline', run.report.baseline, run.report.baseline);
     add('report part: plan', run.report, run.report.baseline);
