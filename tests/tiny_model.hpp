@@ -28,7 +28,7 @@ inline at::Tensor random(std::vector<std::int64_t> shape, std::uint32_t seed) {
 class Builder {
  public:
   using Id = halftone::ValueId;
-  using Ints = std::vector<halftone::BatchInt>;
+  using Ints = std::vector<halftone::SymInt>;
 
   Id input(const std::string& name, std::vector<std::int64_t> sample_shape) {
     const Id id = value(halftone::ValueKind::Input, name, batched(sample_shape));
@@ -84,7 +84,7 @@ class Builder {
   }
 
   static halftone::ValueRef ref(Id id) { return {id}; }
-  static halftone::BatchInt number(std::int64_t n) { return {n, 0}; }
+  static halftone::SymInt number(std::int64_t n) { return {n, 0}; }
   [[nodiscard]] halftone::Shape shape_of(Id id) const {
     return model_.graph.values[static_cast<std::size_t>(id)].shape;
   }

@@ -20,9 +20,11 @@ std::shared_ptr<const Dataset> open_data(const std::string& spec, const LoadedMo
   std::shared_ptr<const Dataset> data = open_dataset(spec, loaded.data);
   const Graph& graph = loaded.model.graph;
   const Batch first = data->range(0, 1);
+  std::vector<std::vector<std::int64_t>> shapes;
+  for (const at::Tensor& input : first.inputs) shapes.push_back(input.sizes().vec());
   for (std::size_t i = 0; i < std::min(first.inputs.size(), graph.inputs.size()); ++i) {
     const Value& value = graph.values[static_cast<std::size_t>(graph.inputs[i])];
-    const auto wanted = sizes_at(value.shape, 1);
+    const auto wanted = sizes_at(value.shape, find_sizes(graph, shapes));
     const auto type = internal::to_scalar_type(value.dtype);
     const at::Tensor& input = first.inputs[i];
     if (input.sizes() == at::IntArrayRef(wanted) && input.scalar_type() == type) continue;

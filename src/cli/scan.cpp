@@ -74,8 +74,8 @@ void print_text(const Scan& scan, std::ostream& out) {
     std::string note = site.groups > 1 ? message(site.groups, " groups") : "";
     if (const Site* other = scan.shares_input_with(site))
       note += message(note.empty() ? "" : ", ", "reads what ", other->name, " reads");
-    table.add({site.name, to_string(site.kind), shape_text(sizes_at(site.input_shape, 1), 1),
-               shape_text(site.weight_shape, 0), shape_text(sizes_at(site.output_shape, 1), 1), grouped(site.macs),
+    table.add({site.name, to_string(site.kind), shape_text(sizes_at(site.input_shape, {1}), 1),
+               shape_text(site.weight_shape, 0), shape_text(sizes_at(site.output_shape, {1}), 1), grouped(site.macs),
                percent(static_cast<double>(site.macs) / static_cast<double>(macs), 1), grouped(site.weight_elements),
                note});
   }
@@ -101,9 +101,9 @@ nlohmann::json to_json(const Scan& scan) {
     const Site* other = scan.shares_input_with(site);
     sites.push_back({{"name", site.name},
                      {"kind", to_string(site.kind)},
-                     {"input_shape", sizes_at(site.input_shape, 1)},
+                     {"input_shape", sizes_at(site.input_shape, {1})},
                      {"weight_shape", site.weight_shape},
-                     {"output_shape", sizes_at(site.output_shape, 1)},
+                     {"output_shape", sizes_at(site.output_shape, {1})},
                      {"groups", site.groups},
                      {"macs", site.macs},
                      {"weight_elements", site.weight_elements},

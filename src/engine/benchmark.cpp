@@ -15,7 +15,7 @@ std::vector<at::Tensor> random_inputs(const Model& model, std::int64_t batch, st
   std::vector<at::Tensor> inputs;
   for (const ValueId id : model.graph.inputs) {
     const Value& value = model.graph.values[static_cast<std::size_t>(id)];
-    const auto shape = sizes_at(value.shape, batch);
+    const auto shape = sizes_at(value.shape, model.graph.sizes(batch));
     const auto type = internal::to_scalar_type(value.dtype);
     if (info(value.dtype).floating)
       inputs.push_back(at::randn(shape, generator).to(type));

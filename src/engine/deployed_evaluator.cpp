@@ -1,5 +1,8 @@
 #include "halftone/engine/deployed_evaluator.hpp"
 
+#include <map>
+#include <mutex>
+
 #include "halftone/core/options.hpp"
 
 namespace halftone {
@@ -17,20 +20,37 @@ class Deployment final : public PlanRunner {
   [[nodiscard]] std::string name() const override { return engine_->name(); }
 
   NetworkFn prepare(const Plan* plan) override {
+    networks_.clear();  // of one plan in memory at a time
     CompileOptions options = options_;
     if (plan == nullptr) options.float_type = FloatType::Float32;
-    compiled_.reset();  // one network in memory at a time
-    compiled_ = engine_->compile(model_, plan == nullptr ? Plan::uniform(model_.sites.size(), k16) : *plan,
-                                 calibration_, options);
-    return [network = compiled_.get()](std::span<const at::Tensor> inputs) { return network->run(inputs); };
+    const Plan whole = plan == nullptr ? Plan::uniform(model_.sites.size(), k16) : *plan;
+    if (model_.graph.length == 0) (void)compiled(whole, options);  // a plan that does not compile is refused at once
+    return [this, whole, options](std::span<const at::Tensor> inputs) {
+      CompileOptions of_inputs = options;
+      if (model_.graph.length > 0) {
+        std::vector<std::vector<std::int64_t>> shapes;
+        for (const at::Tensor& input : inputs) shapes.push_back(input.sizes().vec());
+        of_inputs.length = find_sizes(model_.graph, shapes).length;
+      }
+      return compiled(whole, of_inputs).run(inputs);
+    };
   }
 
  private:
+  /// Where the length is open, engines compile for one at a time: one network for each that is met.
+  CompiledNetwork& compiled(const Plan& plan, const CompileOptions& options) {
+    const std::lock_guard lock(mutex_);
+    auto& network = networks_[options.length];
+    if (!network) network = engine_->compile(model_, plan, calibration_, options);
+    return *network;
+  }
+
   const Model& model_;
   const Calibration& calibration_;
   std::shared_ptr<const Engine> engine_;
   CompileOptions options_;
-  std::unique_ptr<CompiledNetwork> compiled_;
+  std::mutex mutex_;  ///< guards what follows
+  std::map<std::int64_t, std::unique_ptr<CompiledNetwork>> networks_;  ///< by length
 };
 
 }  // namespace

@@ -9,18 +9,19 @@
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
+#include "halftone/graph/passes.hpp"
 
 namespace halftone {
 namespace {
 
-bool starts_with_batch(const Shape& shape) { return !shape.empty() && shape[0] == BatchInt{0, 1}; }
+bool starts_with_batch(const Shape& shape) { return !shape.empty() && shape[0] == SymInt{0, 1}; }
 
 /// The dimension of `output` that is the batch; nothing where there is none, or more to it than one value a sample.
 std::optional<std::int64_t> batch_axis(const Shape& shape) {
   std::optional<std::int64_t> axis;
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i].slope == 0) continue;
-    if (axis || shape[i] != BatchInt{0, 1}) return std::nullopt;
+    if (shape[i].batch == 0) continue;
+    if (axis || shape[i] != SymInt{0, 1}) return std::nullopt;
     axis = static_cast<std::int64_t>(i);
   }
   return axis;
@@ -69,7 +70,7 @@ std::vector<at::Tensor> CompiledNetwork::run(std::span<const at::Tensor> inputs)
   std::vector<at::Tensor> full;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Input& input = inputs_[i];
-    const auto wanted = sizes_at(input.shape, samples);
+    const auto wanted = sizes_at(input.shape, {samples});
     if (!inputs[i].is_cpu() || inputs[i].sizes() != at::IntArrayRef(wanted) ||
         inputs[i].scalar_type() != internal::to_scalar_type(input.dtype))
       throw Error(Errc::InvalidArgument,
@@ -94,7 +95,8 @@ std::unique_ptr<CompiledNetwork> Engine::compile(const Model& model, const Plan&
   require_batch(model.graph, options.batch);
   require(options.float_type);
   if (std::any_of(plan.precisions.begin(), plan.precisions.end(), in_integers)) require_integers();
-  return do_compile(model, plan, calibration, options);
+  if (model.graph.length == 0 && options.length == 0) return do_compile(model, plan, calibration, options);
+  return do_compile(with_length(model, options.length), plan, calibration, options);
 }
 
 FloatType preferred_float(const Engine& engine) {

@@ -13,15 +13,15 @@ std::optional<std::vector<std::pair<std::int64_t, std::int64_t>>> spatial_paddin
   if (node.op != "aten::constant_pad_nd" && !named) return std::nullopt;
   if (named && node.arguments[2] != Argument(std::string("constant"))) return std::nullopt;
   const auto* source = std::get_if<ValueRef>(&node.arguments[0]);
-  const auto* pairs = std::get_if<std::vector<BatchInt>>(&node.arguments[1]);
+  const auto* pairs = std::get_if<std::vector<SymInt>>(&node.arguments[1]);
   if (source == nullptr || pairs == nullptr || !is_zero(node.arguments[named ? 3 : 2])) return std::nullopt;
   const std::size_t rank = graph.values[static_cast<std::size_t>(source->id)].shape.size();
   if (rank < 3 || pairs->size() > 2 * (rank - 2)) return std::nullopt;
   std::vector<std::pair<std::int64_t, std::int64_t>> padding(rank - 2);
   for (std::size_t i = 0; i < pairs->size() / 2; ++i) {
-    const BatchInt before = (*pairs)[2 * i];
-    const BatchInt after = (*pairs)[2 * i + 1];
-    if (before.slope != 0 || after.slope != 0 || before.offset < 0 || after.offset < 0) return std::nullopt;
+    const SymInt before = (*pairs)[2 * i];
+    const SymInt after = (*pairs)[2 * i + 1];
+    if (!before.is_fixed() || !after.is_fixed() || before.offset < 0 || after.offset < 0) return std::nullopt;
     padding[padding.size() - 1 - i] = {before.offset, after.offset};
   }
   return padding;

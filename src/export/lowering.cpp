@@ -124,13 +124,13 @@ double Lowering::number(std::size_t index) const {
 }
 
 std::int64_t Lowering::integer(std::size_t index) const {
-  const auto* number = std::get_if<BatchInt>(&argument(index));
+  const auto* number = std::get_if<SymInt>(&argument(index));
   if (number == nullptr) refuse(message("argument ", index, " is no integer, and one is needed"));
   return size(*number);
 }
 
 std::vector<std::int64_t> Lowering::integers(std::size_t index) const {
-  const auto* list = std::get_if<std::vector<BatchInt>>(&argument(index));
+  const auto* list = std::get_if<std::vector<SymInt>>(&argument(index));
   if (list == nullptr) refuse(message("argument ", index, " is no list of integers, and one is needed"));
   std::vector<std::int64_t> numbers;
   for (const auto& entry : *list) numbers.push_back(size(entry));
@@ -154,15 +154,15 @@ std::int64_t Lowering::axis(std::size_t index, std::int64_t rank) const {
   return axis < 0 ? axis + rank : axis;
 }
 
-std::int64_t Lowering::size(const BatchInt& number) const {
-  if (number.slope == 0) return number.offset;
+std::int64_t Lowering::size(const SymInt& number) const {
+  if (number.is_fixed()) return number.offset;
   if (!batch_) refuse("it depends on the batch size in a way that ONNX cannot say: export with a fixed batch");
-  return number.at(*batch_);
+  return number.at({*batch_});
 }
 
 std::vector<std::int64_t> Lowering::reshape_target(const Shape& from, const Shape& to) const {
   std::vector<std::int64_t> target;
-  const auto open = [&](const BatchInt& size) { return size.slope != 0 && !batch_; };
+  const auto open = [&](const SymInt& size) { return !size.is_fixed() && !batch_; };
   const auto count = std::count_if(to.begin(), to.end(), open);
   for (std::size_t i = 0; i < to.size(); ++i) {
     if (!open(to[i]))
@@ -257,11 +257,11 @@ void Lowering::finish_as(const OnnxName& name, std::size_t index) { names_[node(
 
 std::vector<OnnxDim> Lowering::dims(const Shape& shape) const {
   std::vector<OnnxDim> dims;
-  for (const BatchInt& size : shape) {
-    if (size.slope == 0 || batch_)
-      dims.emplace_back(size.at(batch_.value_or(1)));
+  for (const SymInt& size : shape) {
+    if (size.is_fixed() || batch_)
+      dims.emplace_back(size.at({batch_.value_or(1)}));
     else
-      dims.emplace_back(size == BatchInt{0, 1} ? std::string("batch") : message(size.slope, "*batch+", size.offset));
+      dims.emplace_back(size == SymInt{0, 1} ? std::string("batch") : message(size.batch, "*batch+", size.offset));
   }
   return dims;
 }

@@ -48,7 +48,7 @@ class Lowering {
   [[nodiscard]] const at::Tensor& tensor(ValueId id) const { return model_.tensors[static_cast<std::size_t>(id)]; }
   [[nodiscard]] const Model& model() const { return model_; }
   /// The sizes, where the batch is fixed or does not matter; refuses otherwise.
-  [[nodiscard]] std::int64_t size(const BatchInt& number) const;
+  [[nodiscard]] std::int64_t size(const SymInt& number) const;
   /// As ONNX's Reshape takes them: -1 and 0 stand for the batch where it is not fixed. `from` is what is reshaped.
   [[nodiscard]] std::vector<std::int64_t> reshape_target(const Shape& from, const Shape& to) const;
   /// The name of a value; weights and constants are written at their first use.

@@ -9,6 +9,7 @@
 #include "export/lowering.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
+#include "halftone/graph/passes.hpp"
 
 namespace halftone {
 namespace {
@@ -238,7 +239,8 @@ std::string to_onnx(const Model& model, const Plan& plan, const Calibration& cal
   if (options.batch && *options.batch < 1)
     throw Error(Errc::InvalidArgument, message("ONNX export: the batch is ", *options.batch, ": at least 1 is needed"));
   if (options.batch) require_batch(model.graph, *options.batch);
-  return Exporter(model, plan, calibration, options).run();
+  const Model fixed = with_length(model, options.length);
+  return Exporter(fixed, plan, calibration, options).run();
 }
 
 }  // namespace halftone

@@ -19,7 +19,6 @@ namespace {
 
 // Batch 1 is avoided: code often treats it specially.
 constexpr std::int64_t kFirstBatch = 2;
-constexpr std::int64_t kSecondBatch = 3;
 constexpr std::int64_t kCheckBatch = 5;
 
 /// Turns requires_grad on for the parameters while it lives: without it some modules take fused paths that have no
@@ -48,12 +47,25 @@ struct Recording {
   std::vector<std::size_t> storages;  ///< by value; equal for values that share memory
 };
 
-/// Copies of the inputs, with `batch` samples each where that is given.
-std::vector<at::Tensor> copy_inputs(const std::vector<at::Tensor>& inputs, std::optional<std::int64_t> batch) {
+/// Sizes along the dimensions that may vary; nothing: as given.
+struct Extent {
+  std::optional<std::int64_t> batch;
+  std::optional<std::int64_t> length;
+};
+
+/// Copies of the inputs at other sizes: what there is, over and over.
+std::vector<at::Tensor> copy_inputs(const std::vector<at::Tensor>& inputs, const Extent& extent,
+                                    const CaptureOptions& options) {
+  const auto resized = [](const at::Tensor& input, std::int64_t dimension, std::optional<std::int64_t> size) {
+    const std::int64_t given = input.size(dimension);
+    const auto indices = at::arange(size.value_or(given), at::kLong).remainder(given).to(input.device());
+    return input.index_select(dimension, indices);
+  };
   std::vector<at::Tensor> result;
   for (const auto& input : inputs) {
-    const auto rows = at::arange(batch.value_or(input.size(0)), at::kLong).remainder(input.size(0)).to(input.device());
-    result.push_back(input.index_select(0, rows));
+    result.push_back(resized(input, 0, extent.batch));
+    if (options.length_dimension && *options.length_dimension < input.dim())
+      result.back() = resized(result.back(), *options.length_dimension, extent.length);
   }
   return result;
 }
@@ -176,17 +188,40 @@ void rename_after_writes(Recording& recording) {
   }
 }
 
-/// Makes one graph of two recordings: numbers that differ become linear in the batch size.
+/// What differs between two recordings: the second is at one more.
+struct Axis {
+  const char* name;  ///< "batch size", "length"
+  const char* option;
+  std::int64_t first;
+  /// Makes `number`, seen at `first`, what gives it there and `next` at one more; whatever else it depends on shows in
+  /// check_replay.
+  void (*merge)(SymInt& number, const SymInt& next, std::int64_t first);
+};
+
+void merge_batch(SymInt& number, const SymInt& next, std::int64_t first) {
+  number.batch = next.offset - number.offset;
+  number.offset -= number.batch * first;
+}
+
+void merge_length(SymInt& number, const SymInt& next, std::int64_t first) {
+  number.length = next.offset - number.offset;
+  number.both = next.batch - number.batch;
+  number.offset -= number.length * first;
+  number.batch -= number.both * first;
+}
+
+/// Makes one graph of two recordings: numbers that differ become linear along the axis.
 class Merger {
  public:
-  Merger(Recording& first, const Recording& second) : a_(first.model), b_(second.model) {}
+  Merger(Recording& first, const Recording& second, const Axis& axis)
+      : a_(first.model), b_(second.model), axis_(axis) {}
 
   void merge() {
     const std::size_t nodes = std::min(a_.graph.nodes.size(), b_.graph.nodes.size());
     for (node_ = 0; node_ < nodes; ++node_) merge(a_.graph.nodes[node_], b_.graph.nodes[node_]);
     if (a_.graph.nodes.size() != b_.graph.nodes.size() || a_.graph.values.size() != b_.graph.values.size() ||
         a_.graph.outputs != b_.graph.outputs)
-      refuse("the network runs different operators at different batch sizes");
+      refuse(message("the network runs different operators at another ", axis_.name));
     for (std::size_t id = 0; id < a_.graph.values.size(); ++id) merge_value(id);
   }
 
@@ -196,53 +231,49 @@ class Merger {
     throw Error(
         Errc::Unsupported,
         message("cannot capture ", inside ? a_.graph.nodes[node_].op : std::string("the network"), " (",
-                describe_place(a_.graph, node_), "): ", why, " (seen at batch ", kFirstBatch, " and ", kSecondBatch,
-                "). Where the network runs at one batch size only, set "
-                "CaptureOptions::dynamic_batch to false"));
+                describe_place(a_.graph, node_), "): ", why, " (seen at a ", axis_.name, " of ", axis_.first, " and ",
+                axis_.first + 1, "). Where the network runs at one ", axis_.name, " only, ", axis_.option));
   }
 
-  void merge(BatchInt& a, BatchInt b) const {
-    static_assert(kSecondBatch - kFirstBatch == 1);  // whatever else the number depends on shows in check_replay
-    a.slope = b.offset - a.offset;
-    a.offset -= a.slope * kFirstBatch;
-  }
+  void merge(SymInt& a, const SymInt& b) const { axis_.merge(a, b, axis_.first); }
 
-  void merge(std::vector<BatchInt>& a, const std::vector<BatchInt>& b) const {
-    if (a.size() != b.size()) refuse("a list of numbers changes its length with the batch size");
+  void merge(std::vector<SymInt>& a, const std::vector<SymInt>& b) const {
+    if (a.size() != b.size()) refuse(message("a list of numbers changes its length with the ", axis_.name));
     for (std::size_t i = 0; i < a.size(); ++i) merge(a[i], b[i]);
   }
 
   void merge(Node& a, const Node& b) const {
     if (a.op != b.op || a.overload != b.overload || a.arguments.size() != b.arguments.size() ||
         a.outputs.size() != b.outputs.size())
-      refuse(message("at another batch size ", b.op, " runs in its place"));
+      refuse(message("at another ", axis_.name, ' ', b.op, " runs in its place"));
     for (std::size_t i = 0; i < a.arguments.size(); ++i) {
       Argument& x = a.arguments[i];
       const Argument& y = b.arguments[i];
-      if (x.index() != y.index()) refuse("an argument changes its type with the batch size");
-      if (auto* number = std::get_if<BatchInt>(&x))
-        merge(*number, std::get<BatchInt>(y));
-      else if (auto* numbers = std::get_if<std::vector<BatchInt>>(&x))
-        merge(*numbers, std::get<std::vector<BatchInt>>(y));
+      if (x.index() != y.index()) refuse(message("an argument changes its type with the ", axis_.name));
+      if (auto* number = std::get_if<SymInt>(&x))
+        merge(*number, std::get<SymInt>(y));
+      else if (auto* numbers = std::get_if<std::vector<SymInt>>(&x))
+        merge(*numbers, std::get<std::vector<SymInt>>(y));
       else if (x != y)
-        refuse("an argument depends on the batch size");
+        refuse(message("an argument depends on the ", axis_.name));
     }
     for (std::size_t i = 0; i < a.outputs.size(); ++i)
-      if (a.outputs[i].ids != b.outputs[i].ids) refuse("the number of results depends on the batch size");
+      if (a.outputs[i].ids != b.outputs[i].ids) refuse(message("the number of results depends on the ", axis_.name));
   }
 
   void merge_value(std::size_t id) {
     Value& a = a_.graph.values[id];
     const Value& b = b_.graph.values[id];
     node_ = a_.graph.nodes.size();
-    if (a.kind != b.kind || a.dtype != b.dtype) refuse("a value changes its kind with the batch size");
+    if (a.kind != b.kind || a.dtype != b.dtype) refuse(message("a value changes its kind with the ", axis_.name));
     merge(a.shape, b.shape);
     if (a.kind == ValueKind::Constant && !at::equal(a_.tensors[id], b_.tensors[id]))
-      refuse(message("\"", a.name, "\", made outside the graph, depends on the batch size"));
+      refuse(message("\"", a.name, "\", made outside the graph, depends on the ", axis_.name));
   }
 
   Model& a_;
   const Model& b_;
+  const Axis& axis_;
   std::size_t node_ = 0;
 };
 
@@ -263,7 +294,7 @@ std::vector<at::Tensor> other_content(const std::vector<at::Tensor>& inputs) {
 
 /// The proof of a capture: at a size, and on content, that was not recorded the graph gives what the network gives.
 void check_replay(const Model& model, const ForwardFn& forward, const std::vector<at::Tensor>& inputs) {
-  const std::string where = message(" at batch ", inputs[0].size(0));
+  const std::string where = message(" for inputs of shape ", internal::shapes(inputs));
   std::vector<at::Tensor> copies;
   for (const auto& input : inputs) copies.push_back(input.clone());
   std::vector<at::Tensor> expected;
@@ -274,10 +305,11 @@ void check_replay(const Model& model, const ForwardFn& forward, const std::vecto
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw Error(Errc::Unsupported, message("the captured graph does not run", where,
-                                           ": numbers in it may depend on the batch size in a way that is not linear. "
-                                           "LibTorch says: ",
-                                           internal::without_backtrace(error)));
+    throw Error(Errc::Unsupported,
+                message("the captured graph does not run", where,
+                        ": numbers in it may depend on the sizes of the inputs in a way that is not linear. "
+                        "LibTorch says: ",
+                        internal::without_backtrace(error)));
   }
   bool same = expected.size() == actual.size();
   for (std::size_t i = 0; same && i < expected.size(); ++i) same = same_bits(expected[i], actual[i]);
@@ -299,6 +331,26 @@ void check_inputs(const std::vector<at::Tensor>& inputs) {
   }
 }
 
+/// L of the example inputs; 0 where none is asked for.
+std::int64_t captured_length(const std::vector<at::Tensor>& inputs, const CaptureOptions& options) {
+  if (!options.length_dimension) return 0;
+  const std::int64_t dimension = *options.length_dimension;
+  std::int64_t length = 0;
+  for (const at::Tensor& input : inputs) {
+    if (dimension < 1 || dimension >= input.dim()) continue;
+    if (length != 0 && input.size(dimension) != length)
+      throw Error(Errc::InvalidArgument,
+                  message("length_dimension is ", dimension, ", and example inputs are of shapes ",
+                          internal::shapes(inputs), ": they must be equally long along it"));
+    length = input.size(dimension);
+  }
+  if (length < 3)
+    throw Error(Errc::InvalidArgument,
+                message("length_dimension is ", dimension, ", and example inputs are of shapes ",
+                        internal::shapes(inputs), ": dimension 1 or a later one, at least 3 long, is needed"));
+  return length;
+}
+
 }  // namespace
 
 Model capture(const ForwardFn& forward, const std::vector<NamedTensor>& parameters,
@@ -308,20 +360,31 @@ Model capture(const ForwardFn& forward, const std::vector<NamedTensor>& paramete
   const RequireGrad require_grad(parameters);
   const at::AutoGradMode grad_mode(true);
   // Always copies: a network that works in place must not write to the caller's tensors.
-  const auto at_batch = [&](std::int64_t batch) {
-    return copy_inputs(inputs, options.dynamic_batch ? std::optional(batch) : std::nullopt);
+  const auto sized = [&](std::int64_t batch, std::int64_t length) {
+    return copy_inputs(inputs, {.batch = options.dynamic_batch ? std::optional(batch) : std::nullopt, .length = length},
+                       options);
   };
-  Recording recording = record(forward, parameters, at_batch(kFirstBatch), options);
-  if (options.dynamic_batch) {
-    const Recording second = record(forward, parameters, at_batch(kSecondBatch), options);
-    Merger(recording, second).merge();
+  const auto at_length = [&](std::int64_t length) {
+    Recording first = record(forward, parameters, sized(kFirstBatch, length), options);
+    if (!options.dynamic_batch) return first;
+    constexpr Axis kBatch{"batch size", "set CaptureOptions::dynamic_batch to false", kFirstBatch, merge_batch};
+    const Recording second = record(forward, parameters, sized(kFirstBatch + 1, length), options);
+    Merger(first, second, kBatch).merge();
+    return first;
+  };
+  const std::int64_t length = captured_length(inputs, options);
+  Recording recording = at_length(length > 0 ? length - 1 : 0);
+  if (length > 0) {
+    const Axis axis{"length", "leave out CaptureOptions::length_dimension", length - 1, merge_length};
+    Merger(recording, at_length(length), axis).merge();
+    recording.model.graph.length = length;
   }
   make_functional(recording);
   refuse_input_writes(recording);
   rename_after_writes(recording);
   Model model = eliminate_dead_code(std::move(recording.model));
-  check_replay(model, forward, other_content(at_batch(kCheckBatch)));
-  if (options.dynamic_batch) check_replay(model, forward, other_content(at_batch(1)));
+  check_replay(model, forward, other_content(sized(kCheckBatch, std::max<std::int64_t>(1, length / 2))));
+  if (options.dynamic_batch) check_replay(model, forward, other_content(sized(1, length)));
   return model;
 }
 

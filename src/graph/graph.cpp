@@ -22,10 +22,23 @@ std::string value_name(const Graph& graph, ValueId id) {
   return name.empty() ? message('%', id) : name;
 }
 
-std::string text(BatchInt number) {
-  if (number.slope == 0) return std::to_string(number.offset);
-  std::string result = number.slope == 1 ? "B" : message(number.slope, 'B');
-  return number.offset == 0 ? result : message(result, number.offset > 0 ? "+" : "", number.offset);
+/// "2B+1", "B*L", "-L+4".
+std::string text(SymInt number) {
+  std::string result;
+  const auto add = [&](std::int64_t factor, const char* symbol) {
+    if (factor == 0) return;
+    if (factor > 0 && !result.empty()) result += '+';
+    if (*symbol == '\0' || (factor != 1 && factor != -1))
+      result += std::to_string(factor);
+    else if (factor == -1)
+      result += '-';
+    result += symbol;
+  };
+  add(number.both, "B*L");
+  add(number.batch, "B");
+  add(number.length, "L");
+  add(number.offset, "");
+  return result.empty() ? "0" : result;
 }
 
 /// The shortest digits that read back as the same number: graphs that differ must print differently.
@@ -49,8 +62,8 @@ std::string text(const Graph& graph, const Argument& argument) {
           [&](const std::vector<std::optional<ValueId>>& ids) {
             return list(ids, [&](auto id) { return id ? value_name(graph, *id) : std::string("None"); });
           },
-          [](BatchInt number) { return text(number); },
-          [](const std::vector<BatchInt>& numbers) { return list(numbers, [](BatchInt n) { return text(n); }); },
+          [](SymInt number) { return text(number); },
+          [](const std::vector<SymInt>& numbers) { return list(numbers, [](SymInt n) { return text(n); }); },
           [](double number) { return text(number); },
           [](const std::vector<double>& numbers) { return list(numbers, [](double n) { return text(n); }); },
           [](bool flag) { return std::string(flag ? "true" : "false"); },
@@ -72,16 +85,16 @@ void append_values(const Argument& argument, std::vector<ValueId>& ids) {
 
 }  // namespace
 
-std::vector<std::int64_t> sizes_at(const Shape& shape, std::int64_t batch) {
-  std::vector<std::int64_t> sizes;
-  for (const BatchInt& size : shape) sizes.push_back(size.at(batch));
-  return sizes;
+std::vector<std::int64_t> sizes_at(const Shape& shape, const Sizes& sizes) {
+  std::vector<std::int64_t> numbers;
+  for (const SymInt& size : shape) numbers.push_back(size.at(sizes));
+  return numbers;
 }
 
 bool is_zero(const Argument& argument) {
   if (const auto* real = std::get_if<double>(&argument)) return *real == 0;
-  const auto* integer = std::get_if<BatchInt>(&argument);
-  return std::holds_alternative<None>(argument) || (integer != nullptr && *integer == BatchInt{});
+  const auto* integer = std::get_if<SymInt>(&argument);
+  return std::holds_alternative<None>(argument) || (integer != nullptr && *integer == SymInt{});
 }
 
 std::vector<ValueId> read_values(const Node& node) {
@@ -96,13 +109,24 @@ std::vector<ValueId> written_values(const Node& node) {
   return ids;
 }
 
+Sizes find_sizes(const Graph& graph, std::span<const std::vector<std::int64_t>> shapes) {
+  Sizes sizes{.batch = shapes.empty() || shapes[0].empty() ? 0 : shapes[0][0]};
+  for (std::size_t i = 0; i < std::min(shapes.size(), graph.inputs.size()); ++i) {
+    const Shape& shape = graph.values[static_cast<std::size_t>(graph.inputs[i])].shape;
+    for (std::size_t k = 0; k < std::min(shape.size(), shapes[i].size()); ++k)
+      if (shape[k] == SymInt{.length = 1}) sizes.length = shapes[i][k];
+  }
+  return sizes;
+}
+
 void require_batch(const Graph& graph, std::int64_t batch) {
   std::string sizes;
   for (const ValueId id : graph.inputs) {
     const Shape& shape = graph.values[static_cast<std::size_t>(id)].shape;
-    if (std::any_of(shape.begin(), shape.end(), [](BatchInt size) { return size.slope != 0; })) return;
+    if (std::any_of(shape.begin(), shape.end(), [](const SymInt& size) { return size.batch != 0 || size.both != 0; }))
+      return;
     if (!shape.empty() && shape[0].offset == batch) return;
-    sizes += (sizes.empty() ? "" : ", ") + list(shape, [](BatchInt size) { return text(size); });
+    sizes += (sizes.empty() ? "" : ", ") + list(shape, [](SymInt size) { return text(size); });
   }
   if (batch == 1 || sizes.empty()) return;
   throw Error(Errc::InvalidArgument,
@@ -126,7 +150,7 @@ std::string to_string(const Graph& graph) {
   for (const auto id : graph.inputs) {
     const auto& value = graph.values[static_cast<std::size_t>(id)];
     result += message(value_name(graph, id), ": ", info(value.dtype).name, ' ',
-                      list(value.shape, [](BatchInt n) { return text(n); }), '\n');
+                      list(value.shape, [](SymInt n) { return text(n); }), '\n');
   }
   for (const auto& node : graph.nodes) {
     std::string outputs;

@@ -25,7 +25,7 @@ struct Slot {
   Kind kind = Kind::Constant;
   c10::IValue constant;
   std::vector<std::optional<ValueId>> ids;
-  std::vector<BatchInt> ints;
+  std::vector<SymInt> ints;
 };
 
 struct Step {
@@ -62,14 +62,14 @@ struct SlotMaker {
     const bool optional = is_optional_tensor_list(schema.type());
     return {.kind = optional ? Slot::Kind::OptionalTensorList : Slot::Kind::TensorList, .ids = ids};
   }
-  Slot operator()(BatchInt number) const {
-    if (number.slope == 0) return {.constant = number.offset};
+  Slot operator()(SymInt number) const {
+    if (number.is_fixed()) return {.constant = number.offset};
     return {.kind = Slot::Kind::Int, .ints = {number}};
   }
-  Slot operator()(const std::vector<BatchInt>& numbers) const {
+  Slot operator()(const std::vector<SymInt>& numbers) const {
     std::vector<std::int64_t> fixed;
     for (const auto number : numbers) {
-      if (number.slope != 0) return {.kind = Slot::Kind::IntList, .ints = numbers};
+      if (!number.is_fixed()) return {.kind = Slot::Kind::IntList, .ints = numbers};
       fixed.push_back(number.offset);
     }
     return {.constant = to_list(fixed)};
@@ -133,9 +133,9 @@ struct Interpreter::Program {
     }
   }
 
-  [[nodiscard]] std::int64_t bytes(ValueId id, std::int64_t batch) const {
+  [[nodiscard]] std::int64_t bytes(ValueId id, const Sizes& at) const {
     const Value& value = model.graph.values[static_cast<std::size_t>(id)];
-    const auto sizes = sizes_at(value.shape, batch);
+    const auto sizes = sizes_at(value.shape, at);
     const auto element = static_cast<std::int64_t>(info(value.dtype).bytes);
     return std::accumulate(sizes.begin(), sizes.end(), element, std::multiplies<>());
   }
@@ -200,23 +200,25 @@ struct Interpreter::Program {
     return result;
   }
 
-  std::int64_t check_inputs(std::span<const at::Tensor> inputs) const {
+  Sizes check_inputs(std::span<const at::Tensor> inputs) const {
     const Graph& graph = model.graph;
     if (inputs.size() != graph.inputs.size())
       throw Error(Errc::InvalidArgument,
                   message("the model takes ", graph.inputs.size(), " inputs, got ", inputs.size()));
-    std::int64_t batch = 0;
+    std::vector<std::vector<std::int64_t>> shapes;
+    for (const at::Tensor& input : inputs) shapes.push_back(input.sizes().vec());
+    const Sizes sizes = find_sizes(graph, shapes);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const Value& value = graph.values[static_cast<std::size_t>(graph.inputs[i])];
       const at::Tensor& input = inputs[i];
-      if (i == 0 && input.dim() > 0) batch = input.size(0);
-      const auto wanted = sizes_at(value.shape, batch);
+      const auto wanted = sizes_at(value.shape, sizes);
       if (input.sizes() != at::IntArrayRef(wanted) || input.scalar_type() != internal::to_scalar_type(value.dtype))
-        throw Error(Errc::InvalidArgument, message("input \"", value.name, "\" is ", at::toString(input.scalar_type()),
-                                                   ' ', input.sizes(), ", the model takes ", info(value.dtype).name,
-                                                   ' ', at::IntArrayRef(wanted), " at batch ", batch));
+        throw Error(Errc::InvalidArgument,
+                    message("input \"", value.name, "\" is ", at::toString(input.scalar_type()), ' ', input.sizes(),
+                            ", the model takes ", info(value.dtype).name, ' ', at::IntArrayRef(wanted), " at batch ",
+                            sizes.batch, graph.length > 0 ? message(" and length ", sizes.length) : ""));
     }
-    return batch;
+    return sizes;
   }
 };
 
@@ -226,8 +228,8 @@ namespace {
 class Frame {
  public:
   /// Values that are not set come from `recorded`, where there is one, and from the model.
-  Frame(const Model& model, std::int64_t batch, const std::vector<at::Tensor>* recorded = nullptr)
-      : model_(model), batch_(batch), recorded_(recorded), computed_(model.graph.values.size()) {}
+  Frame(const Model& model, const Sizes& sizes, const std::vector<at::Tensor>* recorded = nullptr)
+      : model_(model), sizes_(sizes), recorded_(recorded), computed_(model.graph.values.size()) {}
 
   const at::Tensor& operator[](ValueId id) const {
     const auto index = static_cast<std::size_t>(id);
@@ -246,10 +248,10 @@ class Frame {
       case Slot::Kind::Tensor:
         return (*this)[*slot.ids[0]];
       case Slot::Kind::Int:
-        return slot.ints[0].at(batch_);
+        return slot.ints[0].at(sizes_);
       case Slot::Kind::IntList: {
         c10::List<std::int64_t> list;
-        for (const auto number : slot.ints) list.push_back(number.at(batch_));
+        for (const auto number : slot.ints) list.push_back(number.at(sizes_));
         return list;
       }
       case Slot::Kind::TensorList: {
@@ -281,7 +283,7 @@ class Frame {
 
  private:
   const Model& model_;
-  std::int64_t batch_;
+  Sizes sizes_;
   const std::vector<at::Tensor>* recorded_;
   std::vector<at::Tensor> computed_;
 };
@@ -337,16 +339,16 @@ std::vector<at::Tensor> Interpreter::run(std::span<const at::Tensor> inputs, Sit
 
 CleanPass Interpreter::record(std::span<const at::Tensor> inputs, std::int64_t most_bytes) const {
   const Model& model = program_->model;
-  const std::int64_t batch = program_->check_inputs(inputs);
+  const Sizes sizes = program_->check_inputs(inputs);
   CleanPass clean{.outputs = {},
                   .values = std::vector<at::Tensor>(model.graph.values.size()),
-                  .batch = batch,
-                  .is_whole = recorded_bytes(batch) <= most_bytes};
+                  .sizes = sizes,
+                  .is_whole = recorded_bytes(sizes) <= most_bytes};
   std::vector<bool> keep(model.graph.values.size());
   for (const auto id : clean.is_whole ? program_->recorded : model.graph.inputs)
     keep[static_cast<std::size_t>(id)] = true;
 
-  Frame frame(model, batch);
+  Frame frame(model, sizes);
   const auto set = [&](ValueId id) {
     if (keep[static_cast<std::size_t>(id)]) clean.values[static_cast<std::size_t>(id)] = frame[id];
   };
@@ -371,7 +373,7 @@ std::vector<at::Tensor> Interpreter::replay(const CleanPass& clean, std::span<co
   const Model& model = program_->model;
   const std::vector<bool> reached = program_->reached(clean, changed);
   const Visit visit{visitor, changed};
-  Frame frame(model, clean.batch, &clean.values);
+  Frame frame(model, clean.sizes, &clean.values);
   torch::jit::Stack stack;
   for (std::size_t i = 0; i < reached.size(); ++i) {
     if (!reached[i]) continue;
@@ -385,12 +387,12 @@ std::vector<at::Tensor> Interpreter::replay(const CleanPass& clean, std::span<co
   return outputs;
 }
 
-std::int64_t Interpreter::recorded_bytes(std::int64_t batch) const {
+std::int64_t Interpreter::recorded_bytes(const Sizes& sizes) const {
   if (program_->writes_in_place) return std::numeric_limits<std::int64_t>::max();
   std::int64_t bytes = 0;
   std::map<ValueId, std::int64_t> smallest;  // view by the value whose memory it may keep alive
   for (const auto id : program_->recorded) {
-    const std::int64_t own = program_->bytes(id, batch);
+    const std::int64_t own = program_->bytes(id, sizes);
     bytes += own;
     const auto entry = smallest.try_emplace(program_->owner[static_cast<std::size_t>(id)], own).first;
     entry->second = std::min(entry->second, own);
@@ -398,7 +400,7 @@ std::int64_t Interpreter::recorded_bytes(std::int64_t batch) const {
   // One view at least is no copy, and then what it is of is there as well.
   for (const auto& [owner, view] : smallest)
     if (!program_->model.graph.values[static_cast<std::size_t>(owner)].is_data())
-      bytes += std::max<std::int64_t>(0, program_->bytes(owner, batch) - view);
+      bytes += std::max<std::int64_t>(0, program_->bytes(owner, sizes) - view);
   return bytes;
 }
 

@@ -50,16 +50,16 @@ ValueId add_parameter(Model& model, std::string name, const at::Tensor& tensor, 
 // --- convolutions ---------------------------------------------------------------------------------------------------
 
 /// Numbers per spatial dimension; a single one stands for all.
-std::optional<std::vector<BatchInt>> spatial(const Argument& argument, std::size_t dims) {
-  const auto* list = std::get_if<std::vector<BatchInt>>(&argument);
+std::optional<std::vector<SymInt>> spatial(const Argument& argument, std::size_t dims) {
+  const auto* list = std::get_if<std::vector<SymInt>>(&argument);
   if (list == nullptr || list->empty()) return std::nullopt;
-  return list->size() == dims ? *list : std::vector<BatchInt>(dims, (*list)[0]);
+  return list->size() == dims ? *list : std::vector<SymInt>(dims, (*list)[0]);
 }
 
 /// "valid", or "same" where it is symmetric.
-std::optional<std::vector<BatchInt>> named_padding(const std::string& name, const Shape& weight,
-                                                   const std::vector<BatchInt>& dilation) {
-  std::vector<BatchInt> padding(dilation.size());
+std::optional<std::vector<SymInt>> named_padding(const std::string& name, const Shape& weight,
+                                                 const std::vector<SymInt>& dilation) {
+  std::vector<SymInt> padding(dilation.size());
   if (name == "valid") return padding;
   for (std::size_t d = 0; d < dilation.size(); ++d) {
     const std::int64_t total = dilation[d].offset * (weight[d + 2].offset - 1);
@@ -94,7 +94,7 @@ std::optional<std::vector<Argument>> convolution_arguments(const Graph& graph, c
   if (!stride || !dilation) return std::nullopt;
   const auto* name = std::get_if<std::string>(&a[4]);
   const auto padding = name != nullptr ? named_padding(*name, weight_shape, *dilation) : spatial(a[4], dims);
-  const auto output_padding = transposed ? spatial(a[5], dims) : std::vector<BatchInt>(dims);
+  const auto output_padding = transposed ? spatial(a[5], dims) : std::vector<SymInt>(dims);
   if (!padding || !output_padding) return std::nullopt;
   return std::vector<Argument>{a[0], a[1], a[2], *stride, *padding, *dilation, transposed, *output_padding, a[6]};
 }
@@ -126,7 +126,7 @@ class LinearMaker {
 
  private:
   static bool is_one(const Argument& argument) {
-    if (const auto* number = std::get_if<BatchInt>(&argument)) return *number == BatchInt{1};
+    if (const auto* number = std::get_if<SymInt>(&argument)) return *number == SymInt{1};
     if (const auto* number = std::get_if<double>(&argument)) return *number == 1.0;
     return false;
   }
@@ -221,7 +221,7 @@ std::optional<Fold> foldable(const Model& model, const Uses& uses, const Node& n
   if (!weight || !model.graph.values[static_cast<std::size_t>(*weight)].is_data()) return std::nullopt;
   if (site->op == "aten::convolution") {
     const bool transposed = std::get<bool>(site->arguments[6]);
-    if (transposed && std::get<BatchInt>(site->arguments[8]).offset != 1) return std::nullopt;
+    if (transposed && std::get<SymInt>(site->arguments[8]).offset != 1) return std::nullopt;
     return Fold{*weight, bias, transposed ? 1 : 0};
   }
   const bool channels_last_dim = model.graph.values[static_cast<std::size_t>(*input)].shape.size() == 2;
@@ -256,6 +256,7 @@ Model eliminate_dead_code(Model model) {
 
   std::vector<ValueId> renumbered(graph.values.size(), -1);
   Model result;
+  result.graph.length = graph.length;
   for (std::size_t id = 0; id < live.size(); ++id) {
     if (!live[id]) continue;
     renumbered[id] = static_cast<ValueId>(result.graph.values.size());
@@ -320,6 +321,28 @@ Model fold_batch_norm(Model model) {
     uses.readers[static_cast<std::size_t>(input)] = uses.readers[static_cast<std::size_t>(output)];
   }
   return eliminate_dead_code(std::move(model));
+}
+
+Model with_length(Model model, std::int64_t length) {
+  Graph& graph = model.graph;
+  if (length < 0 || (length > 0 && graph.length == 0))
+    throw Error(Errc::InvalidArgument,
+                message("a length of ", length, " was asked for, ",
+                        length < 0 ? "which no input has: give 1 or more"
+                                   : "and no size of this network depends on one: leave it out, or capture the network "
+                                     "with length_dimension"));
+  if (graph.length == 0) return model;
+  if (length == 0) length = graph.length;
+  const auto fix = [length](SymInt& number) { number = number.with_length(length); };
+  for (Value& value : graph.values) std::for_each(value.shape.begin(), value.shape.end(), fix);
+  for (Node& node : graph.nodes)
+    for (Argument& argument : node.arguments) {
+      if (auto* number = std::get_if<SymInt>(&argument)) fix(*number);
+      if (auto* numbers = std::get_if<std::vector<SymInt>>(&argument))
+        std::for_each(numbers->begin(), numbers->end(), fix);
+    }
+  graph.length = 0;
+  return model;
 }
 
 Model prepare(Model model, const SiteOptions& options) {

@@ -59,12 +59,6 @@ bool draws_nothing(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue>
   return false;
 }
 
-std::string shapes(const std::vector<at::Tensor>& tensors) {
-  std::string text;
-  for (const at::Tensor& tensor : tensors) text += message(text.empty() ? "" : ", ", tensor.sizes());
-  return text;
-}
-
 }  // namespace
 
 std::string without_backtrace(const std::exception& error) {
@@ -73,6 +67,12 @@ std::string without_backtrace(const std::exception& error) {
   while (text.ends_with('\n')) text.pop_back();
   // TorchScript puts twenty lines of its own calls before the one that says what is wrong.
   return text.find("TorchScript") == text.npos ? text : text.substr(text.rfind('\n') + 1);
+}
+
+std::string shapes(const std::vector<at::Tensor>& tensors) {
+  std::string text;
+  for (const at::Tensor& tensor : tensors) text += message(text.empty() ? "" : ", ", tensor.sizes());
+  return text;
 }
 
 Recorder::Recorder(const std::vector<NamedTensor>& parameters, const std::vector<at::Tensor>& inputs,
@@ -258,8 +258,8 @@ Argument Recorder::to_argument(const c10::IValue& value, const std::string& op) 
     return ids;
   }
   if (value.isBool()) return value.toBool();
-  if (value.isInt()) return BatchInt{value.toInt()};
-  if (value.isSymInt()) return BatchInt{value.toSymInt().guard_int(__FILE__, __LINE__)};
+  if (value.isInt()) return SymInt{value.toInt()};
+  if (value.isSymInt()) return SymInt{value.toSymInt().guard_int(__FILE__, __LINE__)};
   if (value.isDouble()) return value.toDouble();
   if (value.isString()) return value.toStringRef();
   if (value.isDevice()) return ModelDevice{};
@@ -269,7 +269,7 @@ Argument Recorder::to_argument(const c10::IValue& value, const std::string& op) 
   }
   if (value.isDoubleList()) return value.toDoubleVector();
   if (value.isIntList() || value.isSymIntList() || value.isList()) {
-    std::vector<BatchInt> numbers;
+    std::vector<SymInt> numbers;
     for (const c10::IValue& element : value.toList()) numbers.push_back({element.toInt()});
     return numbers;
   }

@@ -13,6 +13,9 @@ namespace halftone::internal {
 /// What LibTorch has to say, without the stack of its calls or, of TorchScript, its traceback.
 std::string without_backtrace(const std::exception& error);
 
+/// "[2, 3], [2]".
+std::string shapes(const std::vector<at::Tensor>& tensors);
+
 /// Builds a graph from the operators of one forward pass, seen through a thread-local RecordFunction callback. Only the
 /// outermost operators count: what they call is theirs. Problems are kept, not thrown, since exceptions do not leave
 /// callbacks.

@@ -8,9 +8,16 @@ namespace halftone {
 
 namespace {
 
+/// At the length that the graph was captured at.
+Shape shape_of(const Graph& graph, ValueId id) {
+  Shape shape = graph.values[static_cast<std::size_t>(id)].shape;
+  for (SymInt& size : shape) size = size.with_length(graph.length);
+  return shape;
+}
+
 std::int64_t elements_of_one_sample(const Shape& shape) {
   std::int64_t product = 1;
-  for (const auto size : shape) product *= size.at(1);
+  for (const auto size : shape) product *= size.at({1});
   return product;
 }
 
@@ -31,8 +38,8 @@ Site make_site(const Graph& graph, std::size_t index) {
   site.weight = std::get<ValueRef>(node.arguments[1]).id;
   const Value& weight = value_at(graph, site.weight);
   site.name = site_name(weight.name);
-  site.input_shape = value_at(graph, site.input).shape;
-  site.output_shape = value_at(graph, node.outputs[0].ids[0]).shape;
+  site.input_shape = shape_of(graph, site.input);
+  site.output_shape = shape_of(graph, node.outputs[0].ids[0]);
   for (const auto size : weight.shape) site.weight_shape.push_back(size.offset);
   site.weight_elements = elements_of_one_sample(weight.shape);
   site.input_elements = elements_of_one_sample(site.input_shape);
@@ -40,7 +47,7 @@ Site make_site(const Graph& graph, std::size_t index) {
   bool transposed = false;
   if (site.kind == SiteKind::Convolution) {
     transposed = std::get<bool>(node.arguments[6]);
-    site.groups = std::get<BatchInt>(node.arguments[8]).offset;
+    site.groups = std::get<SymInt>(node.arguments[8]).offset;
   }
   site.weight_channel_axis = transposed ? 1 : 0;
   // Every output element (of a transposed convolution: every input element) meets one weight slice.
@@ -76,7 +83,7 @@ class Downstream {
 
 bool is_residual(const Graph& graph, const Node& node, const Downstream& downstream) {
   if (node.op != "aten::add" || node.overload != "Tensor" || !node.written.empty()) return false;
-  if (node.arguments[2] != Argument(BatchInt{1})) return false;
+  if (node.arguments[2] != Argument(SymInt{1})) return false;
   const auto* left = std::get_if<ValueRef>(&node.arguments[0]);
   const auto* right = std::get_if<ValueRef>(&node.arguments[1]);
   if (left == nullptr || right == nullptr || !downstream[left->id] || !downstream[right->id]) return false;
@@ -93,7 +100,7 @@ Site make_operand(const Graph& graph, std::size_t index, std::size_t argument, c
   site.argument = argument;
   site.input = std::get<ValueRef>(graph.nodes[index].arguments[argument]).id;
   site.weight = -1;
-  site.input_shape = value_at(graph, site.input).shape;
+  site.input_shape = shape_of(graph, site.input);
   site.output_shape = site.input_shape;
   site.input_elements = elements_of_one_sample(site.input_shape);
   return site;

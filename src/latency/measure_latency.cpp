@@ -41,7 +41,7 @@ std::string fingerprint(const Engine& engine, const Model& model, Precision inte
   for (const Site& site : model.sites) digest.add(site.name).add(to_string(site.kind));
   for (const Value& value : model.graph.values) {
     digest.add(static_cast<std::int64_t>(value.dtype));
-    for (const auto& size : value.shape) digest.add(size.at(options.batch));
+    for (const SymInt& size : value.shape) digest.add(size.at(model.graph.sizes(options.batch)));
   }
   return digest.hex();
 }

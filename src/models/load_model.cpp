@@ -49,7 +49,7 @@ LoadedModel load_script(const std::string& path, const std::vector<std::vector<s
 std::int64_t crop_of(const Graph& graph) {
   if (graph.inputs.size() != 1) return 0;
   const Value& input = graph.values[static_cast<std::size_t>(graph.inputs[0])];
-  const bool image = input.shape.size() == 4 && input.dtype == DType::Float32 && input.shape[1] == BatchInt{3} &&
+  const bool image = input.shape.size() == 4 && input.dtype == DType::Float32 && input.shape[1] == SymInt{3} &&
                      input.shape[2] == input.shape[3];
   return image ? input.shape[2].offset : 0;
 }

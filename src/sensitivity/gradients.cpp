@@ -52,7 +52,7 @@ std::int64_t activation_bytes(const Graph& graph) {
   std::int64_t bytes = 0;
   for (const Value& value : graph.values) {
     if (value.is_data()) continue;
-    const auto sizes = sizes_at(value.shape, 1);
+    const auto sizes = sizes_at(value.shape, graph.sizes(1));
     const auto element = static_cast<std::int64_t>(info(value.dtype).bytes);
     bytes += std::accumulate(sizes.begin(), sizes.end(), element, std::multiplies<>());
   }

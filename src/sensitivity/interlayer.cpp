@@ -55,7 +55,7 @@ std::int64_t response_size(const SensitivityInput& input) {
   for (const ValueId id : input.model.graph.outputs) {
     const Value& value = input.model.graph.values[static_cast<std::size_t>(id)];
     const auto options = at::device(internal::device_of(input.model)).dtype(internal::to_scalar_type(value.dtype));
-    outputs.push_back(at::zeros(sizes_at(value.shape, 1), options));
+    outputs.push_back(at::zeros(sizes_at(value.shape, input.model.graph.sizes(1)), options));
   }
   return input.task.response(outputs, outputs).size(1);
 }

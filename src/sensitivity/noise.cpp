@@ -33,9 +33,9 @@ at::Tensor uniform(at::IntArrayRef sizes, const at::Tensor& like, std::uint64_t 
 }
 
 /// The same for an activation, with a stream for every sample. Some networks fold other dimensions into that of the
-/// batch: a sample then has a block of `slope` there. What belongs to no sample is drawn alike in every batch.
+/// batch: a sample then has a block of `batch` there. What belongs to no sample is drawn alike in every batch.
 at::Tensor uniform_by_sample(const Shape& shape, const at::Tensor& like, const BatchRange& batch, std::uint64_t seed) {
-  const auto grows = std::find_if(shape.begin(), shape.end(), [](const BatchInt& size) { return size.slope != 0; });
+  const auto grows = std::find_if(shape.begin(), shape.end(), [](const SymInt& size) { return size.batch != 0; });
   const std::uint64_t of_none = mix(seed, ~std::uint64_t{0});
   if (grows == shape.end()) return uniform(like.sizes(), like, of_none);
   const auto dimension = static_cast<std::int64_t>(grows - shape.begin());
@@ -46,7 +46,7 @@ at::Tensor uniform_by_sample(const Shape& shape, const at::Tensor& like, const B
     blocks.push_back(uniform(sizes, like, stream));
   };
   for (std::int64_t n = batch.begin; n < batch.end; ++n)
-    add(grows->slope, mix(seed, 1 + static_cast<std::uint64_t>(n)));
+    add(grows->batch, mix(seed, 1 + static_cast<std::uint64_t>(n)));
   if (grows->offset > 0) add(grows->offset, of_none);
   return at::cat(blocks, dimension);
 }

@@ -82,7 +82,7 @@ Sweep::Sweep(const SensitivityInput& input, const SensitivityMetric& metric, std
     throw Error(Errc::InvalidArgument, message("metric ", metric_, " keeps ", sample_bytes,
                                                " bytes for each sample of a batch, most_bytes is ", input.most_bytes,
                                                ": raise it, score fewer precisions, or take metric damage or error"));
-  const std::int64_t recorded = std::max<std::int64_t>(interpreter_.recorded_bytes(1), 1);
+  const std::int64_t recorded = std::max<std::int64_t>(interpreter_.recorded_bytes(input_.model.graph.sizes(1)), 1);
   records_ = recorded <= input.most_bytes - sample_bytes;
   const std::int64_t bytes = sample_bytes + (records_ ? recorded : 0);
   const auto fitting = [&](std::int64_t each, std::int64_t most) {

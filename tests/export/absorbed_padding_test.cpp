@@ -9,7 +9,7 @@ using internal::AbsorbedPadding;
 
 namespace {
 
-using Ints = std::vector<BatchInt>;
+using Ints = std::vector<SymInt>;
 using Padding = std::vector<std::int64_t>;
 
 /// x [B, 3, 8, 8] -> padding -> what a test adds. Value 0 is x, value 1 the padded one, value 2 a weight.
@@ -28,7 +28,7 @@ struct Net {
   Net& convolution(bool transposed = false) {
     const Ints ones{{1}, {1}};
     add("aten::convolution",
-        {ValueRef{1}, ValueRef{2}, None{}, ones, ones, ones, transposed, Ints{{0}, {0}}, BatchInt{1}});
+        {ValueRef{1}, ValueRef{2}, None{}, ones, ones, ones, transposed, Ints{{0}, {0}}, SymInt{1}});
     return *this;
   }
   Net& relu() {
@@ -88,10 +88,10 @@ TEST_CASE("padding is absorbed where all that read it are convolutions") {
 }
 
 TEST_CASE("padding of other values than zero, of channels, by the batch, or that cuts off is kept") {
-  CHECK(Net(kAll, BatchInt{0}).convolution().absorbs());
+  CHECK(Net(kAll, SymInt{0}).convolution().absorbs());
   CHECK(Net(kAll, None{}).convolution().absorbs());
   CHECK_FALSE(Net(kAll, 0.5).convolution().absorbs());
-  CHECK_FALSE(Net(kAll, BatchInt{1}).convolution().absorbs());
+  CHECK_FALSE(Net(kAll, SymInt{1}).convolution().absorbs());
   CHECK_FALSE(Net({{0}, {0}, {0}, {0}, {1}, {1}}).convolution().absorbs());
   CHECK_FALSE(Net({{0, 1}, {0}}).convolution().absorbs());
   CHECK_FALSE(Net({{1}, {-1}}).convolution().absorbs());

@@ -1,6 +1,7 @@
 #include "halftone/graph/capture.hpp"
 
 #include "catch.hpp"
+#include "failure.hpp"
 #include "graph/networks.hpp"
 #include "halftone/graph/interpreter.hpp"
 #include "halftone/graph/passes.hpp"
@@ -227,4 +228,79 @@ TEST_CASE("the interpreter says what is wrong with an input") {
   CHECK_THAT(error_message(run({torch::randn({2, 5})})),
              Catch::Contains("\"input\" is Float [2, 5]") && Catch::Contains("float32 [2, 4]"));
   CHECK_THAT(error_message(run({torch::ones({2, 4}, torch::kLong)})), Catch::Contains("Long"));
+}
+
+namespace {
+
+/// Embeds tokens, adds positions and runs a transformer block: [n, tokens] to [n, tokens, 16].
+struct TokenNet : torch::nn::Module {
+  torch::nn::Embedding words = register_module("words", torch::nn::Embedding(11, 16));
+  torch::nn::Embedding positions = register_module("positions", torch::nn::Embedding(40, 16));
+  std::shared_ptr<TransformerBlock> block = register_module("block", std::make_shared<TransformerBlock>(true));
+  torch::nn::Linear last = register_module("last", torch::nn::Linear(16, 3));
+
+  torch::Tensor forward(const torch::Tensor& ids) {
+    const auto x = words(ids) + positions->weight.slice(0, 0, ids.size(1));
+    const auto tokens = block->forward(x).reshape({ids.size(0) * ids.size(1), 16});  // a size of B*L
+    return last(tokens).view({ids.size(0), ids.size(1), 3});
+  }
+};
+
+CaptureOptions with_lengths() {
+  CaptureOptions options;
+  options.length_dimension = 1;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("with a length dimension the graph replays bit for bit at any batch size and length") {
+  torch::manual_seed(5);
+  TokenNet network;
+  network.eval();
+  const Model model = capture(network, {torch::arange(16).remainder(11).view({2, 8})}, with_lengths());
+  CHECK(model.graph.length == 8);
+  CHECK_THAT(to_string(model.graph), Catch::Contains("[B, L]") && Catch::Contains("B*L"));
+  const Interpreter interpreter(model);
+  for (const std::int64_t batch : {1, 4})
+    for (const std::int64_t length : {1, 2, 8, 23}) {
+      const std::vector<at::Tensor> ids{torch::randint(11, {batch, length}, torch::kLong)};
+      CHECK(at::equal(interpreter.run(ids)[0], network.forward(ids[0])));
+    }
+}
+
+TEST_CASE("a model of one length has no other, and the same numbers") {
+  torch::manual_seed(6);
+  TokenNet network;
+  network.eval();
+  const Model open = prepare(capture(network, {torch::arange(16).remainder(11).view({2, 8})}, with_lengths()));
+  const Model fixed = prepare(capture(network, {torch::arange(16).remainder(11).view({2, 8})}));
+  REQUIRE(open.sites.size() == fixed.sites.size());
+  for (std::size_t i = 0; i < open.sites.size(); ++i) {
+    CHECK(open.sites[i].name == fixed.sites[i].name);
+    CHECK(open.sites[i].macs == fixed.sites[i].macs);
+    CHECK((open.sites[i].input_shape == fixed.sites[i].input_shape));
+  }
+  CHECK(to_string(with_length(open, 0).graph) == to_string(fixed.graph));
+  const Model five = with_length(open, 5);
+  const std::vector<at::Tensor> ids{torch::randint(11, {3, 5}, torch::kLong)};
+  CHECK(at::equal(Interpreter(five).run(ids)[0], Interpreter(open).run(ids)[0]));
+  const std::vector<at::Tensor> longer{torch::randint(11, {3, 6}, torch::kLong)};
+  CHECK_THAT(failure([&] { (void)Interpreter(five).run(longer); }).text, Catch::Contains("takes int64 [3, 5] at batch 3"));
+  CHECK_THAT(failure([&] { (void)with_length(fixed, 5); }).text, Catch::Contains("no size of this network depends on one"));
+}
+
+TEST_CASE("what no graph of any length can hold is refused") {
+  const auto halved = [](const std::vector<at::Tensor>& x) {
+    return std::vector<at::Tensor>{x[0].slice(1, 0, x[0].size(1) / 2)};
+  };
+  const Failure refused = failure([&] { (void)capture(halved, {}, {torch::zeros({2, 8})}, with_lengths()); });
+  CHECK(refused.code == Errc::Unsupported);
+  CHECK_THAT(refused.text, Catch::Contains("inputs of shape [5, 4]"));
+  const Failure uneven = failure([&] {
+    (void)capture(halved, {}, {torch::zeros({2, 8}), torch::zeros({2, 7})}, with_lengths());
+  });
+  CHECK_THAT(uneven.text, Catch::Contains("[2, 8], [2, 7]: they must be equally long"));
+  const Failure short_one = failure([&] { (void)capture(halved, {}, {torch::zeros({2, 2})}, with_lengths()); });
+  CHECK_THAT(short_one.text, Catch::Contains("at least 3 long, is needed"));
 }

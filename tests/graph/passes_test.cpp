@@ -92,7 +92,7 @@ TEST_CASE("single numbers of a convolution of any rank stand for all its dimensi
   const Model model = prepare(capture_torchscript(path, {torch::zeros({1, 3, 5, 5})}));
   REQUIRE(model.sites.size() == 1);
   const auto& arguments = model.graph.nodes[model.sites[0].node].arguments;
-  using Ints = std::vector<BatchInt>;
+  using Ints = std::vector<SymInt>;
   CHECK((std::get<Ints>(arguments[3]) == Ints{{2}, {2}}));
   CHECK((std::get<Ints>(arguments[4]) == Ints{{1}, {1}}));
   CHECK((std::get<Ints>(arguments[5]) == Ints{{1}, {1}}));

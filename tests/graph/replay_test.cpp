@@ -83,10 +83,10 @@ TEST_CASE("a clean pass keeps what replays read, within the bytes it announces")
   std::int64_t bytes = 0;
   for (const at::Tensor& value : clean.values)
     if (value.defined()) bytes += static_cast<std::int64_t>(value.nbytes());
-  CHECK(bytes == interpreter.recorded_bytes(3));
+  CHECK(bytes == interpreter.recorded_bytes({3}));
   // The input, the shared ReLU, left and right (either may change alone), the ReLU of the sum, what the head reads.
   CHECK(bytes == 3 * 4 * 36 * (2 + 4 + 4 + 4 + 4 + 3));
-  CHECK(interpreter.recorded_bytes(6) == 2 * interpreter.recorded_bytes(3));
+  CHECK(interpreter.recorded_bytes({6}) == 2 * interpreter.recorded_bytes({3}));
   CHECK_FALSE(interpreter.record(std::vector<at::Tensor>{tiny::random({3, 2, 6, 6}, 9)}, bytes - 1).is_whole);
 }
 
@@ -104,8 +104,8 @@ TEST_CASE("a view that a clean pass keeps counts with the memory that it keeps a
   for (const at::Tensor& value : clean.values)
     if (value.defined()) storages += value.storage().nbytes();
   CHECK(storages == 2 * 4 * (64 + 64));  // the input, and all of "a" behind the view of its first rows
-  CHECK(interpreter.recorded_bytes(2) >= static_cast<std::int64_t>(storages));
-  CHECK(interpreter.recorded_bytes(2) == 2 * 4 * (64 + 64));
+  CHECK(interpreter.recorded_bytes({2}) >= static_cast<std::int64_t>(storages));
+  CHECK(interpreter.recorded_bytes({2}) == 2 * 4 * (64 + 64));
 }
 
 TEST_CASE("a replay's share counts the multiply-accumulates downstream of what changed") {

@@ -71,7 +71,7 @@ TEST_CASE("how large batches are does not depend on the number of threads") {
     CAPTURE(metric->name());
     Residual f;
     const std::int64_t responses = metric->name() == "interlayer" ? 10 * 5 * 8 : 0;
-    f.input.most_bytes = 3 * (Interpreter(f.model).recorded_bytes(1) + responses);  // one batch of three
+    f.input.most_bytes = 3 * (Interpreter(f.model).recorded_bytes({1}) + responses);  // one batch of three
     const std::string one = bytes(metric->measure(f.input));
     for (const int threads : {2, 8}) {
       f.input.threads = threads;

@@ -20,9 +20,10 @@ enum class FloatType { BFloat16, Float32 };
 constexpr const char* to_string(FloatType type) { return type == FloatType::BFloat16 ? "bf16" : "f32"; }
 
 struct CompileOptions {
-  std::int64_t batch = 1;  ///< samples a pass; engines compile for one size. As `require_batch`
-  int threads = 1;         ///< that one pass uses
-  int parallel = 1;        ///< calls of `run` at one time
+  std::int64_t batch = 1;   ///< samples a pass; engines compile for one size. As `require_batch`
+  std::int64_t length = 0;  ///< of the inputs, where the graph leaves it open; 0: as captured. As `with_length`
+  int threads = 1;          ///< that one pass uses
+  int parallel = 1;         ///< calls of `run` at one time
   FloatType float_type = FloatType::BFloat16;
   bool profile = false;  ///< whether `CompiledNetwork::profile` is wanted; may cost time
 };

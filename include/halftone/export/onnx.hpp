@@ -18,6 +18,7 @@ enum class SubByte {
 
 struct OnnxOptions {
   std::optional<std::int64_t> batch{};  ///< samples a pass; where absent, a dimension named "batch"
+  std::int64_t length = 0;              ///< of the inputs, where the graph leaves it open; 0: as captured
   SubByte sub_byte = SubByte::Emulated;
 };
 

@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <functional>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -17,6 +18,9 @@ namespace halftone {
 struct CaptureOptions {
   /// Dimension 0 of every input is the batch. Where false, the graph runs at the captured sizes only.
   bool dynamic_batch = true;
+  /// Dimension of the inputs, of those that have it, along which they may be longer or shorter, e.g. 1 for token ids
+  /// [batch, tokens]: the graph then runs at any length. Sites are counted and timed at the example's, at least 3.
+  std::optional<std::int64_t> length_dimension{};
   /// Names of the graph's inputs; "input", or "input0", "input1" … where empty.
   std::vector<std::string> input_names{};
   /// Operator namespaces that may appear. Operators outside them are refused: Halftone knows neither their gradients
@@ -43,11 +47,11 @@ std::vector<NamedTensor> named_tensors(const Module& module) {
 
 using ForwardFn = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
 
-/// Captures any callable by observing the operators of forward passes on `inputs` at two batch sizes, and checks the
-/// graph against it at two others. The callable must be in evaluation mode and must not change its state. The graph's
-/// tensors share memory with `parameters`. Throws `Unsupported`, naming operator and place, for what cannot be
-/// captured: control flow that depends on data, operators outside `namespaces`, training mode, random numbers. Cost:
-/// six forward passes of five samples or fewer.
+/// Captures any callable by observing the operators of forward passes on `inputs` at two batch sizes (and two lengths),
+/// and checks the graph against it at two others. The callable must be in evaluation mode and must not change its
+/// state. The graph's tensors share memory with `parameters`. Throws `Unsupported`, naming operator and place, for what
+/// cannot be captured: control flow that depends on data, operators outside `namespaces`, training mode, random
+/// numbers. Cost: six forward passes of five samples or fewer, eight with lengths.
 Model capture(const ForwardFn& forward, const std::vector<NamedTensor>& parameters,
               const std::vector<at::Tensor>& inputs, const CaptureOptions& options = {});
 

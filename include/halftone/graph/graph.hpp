@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,19 +14,32 @@ namespace halftone {
 /// Index into `Graph::values`.
 using ValueId = std::int32_t;
 
-/// An integer that may grow with the batch size B: offset + slope * B.
-struct BatchInt {
-  std::int64_t offset = 0;
-  std::int64_t slope = 0;
-
-  [[nodiscard]] std::int64_t at(std::int64_t batch) const { return offset + slope * batch; }
-  bool operator==(const BatchInt&) const = default;
+/// What the sizes of a graph may depend on.
+struct Sizes {
+  std::int64_t batch = 1;
+  std::int64_t length = 0;  ///< tokens, frames: whatever `CaptureOptions::length_dimension` runs along
 };
 
-using Shape = std::vector<BatchInt>;
+/// An integer that may grow with the batch size B and the length L: offset + batch * B + length * L + both * B * L.
+struct SymInt {
+  std::int64_t offset = 0;
+  std::int64_t batch = 0;
+  std::int64_t length = 0;
+  std::int64_t both = 0;
 
-/// `shape` at a batch size.
-std::vector<std::int64_t> sizes_at(const Shape& shape, std::int64_t batch);
+  [[nodiscard]] bool is_fixed() const { return batch == 0 && length == 0 && both == 0; }
+  [[nodiscard]] std::int64_t at(const Sizes& sizes) const {
+    return offset + batch * sizes.batch + (length + both * sizes.batch) * sizes.length;
+  }
+  /// The same where L is known.
+  [[nodiscard]] SymInt with_length(std::int64_t known) const { return {offset + length * known, batch + both * known}; }
+  bool operator==(const SymInt&) const = default;
+};
+
+using Shape = std::vector<SymInt>;
+
+/// `shape` where B and L are known.
+std::vector<std::int64_t> sizes_at(const Shape& shape, const Sizes& sizes);
 
 enum class ValueKind {
   Input,
@@ -61,8 +75,8 @@ struct ModelDevice {
 };
 
 /// An argument of an ATen call. Element types, layouts and memory formats are integers, as in LibTorch.
-using Argument = std::variant<None, ValueRef, std::vector<std::optional<ValueId>>, BatchInt, std::vector<BatchInt>,
-                              double, std::vector<double>, bool, std::vector<bool>, std::string, ModelDevice>;
+using Argument = std::variant<None, ValueRef, std::vector<std::optional<ValueId>>, SymInt, std::vector<SymInt>, double,
+                              std::vector<double>, bool, std::vector<bool>, std::string, ModelDevice>;
 
 /// Whether `argument` is the number 0, which is also what an argument that is not given mostly stands for.
 bool is_zero(const Argument& argument);
@@ -89,6 +103,10 @@ struct Graph {
   std::vector<Node> nodes;  ///< in execution order
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;
+  std::int64_t length = 0;  ///< L as captured, at which sites are counted and timed; 0 where no size depends on it
+
+  /// `batch` samples of the captured length.
+  [[nodiscard]] Sizes sizes(std::int64_t batch) const { return {batch, length}; }
 };
 
 /// Every value that `node` reads, in argument order; a value read twice appears twice.
@@ -96,6 +114,10 @@ std::vector<ValueId> read_values(const Node& node);
 
 /// The values that `node` changes in place.
 std::vector<ValueId> written_values(const Node& node);
+
+/// B and L of a pass whose inputs have `shapes`, in the order of the graph's inputs: the first dimension of the first
+/// input, and that of an input which is L; 0 where there is none.
+Sizes find_sizes(const Graph& graph, std::span<const std::vector<std::int64_t>> shapes);
 
 /// Throws `InvalidArgument` where no input of `graph` depends on the batch size, and `batch` is neither 1 (a pass as it
 /// was captured) nor the first dimension of an input.

@@ -27,7 +27,7 @@ class SiteVisitor {
 struct CleanPass {
   std::vector<at::Tensor> outputs;
   std::vector<at::Tensor> values;  ///< by ValueId; undefined where no replay reads one
-  std::int64_t batch = 0;
+  Sizes sizes;
   bool is_whole = false;  ///< else it holds the inputs alone
 };
 
@@ -41,11 +41,12 @@ class Interpreter {
   ~Interpreter();
   Interpreter(Interpreter&&) noexcept;
 
-  /// One forward pass: inputs [batch, …] in the order of the graph's inputs, outputs likewise. Intermediate tensors are
+  /// One forward pass: inputs [batch, …] in the order of the graph's inputs, outputs likewise, of any length where the
+  /// graph leaves it open. Intermediate tensors are
   /// freed after their last use. Throws `InvalidArgument` for wrong inputs, naming the one.
   [[nodiscard]] std::vector<at::Tensor> run(std::span<const at::Tensor> inputs, SiteVisitor* visitor = nullptr) const;
 
-  /// One pass that keeps what `replay` reads: `recorded_bytes(batch)`, or the inputs alone where that is more than
+  /// One pass that keeps what `replay` reads: `recorded_bytes`, or the inputs alone where that is more than
   /// `most_bytes`. Throws as `run`.
   [[nodiscard]] CleanPass record(std::span<const at::Tensor> inputs, std::int64_t most_bytes) const;
 
@@ -55,10 +56,10 @@ class Interpreter {
   [[nodiscard]] std::vector<at::Tensor> replay(const CleanPass& clean, std::span<const std::size_t> changed,
                                                SiteVisitor& visitor) const;
 
-  /// Memory of a clean pass at a batch size, an upper bound: views count as tensors of their own, and what they are
+  /// Memory of a clean pass at these sizes, an upper bound: views count as tensors of their own, and what they are
   /// views of, which they keep alive, counts beside them. No limit suffices for graphs that write in place: the largest
   /// number.
-  [[nodiscard]] std::int64_t recorded_bytes(std::int64_t batch) const;
+  [[nodiscard]] std::int64_t recorded_bytes(const Sizes& sizes) const;
 
   /// Share of the sites' multiply-accumulates that a replay of `changed` runs; 1 where `clean` has the inputs
   /// alone.

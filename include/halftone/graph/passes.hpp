@@ -17,6 +17,11 @@ Model canonicalize(Model model);
 /// Needs `canonicalize` first.
 Model fold_batch_norm(Model model);
 
+/// The model for inputs of one length alone; as it is where no size depends on the length. Throws `InvalidArgument`
+/// where `length` is negative, or is neither 0 nor what the model was captured at and no size depends on it. 0: the
+/// length that it was captured at.
+Model with_length(Model model, std::int64_t length);
+
 /// All of the above, then `find_sites`: what every later stage takes.
 Model prepare(Model model, const SiteOptions& options = {});
 

@@ -36,7 +36,7 @@ struct Site {
   std::size_t argument = 0;  ///< of the node: where it reads the activation
   ValueId input = 0;         ///< the activation it reads; sites with equal `input` share one range
   ValueId weight = 0;        ///< parameter [out, in / groups, kernel…] or [out, in]; -1 for none
-  Shape input_shape;
+  Shape input_shape;         ///< this and all that follows: at the length that the graph was captured at
   Shape output_shape;
   std::vector<std::int64_t> weight_shape;
   int weight_channel_axis = 0;  ///< the weight's output-channel dimension (1 for transposed convolutions)

@@ -14,7 +14,7 @@ const Value& value_of(const Graph& graph, ValueId id) { return graph.values[stat
 
 std::optional<double> number(const Argument& argument) {
   if (const auto* real = std::get_if<double>(&argument)) return *real;
-  if (const auto* integer = std::get_if<BatchInt>(&argument); integer != nullptr && integer->slope == 0)
+  if (const auto* integer = std::get_if<SymInt>(&argument); integer != nullptr && integer->is_fixed())
     return static_cast<double>(integer->offset);
   return std::nullopt;
 }

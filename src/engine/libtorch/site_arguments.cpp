@@ -12,7 +12,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// One number for each spatial dimension.
 c10::List<std::int64_t> spatial(const Target& target, const Site& site, std::size_t argument) {
   std::vector<std::int64_t> numbers =
-      target.sizes(std::get<std::vector<BatchInt>>(target.model.graph.nodes[site.node].arguments[argument]));
+      target.sizes(std::get<std::vector<SymInt>>(target.model.graph.nodes[site.node].arguments[argument]));
   if (numbers.size() == 1) numbers.resize(site.weight_shape.size() - 2, numbers[0]);
   return c10::List<std::int64_t>(at::ArrayRef<std::int64_t>(numbers));
 }

@@ -37,8 +37,8 @@ class ArgumentFiller {
                                       : OperatorCall::Item{{}, target_.tensor(*id)});
     call_.read_list(index_, std::move(items));
   }
-  void operator()(BatchInt number) const { call_.set(index_, number.at(target_.batch)); }
-  void operator()(const std::vector<BatchInt>& numbers) const { call_.set(index_, to_list(target_.sizes(numbers))); }
+  void operator()(SymInt number) const { call_.set(index_, number.at({target_.batch})); }
+  void operator()(const std::vector<SymInt>& numbers) const { call_.set(index_, to_list(target_.sizes(numbers))); }
   void operator()(double number) const { call_.set(index_, number); }
   void operator()(const std::vector<double>& numbers) const { call_.set(index_, to_list(numbers)); }
   void operator()(bool flag) const { call_.set(index_, flag); }
@@ -82,7 +82,7 @@ OperatorCall call_of(const Target& target, const Node& node, const std::vector<s
   std::vector<Argument> arguments = node.arguments;
   if (op == kBytePooling)  // takes no single number for height and width
     for (Argument& argument : arguments)
-      if (auto* sizes = std::get_if<std::vector<BatchInt>>(&argument); sizes != nullptr && sizes->size() == 1)
+      if (auto* sizes = std::get_if<std::vector<SymInt>>(&argument); sizes != nullptr && sizes->size() == 1)
         sizes->push_back(sizes->front());
   OperatorCall call(op, node.overload, arguments.size());
   for (std::size_t i = 0; i < arguments.size(); ++i) std::visit(ArgumentFiller(call, i, target, renamed), arguments[i]);

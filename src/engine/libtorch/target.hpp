@@ -19,7 +19,7 @@ struct Target {
   /// A parameter or constant, floating ones in `type`.
   [[nodiscard]] at::Tensor tensor(ValueId id) const;
   [[nodiscard]] const Value& value(ValueId id) const { return model.graph.values[static_cast<std::size_t>(id)]; }
-  [[nodiscard]] std::vector<std::int64_t> sizes(const Shape& shape) const { return sizes_at(shape, batch); }
+  [[nodiscard]] std::vector<std::int64_t> sizes(const Shape& shape) const { return sizes_at(shape, {batch}); }
 };
 
 /// `node` as it stands in the graph, reading and writing `renamed` values in place of the graph's.
