@@ -66,7 +66,7 @@ class Builder {
 
   Id flatten(Id x) {
     std::int64_t elements = 1;
-    for (const auto size : shape_of(x)) elements *= size.at(1);
+    for (const auto size : shape_of(x)) elements *= size.at({1});
     return node("aten::flatten", "using_ints", batched({elements}), {ref(x), number(1), number(-1)});
   }
 

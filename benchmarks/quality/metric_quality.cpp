@@ -21,11 +21,11 @@
 #include "figures.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/error.hpp"
+#include "halftone/evaluate/rank_correlation.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
 #include "halftone/order/ordering.hpp"
 #include "halftone/registry.hpp"
 #include "halftone/sensitivity/metrics.hpp"
-#include "halftone/sensitivity/rank_correlation.hpp"
 #include "study.hpp"
 
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "halftone/core/error.hpp"
-#include "halftone/sensitivity/rank_correlation.hpp"
+#include "halftone/evaluate/rank_correlation.hpp"
 #include "report/text.hpp"
 #include "report/text_summary.hpp"
 

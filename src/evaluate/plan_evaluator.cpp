@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -122,14 +123,20 @@ struct PlanEvaluator::State {
   std::optional<SampleScores> pass(const NetworkFn& network, const Plan* plan, Reference& kept,
                                    const std::string& detail, const EnoughFn& enough = {}) {
     const internal::BatchLoop loop{data->size(), options.batch_size, options.threads, "evaluate", detail};
-    Results score(kept.order.size());
+    const bool together = task.scores_together();
+    Results score(kept.order.size(), std::numeric_limits<double>::infinity());
     Results damage(kept.order.size());
+    std::vector<at::Tensor> parts(together ? static_cast<std::size_t>(loop.batches()) : 0);
     const auto work = [&](const BatchRange& batch, std::size_t) {
       const auto visited = samples_of(batch, kept.order);
       const Batch samples = data->get(visited);
       auto outputs = network(samples.inputs);
       require_finite(outputs, visited, plan);
-      store(score, batch, task.score(outputs, samples.targets));
+      const at::Tensor given = task.score(outputs, samples.targets);
+      if (together)
+        parts[static_cast<std::size_t>(batch.index)] = given.to(at::kCPU);
+      else
+        store(score, batch, given);
       auto& clean = kept.clean[static_cast<std::size_t>(batch.index)];
       if (plan != nullptr)
         store(damage, batch, task.damage(outputs, clean));
@@ -147,7 +154,16 @@ struct PlanEvaluator::State {
     if (plan == nullptr) kept.clean.resize(static_cast<std::size_t>(loop.batches()));
     if (!internal::for_each_batch(loop, monitor, work, settled)) return std::nullopt;
     scored += scores.scored();
+    if (together && scores.scored() == data->size()) scores.set_scores(scores_of(at::cat(parts), kept.order));
     return scores;
+  }
+
+  /// `parts` are in `order`.
+  [[nodiscard]] std::vector<double> scores_of(const at::Tensor& parts, std::span<const std::int64_t> order) const {
+    const at::Tensor places = at::tensor(at::ArrayRef<std::int64_t>(order.data(), order.size()), at::kLong);
+    const at::Tensor scores = task.score_all(at::empty_like(parts).index_copy_(0, places, parts), data->targets());
+    const at::Tensor copy = scores.to(at::kCPU).contiguous();
+    return {copy.const_data_ptr<double>(), copy.const_data_ptr<double>() + copy.numel()};
   }
 
   static std::span<const std::int64_t> samples_of(const BatchRange& batch, std::span<const std::int64_t> order) {
@@ -169,7 +185,7 @@ struct PlanEvaluator::State {
   void restrict_to(std::int64_t most) {
     const std::int64_t size = data->size();
     const Reference& all = *reference;
-    if (most >= size || !internal::are_batched(all.clean, options.batch_size, size)) return;
+    if (most >= size || task.scores_together() || !internal::are_batched(all.clean, options.batch_size, size)) return;
     auto some = std::make_shared<Reference>();
     SampleScores scores(static_cast<std::size_t>(most), task.score_range());
     std::vector<std::int64_t> positions;
@@ -205,8 +221,9 @@ struct PlanEvaluator::State {
     const NetworkFn network = runner->prepare(&plan);
     const std::string digest = plan_digest(plan);
     const EnoughFn fails = [&](const SampleScores& scores) { return !judge(scores, digest, *reference).passed; };
-    const auto scores = pass(network, &plan, *reference, message("plan ", ++plans, ": ", describe(plan)),
-                             may_end_early ? fails : EnoughFn());
+    const bool can_end = may_end_early && (!task.scores_together() || options.gate.kind == GateKind::Damage);
+    const auto scores =
+        pass(network, &plan, *reference, message("plan ", ++plans, ": ", describe(plan)), can_end ? fails : EnoughFn());
     if (!scores) return std::nullopt;
     Evaluation evaluation = judge(*scores, digest, *reference);
     evaluation.seconds = seconds_since(start);

@@ -57,6 +57,7 @@ double SampleScores::score_error(const std::vector<double>& baseline) const {
   double total = 0;
   for (std::size_t i = 0; i < score_.size(); ++i)
     if (is_scored_[i]) total += score_[i] - baseline[i];
+  if (!std::isfinite(total)) return 0;  // nothing is certain yet
   const double mean = total / static_cast<double>(scored_);
   double squares = 0;
   for (std::size_t i = 0; i < score_.size(); ++i)

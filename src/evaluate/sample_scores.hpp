@@ -16,7 +16,9 @@ class SampleScores {
  public:
   SampleScores(std::size_t samples, std::optional<ScoreRange> range);
 
-  /// Not twice for one sample.
+  /// Of every sample, where scores are known once all are.
+  void set_scores(std::vector<double> scores) { score_ = std::move(scores); }
+  /// Not twice for one sample. A score that is not known yet is infinite.
   void add(std::size_t sample, double score, double damage);
   [[nodiscard]] const std::vector<double>& scores() const { return score_; }
   [[nodiscard]] const std::vector<double>& damages() const { return damage_; }

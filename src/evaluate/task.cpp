@@ -19,14 +19,16 @@ void require_finite(const Task& task, const std::vector<at::Tensor>& outputs) {
                                          found->sample, " of the batch: look at the weights, ranges and this sample"));
 }
 
-/// What a task's own code gives must be one float64 a sample.
-at::Tensor checked(const Task& task, const char* what, at::Tensor result, const std::vector<at::Tensor>& outputs) {
-  const std::int64_t samples = outputs.at(0).size(0);
-  if (!result.defined() || result.scalar_type() != at::kDouble || result.dim() != 1 || result.size(0) != samples)
+/// What a task's own code gives must be one float64 a sample, or a vector of them.
+at::Tensor checked(const Task& task, const char* what, at::Tensor result, std::int64_t samples,
+                   std::int64_t dimensions = 1) {
+  if (!result.defined() || result.scalar_type() != at::kDouble || result.dim() != dimensions ||
+      result.size(0) != samples)
     throw Error(Errc::Internal,
                 message("task ", task.name(), " gave ",
                         result.defined() ? message(at::toString(result.scalar_type()), ' ', result.sizes()) : "nothing",
-                        " as ", what, " of ", samples, " samples: one float64 a sample is needed"));
+                        " as ", what, " of ", samples, " samples: one ", dimensions == 1 ? "" : "vector of ",
+                        "float64 a sample is needed"));
   return result;
 }
 
@@ -149,7 +151,7 @@ std::optional<ScoreRange> Task::score_range() const {
 }
 
 at::Tensor Task::fragility(const std::vector<at::Tensor>& clean, const at::Tensor& targets) const {
-  at::Tensor fragility = checked(*this, "fragility", do_fragility(clean, targets), clean);
+  at::Tensor fragility = checked(*this, "fragility", do_fragility(clean, targets), clean.at(0).size(0));
   if (fragility.isnan().any().item<bool>())
     throw Error(Errc::Internal, message("task ", name(), " gave NaN as fragility: samples cannot be ordered by it"));
   return fragility;
@@ -161,14 +163,15 @@ at::Tensor Task::do_fragility(const std::vector<at::Tensor>& clean, const at::Te
 
 at::Tensor Task::score(const std::vector<at::Tensor>& outputs, const at::Tensor& targets) const {
   require_finite(*this, outputs);
-  const at::Tensor score = checked(*this, "score", do_score(outputs, targets), outputs);
+  const at::Tensor score =
+      checked(*this, "score", do_score(outputs, targets), outputs.at(0).size(0), scores_together() ? 2 : 1);
   const auto range = score_range();
   return range ? within(*this, "score", score, range->low, range->high) : score;
 }
 
 at::Tensor Task::damage(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean) const {
   require_finite(*this, outputs);
-  const at::Tensor damage = checked(*this, "damage", do_damage(outputs, clean), outputs);
+  const at::Tensor damage = checked(*this, "damage", do_damage(outputs, clean), outputs.at(0).size(0));
   return within(*this, "damage", damage, 0, std::numeric_limits<double>::infinity());
 }
 
@@ -177,14 +180,17 @@ at::Tensor Task::response(const std::vector<at::Tensor>& outputs, const std::vec
   require_finite(*this, outputs);
   if (!(temperature > 0))
     throw Error(Errc::InvalidArgument, message("temperature is ", temperature, ": a number above 0 is needed"));
-  at::Tensor result = do_response(outputs, clean, temperature);
-  const std::int64_t samples = outputs.at(0).size(0);
-  if (!result.defined() || result.scalar_type() != at::kDouble || result.dim() != 2 || result.size(0) != samples)
-    throw Error(Errc::Internal,
-                message("task ", name(), " gave ",
-                        result.defined() ? message(at::toString(result.scalar_type()), ' ', result.sizes()) : "nothing",
-                        " as response of ", samples, " samples: one vector of float64 a sample is needed"));
-  return result;
+  return checked(*this, "response", do_response(outputs, clean, temperature), outputs.at(0).size(0), 2);
+}
+
+at::Tensor Task::score_all(const at::Tensor& parts, const at::Tensor& targets) const {
+  return checked(*this, "scores", do_score_all(parts, targets), parts.size(0));
+}
+
+at::Tensor Task::do_score_all(const at::Tensor& /*parts*/, const at::Tensor& /*targets*/) const {
+  throw Error(Errc::Internal, message("task ", name(),
+                                      " scores samples together, and does not say how: override "
+                                      "Task::do_score_all"));
 }
 
 at::Tensor Task::do_response(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean,

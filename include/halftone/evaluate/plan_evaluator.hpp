@@ -52,8 +52,8 @@ class PlanEvaluator : public Evaluator {
   PlanEvaluator(std::unique_ptr<PlanRunner> runner, const Dataset& data, const Task& task,
                 const EvaluatorOptions& options = {}, const Monitor& monitor = {});
   /// Compares with what `reference` measured, on the same data, scored alike but without early stop: no baseline of its
-  /// own. On at most `most_samples` of the data, at even distances; on all where outputs cannot be told apart by
-  /// sample. `float_score` stays that of all.
+  /// own. On at most `most_samples` of the data, at even distances; on all where outputs cannot be told apart by sample
+  /// or are scored together. `float_score` stays that of all.
   PlanEvaluator(std::unique_ptr<PlanRunner> runner, const PlanEvaluator& reference,
                 std::int64_t most_samples = std::numeric_limits<std::int64_t>::max());
   ~PlanEvaluator() override;

@@ -23,6 +23,10 @@ class Task {
   /// The name and, where there are options that results depend on, all of them: it tells records of a journal apart.
   [[nodiscard]] virtual std::string identity() const { return name(); }
 
+  /// Whether what one sample is worth depends on all others, as in a rank correlation: scores are then known once all
+  /// samples are, by `score_all`, and no evaluation ends early for them.
+  [[nodiscard]] virtual bool scores_together() const { return false; }
+
   /// Checks once, before any work, that targets fit the network's outputs; throws `InvalidArgument` that says how not.
   /// `outputs` come from the first samples of `data`.
   void check(const std::vector<at::Tensor>& outputs, const Dataset& data) const;
@@ -36,9 +40,14 @@ class Task {
   /// outputs.
   [[nodiscard]] at::Tensor fragility(const std::vector<at::Tensor>& clean, const at::Tensor& targets) const;
 
-  /// Score of every sample [n], float64, larger is better, within the range. Throws `NonFinite` when outputs are NaN or
-  /// infinite.
+  /// Score of every sample [n], float64, larger is better, within the range; where `scores_together`, what `score_all`
+  /// needs of them [n, d]. Throws `NonFinite` when outputs are NaN or infinite.
   [[nodiscard]] at::Tensor score(const std::vector<at::Tensor>& outputs, const at::Tensor& targets) const;
+
+  /// Scores [N], float64, of all samples: their mean is the score, and their deviations from it are such that
+  /// sqrt(sum d^2 / (N (N - 1))) is its standard error, of differences between two networks likewise. `parts` [N, d]
+  /// are those that `score` gave, in the order of the data, as are `targets`. Only where `scores_together`.
+  [[nodiscard]] at::Tensor score_all(const at::Tensor& parts, const at::Tensor& targets) const;
 
   /// Divergence of every sample from the clean outputs [n], float64, 0 where equal, never below.
   /// Differentiable in `outputs` where its parts are.
@@ -54,6 +63,7 @@ class Task {
   virtual void do_check(const std::vector<at::Tensor>& outputs, const Dataset& data) const = 0;
   [[nodiscard]] virtual at::Tensor do_score(const std::vector<at::Tensor>& outputs,
                                             const at::Tensor& targets) const = 0;
+  [[nodiscard]] virtual at::Tensor do_score_all(const at::Tensor& parts, const at::Tensor& targets) const;
   [[nodiscard]] virtual at::Tensor do_damage(const std::vector<at::Tensor>& outputs,
                                              const std::vector<at::Tensor>& clean) const = 0;
   /// Nothing by default.
@@ -71,5 +81,11 @@ class Task {
 /// the response of a difference u is sqrt(p) (u - p.u), p softened by the temperature. Fragility is the `k`-th largest
 /// of the other logits minus the target's.
 std::unique_ptr<Task> make_top_k(std::int64_t k);
+
+/// Similarity of sentences: samples 2i and 2i+1 are a pair, the first output is their embeddings [n, d], targets hold
+/// each pair's rating twice. The score is Spearman's correlation of the cosines with the ratings, its error by leaving
+/// out one pair at a time. Damage is 1 - cos(output, clean output); the response of a difference is its part across the
+/// clean embedding, in units of that one's length. Cost of scoring: quadratic in the number of pairs.
+std::unique_ptr<Task> make_sentence_similarity();
 
 }  // namespace halftone

@@ -1,4 +1,4 @@
-#include "halftone/sensitivity/rank_correlation.hpp"
+#include "halftone/evaluate/rank_correlation.hpp"
 
 #include <cmath>
 #include <vector>
@@ -39,4 +39,21 @@ TEST_CASE("NaN has no rank") {
   CHECK(failed.code == Errc::NonFinite);
   CHECK(failed.text == "rank correlation: value 1 is NaN, which has no rank: leave it out");
   CHECK(failure([&] { (void)rho({nan, 2}, {1, 2}); }).code == Errc::NonFinite);
+}
+
+TEST_CASE("rank correlations without each position are those of the shorter lists") {
+  const std::vector<double> a{3, 1, 2, 2, 5, 1, 2, 9};
+  const std::vector<double> b{0.5, 0.25, 0.5, 1, 7, 0, 0.5, 7};
+  const auto found = rank_correlation_without_each(a, b);
+  REQUIRE(found.size() == a.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    auto x = a;
+    auto y = b;
+    x.erase(x.begin() + static_cast<std::ptrdiff_t>(i));
+    y.erase(y.begin() + static_cast<std::ptrdiff_t>(i));
+    CHECK(found[i] == Approx(*rho(x, y)));
+  }
+  CHECK(rank_correlation_without_each(std::vector<double>{1, 2}, std::vector<double>{1, 2}) ==
+        std::vector<double>{0, 0});
+  CHECK(failure([&] { (void)rank_correlation_without_each(a, std::vector<double>{1}); }).code == Errc::InvalidArgument);
 }
