@@ -1,6 +1,7 @@
 #include "halftone/data/weight_names.hpp"
 
 #include <map>
+#include <regex>
 #include <utility>
 
 #include "core/json_field.hpp"
@@ -18,6 +19,7 @@ constexpr std::size_t kLongestName = 1000;  // std::regex takes a stack frame fo
 void require_unique(const std::vector<std::string>& before, const std::vector<std::string>& after) {
   std::map<std::string, std::size_t> first;
   for (std::size_t i = 0; i < after.size(); ++i) {
+    if (after[i].empty()) continue;
     const auto [known, is_new] = first.emplace(after[i], i);
     if (!is_new)
       throw Error(Errc::InvalidArgument, message("tensors ", quoted(before[known->second]), " and ", quoted(before[i]),
@@ -30,11 +32,12 @@ void require_unique(const std::vector<std::string>& before, const std::vector<st
 
 void WeightNames::add(const std::string& from, const std::string& to) {
   try {
-    rules_.push_back({from, std::regex(from), to});
+    static_cast<void>(std::regex(from));
   } catch (const std::regex_error&) {
     throw Error(Errc::InvalidArgument, message("rule ", quoted(from), " -> ", quoted(to), ": ", quoted(from),
                                                " is no regular expression of ECMAScript"));
   }
+  rules_.push_back({from, to});
 }
 
 void WeightNames::add(const std::string& rule) {
@@ -64,13 +67,14 @@ std::vector<std::string> WeightNames::map(std::vector<std::string> names) const 
   if (empty()) return names;
   std::vector<std::string> renamed = names;
   for (const Rule& rule : rules_) {
+    const std::regex expression(rule.from);
     bool matched = false;
     for (auto& name : renamed) {
       if (name.size() > kLongestName)
         throw Error(Errc::InvalidArgument, message("tensor ", quoted(name), " has a name of ", name.size(),
                                                    " bytes: ", kLongestName, " at most can be renamed"));
-      matched = matched || std::regex_search(name, rule.expression);
-      name = std::regex_replace(name, rule.expression, rule.to);
+      matched = matched || std::regex_search(name, expression);
+      name = std::regex_replace(name, expression, rule.to);
     }
     if (!matched && !names.empty())
       throw Error(Errc::InvalidArgument, message("rule ", quoted(rule.from), " -> ", quoted(rule.to),

@@ -86,7 +86,7 @@ std::optional<Architecture> find_cifar_resnet(const std::string& name) {
   result.known_accuracy = *depth == 20   ? "91.73 % top-1 on the 10,000 CIFAR-10 test images"
                           : *depth == 56 ? "93.39 % top-1 on the 10,000 CIFAR-10 test images"
                                          : "";
-  result.load = [name, blocks = (*depth - 2) / 6](const std::string& weights, std::uint64_t seed) {
+  result.load = [name, blocks = (*depth - 2) / 6](const WeightsFile& weights, std::uint64_t seed) {
     return internal::load_network<internal::CifarResNet>(name, weights, seed, at::zeros({1, 3, 32, 32}), blocks);
   };
   return result;

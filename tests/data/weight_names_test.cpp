@@ -40,6 +40,10 @@ TEST_CASE("rules apply one after the other, everywhere in a name, with groups") 
   CHECK(rules({"w(?=x)=v"}).map({"wxw"}) == Names{"vxw"});  // split at the last =
 }
 
+TEST_CASE("any number of names may become empty: their tensors are left out") {
+  CHECK(rules({"^ids.*="}).map({"ids", "w", "ids2"}) == Names{"", "w", ""});
+}
+
 TEST_CASE("rules are read from a JSON file") {
   const TempDir dir;
   const auto path = dir.write("rules.json", R"([["^model\\.", ""], ["a=", "b"]])");
