@@ -315,7 +315,9 @@ DType StateDictReader::read_dtype(std::string_view name, const StorageView& stor
 /// Elements and their place, without overflow on the way.
 void StateDictReader::check_extent(const StoredTensor& tensor, std::uint64_t storage_bytes) const {
   const std::uint64_t element = info(tensor.dtype).bytes;
-  const std::uint64_t most = request_.most_bytes / element;
+  const bool empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
+  constexpr auto kMostStrides = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  const std::uint64_t most = (empty ? kMostStrides : request_.most_bytes) / element;
   const auto stored = static_cast<std::int64_t>(storage_bytes / element);
   std::uint64_t count = 1;
   std::int64_t last = tensor.offset;  // element
@@ -330,7 +332,6 @@ void StateDictReader::check_extent(const StoredTensor& tensor, std::uint64_t sto
       fail(tensor.name, "its strides lead further than 64 bits can count");
     last += steps * tensor.strides[i];
   }
-  const bool empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
   if (!empty && last >= stored)
     fail(tensor.name, message("its last element is number ", last, " of storage ", quoted(tensor.storage),
                               ", which has ", stored, ": the file is damaged"));

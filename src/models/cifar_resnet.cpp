@@ -82,7 +82,7 @@ std::optional<Architecture> find_cifar_resnet(const std::string& name) {
   result.input_shape = {3, 32, 32};
   result.classes = 10;
   result.normalization = {.mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}};
-  result.weights = "state dicts of akamaster/pytorch_resnet_cifar10 as safetensors; depth 20 in assets/";
+  result.weights = "state dicts of akamaster/pytorch_resnet_cifar10; depth 20 in assets/";
   result.known_accuracy = *depth == 20   ? "91.73 % top-1 on the 10,000 CIFAR-10 test images"
                           : *depth == 56 ? "93.39 % top-1 on the 10,000 CIFAR-10 test images"
                                          : "";

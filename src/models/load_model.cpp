@@ -1,7 +1,11 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
+#include "data/file_form.hpp"
 #include "halftone/core/error.hpp"
-#include "halftone/data/torch_file.hpp"
+#include "halftone/core/file.hpp"
+#include "halftone/core/zip_index.hpp"
 #include "halftone/graph/capture.hpp"
 #include "halftone/graph/passes.hpp"
 #include "halftone/models/architecture.hpp"
@@ -45,9 +49,18 @@ LoadedModel load_architecture(const std::string& spec, std::size_t colon,
           .classes = architecture.classes};
 }
 
-bool is_state_dict(const std::string& path) {
+/// Whether `torch.save` wrote the file, not torch.jit.save.
+bool is_torch_save(const std::string& path) {
+  const MappedFile file(path);
+  const auto form = internal::form_of(file.bytes());
+  if (form != internal::FileForm::Zip) return form == internal::FileForm::Pickle;
   try {
-    return !read_state_dict(path).empty();
+    const ZipIndex archive(file.bytes(), path);
+    const auto has = [&](const char* name) {
+      return std::any_of(archive.entries().begin(), archive.entries().end(),
+                         [&](const ZipEntry& entry) { return entry.name.ends_with(name); });
+    };
+    return has("/data.pkl") && !has("/constants.pkl");
   } catch (const Error&) {
     return false;
   }
@@ -69,9 +82,10 @@ LoadedModel load_script(const std::string& path, const std::vector<std::vector<s
   try {
     return {.model = capture_torchscript(path, inputs), .name = path, .data = {}};
   } catch (const Error& error) {
-    if (error.code() != Errc::BadFile || !is_state_dict(path)) throw;
-    throw Error(Errc::InvalidArgument, message("model \"", path, "\" is a state dict, weights without a network: give ",
-                                               "ARCH:", path, ", or save torch.jit.script(module)"));
+    if (error.code() != Errc::BadFile || !is_torch_save(path)) throw;
+    throw Error(Errc::InvalidArgument,
+                message("model \"", path, "\" was written by torch.save, not by torch.jit.save: give ARCH:", path,
+                        " where it holds the state dict of a network that ships, or save torch.jit.script(module)"));
   }
 }
 

@@ -1,6 +1,6 @@
 """Writes what torch_file_test.cpp reads: state dicts by torch.save in both forms, each with its tensors as safetensors.
 
-usage: save_state_dicts.py FOLDER
+usage: save_state_dicts.py FOLDER ASSETS   # the folder that holds cifar_resnet20.safetensors
 """
 
 import argparse
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 FOLDER = pathlib.Path(sys.argv[1])
+ASSETS = pathlib.Path(sys.argv[2])
 NAMES = {
     torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32",
     torch.int64: "I64", torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32", torch.float64: "F64",
@@ -35,6 +36,20 @@ def write_golden(name, tensors):
         data += content
     text = json.dumps(header).encode()
     (FOLDER / f"{name}.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def read_safetensors(path):
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    types = {name: dtype for dtype, name in NAMES.items()}
+    tensors = {}
+    for key, entry in header.items():
+        if key != "__metadata__":
+            begin, end = (8 + length + offset for offset in entry["data_offsets"])
+            dtype = types[entry["dtype"]]
+            tensors[key] = torch.frombuffer(bytearray(content[begin:end]), dtype=dtype).view(entry["shape"])
+    return tensors
 
 
 def save(name, saved, tensors=None, protocols=(2,)):
@@ -144,11 +159,19 @@ def refused():
         file.addfile(tarfile.TarInfo("storages"), io.BytesIO(b""))
 
 
+def weights():
+    state = read_safetensors(ASSETS / "cifar_resnet20.safetensors")
+    save("resnet20", {"state_dict": {f"module.{k}": v for k, v in state.items()}, "best_prec1": 91.78})
+    renamed = {f"backbone.{k}".replace("layer", "stage"): v for k, v in state.items()}
+    save("renamed", {"model": renamed, "ema": {k: v * 0 for k, v in renamed.items()}})
+
+
 def main():
     warnings.simplefilter("ignore")
     FOLDER.mkdir(parents=True, exist_ok=True)
     readable()
     refused()
+    weights()
 
 
 main()

@@ -16,6 +16,7 @@
 #include "data/entry_tensor.hpp"
 #include "failure.hpp"
 #include "halftone/data/safetensors.hpp"
+#include "halftone/models/architecture.hpp"
 #include "temp_dir.hpp"
 
 // The files are those of save_state_dicts.py: "x.pth" is a zip archive, "x.old.pth" the older form, and
@@ -141,6 +142,44 @@ TEST_CASE("what a file would have run is named and not run") {
   check_refused("system", Errc::Unsupported, "\"posix.system\", which is not allowed");
   check_refused("eval", Errc::Unsupported, "\"builtins.eval\", which is not allowed");
   CHECK_FALSE(std::filesystem::exists(kFolder / "was_run"));
+}
+
+TEST_CASE("a network takes its weights from torch.save as from safetensors") {
+  const auto load = [](const std::string& weights, const WeightsOptions& options = {}) {
+    return load_model("cifar_resnet20:" + weights, shipped_architectures(), {}, 0, options);
+  };
+  const std::string golden = digest(load(HALFTONE_ASSETS "/cifar_resnet20.safetensors").model);
+  WeightsOptions rules{.dictionary = "model"};
+  rules.names.add("^backbone\\.=");
+  rules.names.add("stage(\\d)=layer$1");
+  for (const auto& form : kForms) {
+    CHECK(digest(load(kFolder / ("resnet20" + form)).model) == golden);
+    CHECK(digest(load(kFolder / ("renamed" + form), rules).model) == golden);
+  }
+  // The first bytes tell what a file is, not its name.
+  const TempDir dir;
+  const auto other = dir.write("weights.safetensors", contents(kFolder / "resnet20.pth"));
+  CHECK(digest(load(other).model) == golden);
+}
+
+TEST_CASE("weights that do not fit a network say what to do") {
+  const auto refused = [](const std::string& spec, const WeightsOptions& options = {}) {
+    return failure([&] { load_model(spec, shipped_architectures(), {{3, 32, 32}}, 0, options); }).text;
+  };
+  const std::string folder = kFolder.string() + "/";
+  WeightsOptions model{.dictionary = "model"};
+  CHECK_THAT(refused("cifar_resnet20:" + folder + "renamed.pth"), Contains("\"model\" (") && Contains("\"ema\" ("));
+  CHECK_THAT(refused("cifar_resnet20:" + folder + "renamed.pth", model),
+             Contains("\"conv1.weight\" is missing") && Contains("problems"));
+  CHECK_THAT(refused("cifar_resnet20:" + folder + "types.safetensors", model), Contains("name none"));
+  CHECK_THAT(refused("cifar_resnet20:random", model), Contains("takes no --rename and no --state-dict"));
+  CHECK_THAT(refused(folder + "script.pt", model), Contains("takes no --rename and no --state-dict"));
+  CHECK_THAT(refused("cifar_resnet20:" + folder + "script.pt"), Contains("is a TorchScript archive"));
+  const TempDir dir;
+  const auto state = dir.write("state.pt", contents(kFolder / "resnet20.pth"));
+  CHECK_THAT(refused(state), Contains("written by torch.save") && Contains("give ARCH:"));
+  const auto unknown = dir.write("unknown.pth", "some text");
+  CHECK_THAT(refused("cifar_resnet20:" + unknown.string()), Contains("torch.save did not write it"));
 }
 
 TEST_CASE("numbers that lead outside a storage are refused") {
