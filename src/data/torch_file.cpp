@@ -67,19 +67,23 @@ class Reader {
 
 Content Reader::read() const {
   using internal::FileForm;
-  switch (internal::form_of(file_)) {
-    case FileForm::Zip:
+  switch (internal::form_of(file_, where_)) {
+    case FileForm::TorchSave:
       return read_zip();
-    case FileForm::Pickle:
+    case FileForm::TorchSaveOld:
       return read_legacy();
-    case FileForm::Tar:
+    case FileForm::TorchSaveTar:
       fail("is in the form of PyTorch before 0.1.10: load it with torch.load there, and save it again",
            Errc::Unsupported);
+    case FileForm::TorchScript:
+      fail("is a TorchScript archive, not a state dict: give it as MODEL by itself, x.pt", Errc::Unsupported);
+    case FileForm::TorchExport:
+      fail("is an archive of torch.export, not a state dict: give it as MODEL by itself, x.pt2", Errc::Unsupported);
     case FileForm::Safetensors:
     case FileForm::Unknown:
       break;
   }
-  fail("begins neither as a zip archive nor as a pickle stream: torch.save did not write it");
+  fail("is neither a zip archive with data.pkl nor a pickle stream: torch.save did not write it");
 }
 
 std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
@@ -87,22 +91,10 @@ std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(by
 /// "model" of "model/data.pkl", which all names of the archive begin with.
 std::string Reader::stem_of(const ZipIndex& archive) const {
   constexpr std::string_view kPickle = "/data.pkl";
-  std::string stem;
-  for (const auto& entry : archive.entries()) {
-    if (!entry.name.ends_with(kPickle)) continue;
-    const std::string folder = entry.name.substr(0, entry.name.size() - kPickle.size());
-    if (folder.find('/') == std::string::npos) stem = folder;
-  }
-  const auto has = [&](std::string_view name) {
-    return std::any_of(archive.entries().begin(), archive.entries().end(),
-                       [&](const ZipEntry& entry) { return entry.name.ends_with(name); });
-  };
-  if (has("/constants.pkl"))
-    fail("is a TorchScript archive, not a state dict: give it as MODEL by itself, x.pt", Errc::Unsupported);
-  if (has("/models/model.json") || has("/archive_format"))
-    fail("is an archive of torch.export, not a state dict: give it as MODEL by itself, x.pt2", Errc::Unsupported);
-  if (stem.empty()) fail("is a zip archive without data.pkl: torch.save did not write it");
-  return stem;
+  for (const auto& entry : archive.entries())
+    if (entry.name.ends_with(kPickle) && entry.name.find('/') == entry.name.size() - kPickle.size())
+      return entry.name.substr(0, entry.name.size() - kPickle.size());
+  fail("has no data.pkl in its first folder: torch.save did not write it");
 }
 
 Content Reader::read_zip() const {

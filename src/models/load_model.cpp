@@ -1,11 +1,8 @@
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "data/file_form.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
-#include "halftone/core/zip_index.hpp"
 #include "halftone/graph/capture.hpp"
 #include "halftone/graph/passes.hpp"
 #include "halftone/models/architecture.hpp"
@@ -51,16 +48,10 @@ LoadedModel load_architecture(const std::string& spec, std::size_t colon,
 
 /// Whether `torch.save` wrote the file, not torch.jit.save.
 bool is_torch_save(const std::string& path) {
-  const MappedFile file(path);
-  const auto form = internal::form_of(file.bytes());
-  if (form != internal::FileForm::Zip) return form == internal::FileForm::Pickle;
+  using internal::FileForm;
   try {
-    const ZipIndex archive(file.bytes(), path);
-    const auto has = [&](const char* name) {
-      return std::any_of(archive.entries().begin(), archive.entries().end(),
-                         [&](const ZipEntry& entry) { return entry.name.ends_with(name); });
-    };
-    return has("/data.pkl") && !has("/constants.pkl");
+    const FileForm form = internal::form_of(MappedFile(path).bytes(), path);
+    return form == FileForm::TorchSave || form == FileForm::TorchSaveOld;
   } catch (const Error&) {
     return false;
   }

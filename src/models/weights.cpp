@@ -55,7 +55,7 @@ std::vector<StoredWeight> open_torch_file(const WeightsFile& weights) {
 
 /// By the names that they have in the network.
 std::map<std::string, StoredWeight> open_weights(const WeightsFile& weights) {
-  const FileForm form = form_of(MappedFile(weights.path).bytes());
+  const FileForm form = form_of(MappedFile(weights.path).bytes(), weights.path);
   const bool is_safetensors =
       form == FileForm::Safetensors || (form == FileForm::Unknown && weights.path.ends_with(".safetensors"));
   std::vector<StoredWeight> stored = is_safetensors ? open_safetensors(weights) : open_torch_file(weights);
