@@ -110,8 +110,8 @@ int engine_threads(const char* option, std::int64_t count) {
 void add_model(CLI::App& command, ModelOptions& options) {
   command
       .add_option("MODEL", options.spec,
-                  "ARCH:weights.safetensors, ARCH:random, or x.pt (TorchScript);\n"
-                  "`halftone models` lists what ARCH can be")
+                  "ARCH:weights.safetensors, ARCH:weights.pth (of torch.save),\nARCH:random, or x.pt (TorchScript); "
+                  "`halftone\nmodels` lists what ARCH can be")
       ->required()
       ->type_name("");
   command.add_option("--input", options.inputs, "shape of one sample for x.pt, e.g. 3,32,32; once an input")
@@ -120,6 +120,14 @@ void add_model(CLI::App& command, ModelOptions& options) {
   command.add_option("--mean", options.mean, "of image channels, e.g. 0.49,0.48,0.45; where ARCH sets none")
       ->type_name("NUMBERS");
   command.add_option("--std", options.std, "standard deviation of image channels")->type_name("NUMBERS");
+  command
+      .add_option("--rename", options.renames,
+                  "rule for names of tensors in the weights, a regular expression\nand what takes its place, e.g. "
+                  "'^backbone\\.='; several apply in\nturn; or x.json with [[\"FROM\", \"TO\"], …]")
+      ->allow_extra_args(false)
+      ->type_name("FROM=TO");
+  add_text(command, "--state-dict", options.state_dict, "NAME",
+           "dictionary of a torch.save checkpoint with several, e.g. ema");
   command.add_flag("--additions", options.additions,
                    "residual additions are sites too, an operand each; where\n--plan is given, the plan decides");
 }
@@ -132,6 +140,8 @@ ModelRequest check(const ModelOptions& options) {
     for (const std::int64_t size : request.inputs.back())
       if (size < 1) throw Error(Errc::InvalidArgument, message("--input is \"", input, "\": sizes are 1 or more"));
   }
+  request.weights.dictionary = options.state_dict;
+  for (const std::string& rule : options.renames) request.weights.names.add(rule);
   if (options.mean.empty() != options.std.empty())
     throw Error(Errc::InvalidArgument, message(options.mean.empty() ? "--std" : "--mean", " is given alone: give ",
                                                "--mean and --std together"));
@@ -150,7 +160,7 @@ ModelRequest check(const ModelOptions& options) {
 }
 
 LoadedModel load(const ModelRequest& request, const Registry& registry, std::uint64_t seed) {
-  LoadedModel loaded = load_model(request.spec, registry.architectures, request.inputs, seed);
+  LoadedModel loaded = load_model(request.spec, registry.architectures, request.inputs, seed, request.weights);
   if (request.sets_normalization) loaded.data.normalization = request.normalization;
   if (request.sites.additions) loaded.model.sites = find_sites(loaded.model.graph, request.sites);
   return loaded;

@@ -68,12 +68,14 @@ int thread_count(const CommonOptions& options);
 /// Threads of a network in an engine: one where none were asked for. Throws where this machine has fewer cores.
 int engine_threads(const char* option, std::int64_t count);
 
-/// MODEL --input --mean --std --additions
+/// MODEL --input --mean --std --rename --state-dict --additions
 struct ModelOptions {
   std::string spec;
   std::vector<std::string> inputs;
   std::string mean;
   std::string std;
+  std::vector<std::string> renames;
+  std::string state_dict;
   bool additions = false;
 };
 void add_model(CLI::App& command, ModelOptions& options);
@@ -84,6 +86,7 @@ struct ModelRequest {
   std::vector<std::vector<std::int64_t>> inputs;
   ImageNormalization normalization;
   bool sets_normalization = false;
+  WeightsOptions weights{};
   SiteOptions sites{};
 };
 ModelRequest check(const ModelOptions& options);

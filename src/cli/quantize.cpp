@@ -67,7 +67,9 @@ std::map<std::string, std::string> given(const ModelOptions& model) {
   if (!model.mean.empty()) options["mean"] = model.mean;
   if (!model.std.empty()) options["std"] = model.std;
   if (model.additions) options["additions"] = "true";
+  if (!model.state_dict.empty()) options["state_dict"] = model.state_dict;
   for (const auto& shape : model.inputs) options["input"] += (options["input"].empty() ? "" : " ") + shape;
+  for (const auto& rule : model.renames) options["rename"] += (options["rename"].empty() ? "" : " ") + rule;
   return options;
 }
 

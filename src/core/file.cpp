@@ -110,7 +110,7 @@ fs::path directory_of(const fs::path& file) { return file.has_parent_path() ? fi
 
 }  // namespace
 
-MappedFile::MappedFile(const fs::path& path) : path_(path) {
+MappedFile::MappedFile(const fs::path& path, MapAccess access) : path_(path) {
   // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
   const Descriptor file = open_to_read(path, O_NONBLOCK);
   const struct stat status = status_of(file, path);
@@ -118,7 +118,8 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
     throw Error(Errc::Io, message(path, " is no regular file and cannot be mapped: copy it to one"));
   if (status.st_size == 0) return;
   const auto size = static_cast<std::size_t>(status.st_size);
-  void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  const int protection = PROT_READ | (access == MapAccess::WritePrivately ? PROT_WRITE : 0);
+  void* const data = ::mmap(nullptr, size, protection, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED)
     throw Error(Errc::Io, message("cannot map the ", size, " bytes of ", path, ": ", reason(errno)));
   data_ = static_cast<const std::byte*>(data);

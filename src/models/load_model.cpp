@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 
+#include "data/file_form.hpp"
 #include "halftone/core/error.hpp"
+#include "halftone/core/file.hpp"
 #include "halftone/graph/capture.hpp"
 #include "halftone/graph/passes.hpp"
 #include "halftone/models/architecture.hpp"
@@ -18,20 +20,46 @@ Architecture find_architecture(const std::string& name, const std::vector<Archit
                                       "(x.pt)"));
 }
 
+/// Where there is no file of weights that these options could be for.
+void refuse(const WeightsOptions& options, const std::string& spec) {
+  if (!options.names.empty() || !options.dictionary.empty())
+    throw Error(Errc::InvalidArgument,
+                message("model \"", spec, "\" takes no --rename and no --state-dict: they are for ",
+                        "ARCH:weights.safetensors and ARCH:weights.pth"));
+}
+
 LoadedModel load_architecture(const std::string& spec, std::size_t colon,
-                              const std::vector<ArchitectureFamily>& architectures, std::uint64_t seed) {
-  const std::string weights = spec.substr(colon + 1);
-  if (weights.empty())
+                              const std::vector<ArchitectureFamily>& architectures, std::uint64_t seed,
+                              const WeightsOptions& options) {
+  WeightsFile weights{.path = spec.substr(colon + 1), .options = options};
+  if (weights.path.empty())
     throw Error(Errc::InvalidArgument, message("model \"", spec, "\" names no weights: write ", spec,
-                                               "FILE.safetensors, or ", spec, "random"));
+                                               "FILE.safetensors, ", spec, "FILE.pth, or ", spec, "random"));
+  if (weights.path == "random") {
+    refuse(options, spec);
+    weights.path.clear();
+  }
   const Architecture architecture = find_architecture(spec.substr(0, colon), architectures);
-  return {.model = architecture.load(weights == "random" ? "" : weights, seed),
+  return {.model = architecture.load(weights, seed),
           .name = spec,
           .data = {.input_names = {}, .normalization = architecture.normalization.value_or(ImageNormalization{})},
           .classes = architecture.classes};
 }
 
-LoadedModel load_script(const std::string& path, const std::vector<std::vector<std::int64_t>>& example) {
+/// Whether `torch.save` wrote the file, not torch.jit.save.
+bool is_torch_save(const std::string& path) {
+  using internal::FileForm;
+  try {
+    const FileForm form = internal::form_of(MappedFile(path).bytes(), path);
+    return form == FileForm::TorchSave || form == FileForm::TorchSaveOld;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+LoadedModel load_script(const std::string& path, const std::vector<std::vector<std::int64_t>>& example,
+                        const WeightsOptions& weights) {
+  refuse(weights, path);
   if (example.empty())
     throw Error(Errc::InvalidArgument, message("model \"", path,
                                                "\" needs the shape of one sample of each input, e.g. "
@@ -42,7 +70,14 @@ LoadedModel load_script(const std::string& path, const std::vector<std::vector<s
     sizes.insert(sizes.end(), shape.begin(), shape.end());
     inputs.push_back(at::zeros(sizes));
   }
-  return {.model = capture_torchscript(path, inputs), .name = path, .data = {}};
+  try {
+    return {.model = capture_torchscript(path, inputs), .name = path, .data = {}};
+  } catch (const Error& error) {
+    if (error.code() != Errc::BadFile || !is_torch_save(path)) throw;
+    throw Error(Errc::InvalidArgument,
+                message("model \"", path, "\" was written by torch.save, not by torch.jit.save: give ARCH:", path,
+                        " where it holds the state dict of a network that ships, or save torch.jit.script(module)"));
+  }
 }
 
 /// The side of the square colour images that the network takes; 0 where it takes something else.
@@ -80,14 +115,16 @@ std::vector<ArchitectureFamily> shipped_architectures() {
 }
 
 LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFamily>& architectures,
-                       const std::vector<std::vector<std::int64_t>>& example, std::uint64_t seed) {
+                       const std::vector<std::vector<std::int64_t>>& example, std::uint64_t seed,
+                       const WeightsOptions& weights) {
   const auto colon = spec.find(':');
   const bool script = spec.ends_with(".pt") && (colon == std::string::npos || spec.find('/') < colon);
   if (!script && colon == std::string::npos)
     throw Error(Errc::InvalidArgument, message("model \"", spec,
                                                "\" is not understood: give ARCH:weights.safetensors, "
-                                               "ARCH:random, or a TorchScript file x.pt"));
-  LoadedModel loaded = script ? load_script(spec, example) : load_architecture(spec, colon, architectures, seed);
+                                               "ARCH:weights.pth, ARCH:random, or a TorchScript file x.pt"));
+  LoadedModel loaded =
+      script ? load_script(spec, example, weights) : load_architecture(spec, colon, architectures, seed, weights);
   require_finite(loaded);
   for (const auto id : loaded.model.graph.inputs)
     loaded.data.input_names.push_back(loaded.model.graph.values[static_cast<std::size_t>(id)].name);

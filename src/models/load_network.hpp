@@ -31,14 +31,14 @@ void draw_convolutions(const std::vector<NamedTensor>& parameters);
 
 /// What an architecture's `load` does with a torch::nn module `Network` that `arguments` construct.
 template <class Network, class... Arguments>
-Model load_network(const std::string& architecture, const std::string& weights, std::uint64_t seed,
+Model load_network(const std::string& architecture, const WeightsFile& weights, std::uint64_t seed,
                    const at::Tensor& example, const Arguments&... arguments) {
   std::optional<SeededDraws> draws(seed);
   Network network(arguments...);
   const std::vector<NamedTensor> parameters = named_tensors(network);
-  if (weights.empty()) draw_convolutions(parameters);
+  if (weights.path.empty()) draw_convolutions(parameters);
   draws.reset();
-  if (!weights.empty()) load_weights(weights, architecture, parameters);
+  if (!weights.path.empty()) load_weights(weights, architecture, parameters);
   network.eval();
   for (const auto& parameter : parameters) parameter.tensor.requires_grad_(false);
   return capture(network, {example});

@@ -80,7 +80,7 @@ ArchitectureFamily mobilenet_v1() {
       "conv1_bn.weight, conv_dw_1.weight …";
   result.known_accuracy =
       "68.4 % top-1 on the ImageNet validation set, as published; 499 of an easier 650 images of it";
-  result.load = [name = result.name](const std::string& weights, std::uint64_t seed) {
+  result.load = [name = result.name](const WeightsFile& weights, std::uint64_t seed) {
     return load_network<MobileNetV1>(name, weights, seed, at::zeros({1, 3, 224, 224}));
   };
   return family_of(std::move(result));

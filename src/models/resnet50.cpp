@@ -93,8 +93,8 @@ ArchitectureFamily resnet50() {
   result.input_shape = {3, 224, 224};
   result.classes = 1000;
   result.normalization = {.mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}};
-  result.weights = "torchvision's state dict as safetensors; resnet50:random has the shapes alone";
-  result.load = [name = result.name](const std::string& weights, std::uint64_t seed) {
+  result.weights = "torchvision's state dict; resnet50:random has the shapes alone";
+  result.load = [name = result.name](const WeightsFile& weights, std::uint64_t seed) {
     return load_network<ResNet50>(name, weights, seed, at::zeros({1, 3, 224, 224}));
   };
   return family_of(std::move(result));

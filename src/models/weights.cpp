@@ -3,9 +3,16 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include <set>
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
 
 #include "data/entry_tensor.hpp"
+#include "data/file_form.hpp"
+#include "halftone/core/file.hpp"
+#include "halftone/data/torch_file.hpp"
 
 namespace halftone::internal {
 
@@ -19,31 +26,69 @@ std::string listed(const std::vector<std::string>& items) {
   return text;
 }
 
+/// One tensor of a file, which may be read when it is needed.
+struct StoredWeight {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::function<at::Tensor()> read;
+};
+
+std::vector<StoredWeight> open_safetensors(const WeightsFile& weights) {
+  const auto file = std::make_shared<SafetensorsFile>(weights.path);
+  if (!weights.options.dictionary.empty())
+    throw Error(Errc::InvalidArgument, message('"', weights.path,
+                                               "\" is a safetensors file, one dictionary of tensors: "
+                                               "there is no \"",
+                                               weights.options.dictionary, "\" in it; name none"));
+  std::vector<StoredWeight> stored;
+  for (const auto& entry : file->entries())
+    stored.push_back({entry.name, entry.shape, [file, &entry] { return to_tensor(entry); }});
+  return stored;
+}
+
+std::vector<StoredWeight> open_torch_file(const WeightsFile& weights) {
+  std::vector<StoredWeight> stored;
+  for (const auto& [name, tensor] : read_state_dict(weights.path, weights.options.dictionary))
+    stored.push_back({name, tensor.sizes().vec(), [tensor = tensor] { return tensor; }});
+  return stored;
+}
+
+/// By the names that they have in the network.
+std::map<std::string, StoredWeight> open_weights(const WeightsFile& weights) {
+  const FileForm form = form_of(MappedFile(weights.path).bytes(), weights.path);
+  const bool is_safetensors =
+      form == FileForm::Safetensors || (form == FileForm::Unknown && weights.path.ends_with(".safetensors"));
+  std::vector<StoredWeight> stored = is_safetensors ? open_safetensors(weights) : open_torch_file(weights);
+  std::vector<std::string> names;
+  for (const auto& weight : stored) names.push_back(weight.name);
+  names = weights.options.names.map(std::move(names));
+  std::map<std::string, StoredWeight> by_name;
+  for (std::size_t i = 0; i < stored.size(); ++i)
+    if (!names[i].empty()) by_name.emplace(names[i], std::move(stored[i]));
+  return by_name;
+}
+
 }  // namespace
 
-void load_weights(const std::string& path, const std::string& architecture,
+void load_weights(const WeightsFile& weights, const std::string& architecture,
                   const std::vector<NamedTensor>& parameters) {
   const at::NoGradGuard no_grad;
-  const SafetensorsFile file(path);
+  auto stored = open_weights(weights);
   std::vector<std::string> problems;
-  std::set<std::string> known;
   for (const auto& [name, tensor, is_buffer] : parameters) {
-    known.insert(name);
-    const SafetensorsEntry* entry = file.find(name);
-    if (entry == nullptr) {
+    const auto weight = stored.extract(name);
+    if (weight.empty()) {
       if (!name.ends_with("num_batches_tracked")) problems.push_back(message('"', name, "\" is missing"));
-    } else if (at::IntArrayRef(entry->shape) != tensor.sizes()) {
-      problems.push_back(
-          message('"', name, "\" has shape ", at::IntArrayRef(entry->shape), ", the network needs ", tensor.sizes()));
+    } else if (at::IntArrayRef shape = weight.mapped().shape; shape != tensor.sizes()) {
+      problems.push_back(message('"', name, "\" has shape ", shape, ", the network needs ", tensor.sizes()));
     } else {
-      tensor.copy_(to_tensor(*entry));
+      tensor.copy_(weight.mapped().read());
     }
   }
-  for (const auto& entry : file.entries())
-    if (!known.contains(entry.name)) problems.push_back(message('"', entry.name, "\" is not part of the network"));
+  for (const auto& [name, unused] : stored) problems.push_back(message('"', name, "\" is not part of the network"));
   if (!problems.empty())
     throw Error(Errc::BadFile,
-                message('"', path, "\" does not hold the weights of ", architecture, " (", problems.size(),
+                message('"', weights.path, "\" does not hold the weights of ", architecture, " (", problems.size(),
                         problems.size() == 1 ? " problem" : " problems", "):", listed(problems)));
 }
 

@@ -4,11 +4,14 @@
 #include <vector>
 
 #include "halftone/graph/capture.hpp"
+#include "halftone/models/architecture.hpp"
 
 namespace halftone::internal {
 
-/// Copies a safetensors file into `parameters` (of `architecture`). Every parameter must be there with its shape, and
-/// nothing else; batch norm's `num_batches_tracked` may be missing. Throws `BadFile` that lists what does not fit.
-void load_weights(const std::string& path, const std::string& architecture, const std::vector<NamedTensor>& parameters);
+/// Copies a file of weights, under the names that its rules give, into `parameters` (of `architecture`). Every
+/// parameter must be there with its shape, and nothing else; batch norm's `num_batches_tracked` may be missing. Throws
+/// `BadFile` that lists what does not fit.
+void load_weights(const WeightsFile& weights, const std::string& architecture,
+                  const std::vector<NamedTensor>& parameters);
 
 }  // namespace halftone::internal

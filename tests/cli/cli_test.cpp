@@ -81,7 +81,8 @@ class PlainInterrupt {
 
 TEST_CASE("quantize writes what evaluate reproduces") {
   const TempDir dir;
-  const auto quantized = call(with(quantize((dir / "out").string()), "--keep", "95%") + Words{"--json"});
+  const auto quantized =
+      call(with(quantize((dir / "out").string()), "--keep", "95%") + Words{"--json", "--rename", "conv=conv"});
   REQUIRE(quantized.code == 0);
   const json run = json::parse(quantized.out);
   CHECK(run == json::parse(read_text(dir / "out/run.json")));
@@ -89,6 +90,7 @@ TEST_CASE("quantize writes what evaluate reproduces") {
   CHECK(run["model"] == kModel);
   CHECK(run["keep"] == 0.95);
   CHECK(run["options"]["batch"] == 1);
+  CHECK(run["options"]["rename"] == "conv=conv");
   CHECK(run["report"].is_null());
   CHECK(run["baseline"]["latency_ms"]["predicted"] > run["result"]["latency_ms"]["predicted"]);
   REQUIRE(run["plan"].size() == 20);
@@ -251,6 +253,9 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"std", with(with(good, "--std", "1,0,1"), "--mean", "0,0,0"), "--std is \"1,0,1\": it must be above 0"},
       {"mean", with(with(good, "--std", "1,1,1"), "--mean", "0,,0"), "--mean is \"0,,0\": numbers between commas"},
       {"channels", with(with(good, "--std", "1,1"), "--mean", "0,0,0"), "--mean has 3 channels and --std 2"},
+      {"rename", with(good, "--rename", "conv1"), "rule \"conv1\" renames nothing: FROM=TO is needed"},
+      {"rename clash", with(good, "--rename", "conv[12]=conv"), "would both be called \"layer1.0.conv.weight\""},
+      {"state dict", with(good, "--state-dict", "ema"), "there is no \"ema\" in it; name none"},
       {"unknown option", good + Words{"--magic"}, "\"--magic\" is not known here"},
       {"missing option", {"quantize", kModel}, "--calibrate is required"},
       {"missing file", with(good, "--validate", "cifar10:none.bin"), "none.bin\" does not exist"},

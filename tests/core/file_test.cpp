@@ -56,6 +56,15 @@ TEST_CASE("a mapped file shows the file's bytes, also after a move") {
   CHECK(file.bytes().empty());
 }
 
+TEST_CASE("what is written to a private mapping stays out of the file") {
+  const TempDir dir;
+  const auto path = dir.write("x", "abc");
+  const MappedFile file(path, MapAccess::WritePrivately);
+  *const_cast<std::byte*>(file.bytes().data()) = std::byte{'z'};
+  CHECK(text_of(file) == "zbc");
+  CHECK(read_text(path) == "abc");
+}
+
 TEST_CASE("an empty file maps to an empty span") {
   const TempDir dir;
   CHECK(MappedFile(dir.write("empty", "")).bytes().empty());

@@ -126,7 +126,7 @@ TEST_CASE("networks with given weights compute what a second implementation comp
   for (const auto& [name, mean, std, expected] : cases) {
     CAPTURE(name);
     const Architecture architecture = find(name);
-    const auto file = dir.write(name, golden_file(architecture.load("", 0)));
+    const auto file = dir.write(name, golden_file(architecture.load({}, 0)));
     const LoadedModel loaded = load_model(message(name, ':', file.string()));
     const auto shape = batched(2, architecture.input_shape);
     const at::Tensor input =
@@ -179,7 +179,7 @@ TEST_CASE("networks have the parameters, sites and outputs that are known of the
         {"bert_base_8", 109483778, 74, "bert.encoder.layer.0.attention.self.query", "classifier"}}) {
     CAPTURE(name);
     const Architecture architecture = find(name);
-    const Model captured = architecture.load("", 3);
+    const Model captured = architecture.load({}, 3);
     CHECK(trained_numbers(captured) == parameters);
     const Model model = prepare(captured);
     REQUIRE(model.sites.size() == sites);
@@ -206,9 +206,9 @@ TEST_CASE("networks have the parameters, sites and outputs that are known of the
 TEST_CASE("random weights depend on the seed alone") {
   const OneThread one_thread;
   const Architecture architecture = find("kws_dscnn");
-  const std::string first = digest(architecture.load("", 1));
-  CHECK(digest(architecture.load("", 1)) == first);
-  CHECK(digest(architecture.load("", 2)) != first);
+  const std::string first = digest(architecture.load({}, 1));
+  CHECK(digest(architecture.load({}, 1)) == first);
+  CHECK(digest(architecture.load({}, 2)) != first);
 }
 
 TEST_CASE("a loaded network says how its data is to be read") {

@@ -8,11 +8,17 @@
 
 namespace halftone {
 
-/// A file mapped read-only into memory for as long as this lives.
+/// What may be done with mapped memory.
+enum class MapAccess {
+  Read,
+  WritePrivately,  ///< writes go to this process's own copy of the pages, never to the file
+};
+
+/// A file mapped into memory for as long as this lives.
 class MappedFile {
  public:
   /// Throws `NotFound` or `Io`. An empty file gives an empty span.
-  explicit MappedFile(const std::filesystem::path& path);
+  explicit MappedFile(const std::filesystem::path& path, MapAccess access = MapAccess::Read);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&&) = delete;

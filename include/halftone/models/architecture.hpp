@@ -7,9 +7,22 @@
 #include <vector>
 
 #include "halftone/data/dataset.hpp"
+#include "halftone/data/weight_names.hpp"
 #include "halftone/graph/model.hpp"
 
 namespace halftone {
+
+/// Which tensors of a weights file become which of a network.
+struct WeightsOptions {
+  std::string dictionary{};  ///< of a `torch.save` checkpoint with several, such as "ema"; empty: the only one
+  WeightNames names{};
+};
+
+/// A safetensors file, or a state dict of `torch.save`; which of them, its first bytes tell.
+struct WeightsFile {
+  std::string path{};
+  WeightsOptions options{};
+};
 
 /// A network that ships with Halftone as C++.
 struct Architecture {
@@ -21,9 +34,9 @@ struct Architecture {
   std::optional<ImageNormalization> normalization;  ///< none where inputs are no images
   std::string weights;                              ///< where weights come from
   std::string known_accuracy;                       ///< of the float network with these weights
-  /// Captures the network, not yet prepared, with the weights of a safetensors file, or random ones drawn by `seed`
-  /// where the path is empty.
-  std::function<Model(const std::string& weights, std::uint64_t seed)> load;
+  /// Captures the network, not yet prepared, with the weights of a file, or random ones drawn by `seed` where the path
+  /// is empty.
+  std::function<Model(const WeightsFile& weights, std::uint64_t seed)> load;
 };
 
 /// Architectures that are found by name.
@@ -46,11 +59,13 @@ struct LoadedModel {
   std::int64_t classes = 0;  ///< 0 where unknown
 };
 
-/// Loads and prepares MODEL as the command line writes it: "ARCH:weights.safetensors", "ARCH:random", or "x.pt"
-/// (TorchScript; `example` then gives one sample's shape for each input). Throws for NaN or infinite weights, naming
+/// Loads and prepares MODEL as the command line writes it: "ARCH:weights.safetensors", "ARCH:weights.pth" (a state dict
+/// of `torch.save`, whatever its name ends in), "ARCH:random", or "x.pt" (TorchScript; `example` then gives one
+/// sample's shape for each input). `weights` is for files of weights alone. Throws for NaN or infinite weights, naming
 /// the tensor, for missing, unexpected or misshapen tensors, and for unknown architectures.
 LoadedModel load_model(const std::string& spec,
                        const std::vector<ArchitectureFamily>& architectures = shipped_architectures(),
-                       const std::vector<std::vector<std::int64_t>>& example = {}, std::uint64_t seed = 0);
+                       const std::vector<std::vector<std::int64_t>>& example = {}, std::uint64_t seed = 0,
+                       const WeightsOptions& weights = {});
 
 }  // namespace halftone

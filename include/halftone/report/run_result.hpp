@@ -99,7 +99,7 @@ struct OtherScore {
 /// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
 struct RunResult {
   RunStatus status = RunStatus::Missed;
-  std::map<std::string, std::string> model_options;  ///< as given: "input", "mean", "std", "additions"
+  std::map<std::string, std::string> model_options;  ///< as given: "input", "mean", "rename" …
   std::string model;                                 ///< as given
   std::string model_digest;
   std::vector<Site> sites;
