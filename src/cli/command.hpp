@@ -68,12 +68,22 @@ int thread_count(const CommonOptions& options);
 /// Threads of a network in an engine: one where none were asked for. Throws where this machine has fewer cores.
 int engine_threads(const char* option, std::int64_t count);
 
-/// MODEL --input --mean --std --additions
+/// --resize --crop --vocabulary --max-tokens: what DATA becomes, where it is not as the model says. 0 and empty: as
+/// that.
+struct SampleOptions {
+  std::int64_t resize = 0;
+  std::int64_t crop = 0;
+  std::string vocabulary;
+  std::int64_t max_tokens = 0;
+};
+
+/// MODEL --input --mean --std --additions, and what DATA becomes
 struct ModelOptions {
   std::string spec;
   std::vector<std::string> inputs;
   std::string mean;
   std::string std;
+  SampleOptions samples;
   bool additions = false;
 };
 void add_model(CLI::App& command, ModelOptions& options);
@@ -84,6 +94,7 @@ struct ModelRequest {
   std::vector<std::vector<std::int64_t>> inputs;
   ImageNormalization normalization;
   bool sets_normalization = false;
+  SampleOptions samples{};
   SiteOptions sites{};
 };
 ModelRequest check(const ModelOptions& options);

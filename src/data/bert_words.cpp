@@ -4,6 +4,8 @@
 #include <array>
 #include <utf8proc.h>
 
+#include "data/utf8.hpp"
+
 // Source: Devlin, Chang, Lee, Toutanova, 2019, BERT, tokenization.py (BasicTokenizer). Format characters (Cf) and
 // private use (Co) count as control characters, as they do there and in Hugging Face's tokenizers.
 
@@ -16,11 +18,7 @@ bool is_ascii(char32_t c) { return c < 0x80; }
 
 utf8proc_category_t category(char32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
 
-bool is_space(char32_t c) {
-  if (is_ascii(c)) return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-  const auto kind = category(c);
-  return kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP;
-}
+bool is_space(char32_t c) { return c == '\t' || c == '\n' || c == '\r' || is_blank(c); }
 
 bool is_dropped(char32_t c) {
   if (is_ascii(c)) return (c < ' ' && !is_space(c)) || c == 0x7F;
@@ -103,33 +101,11 @@ std::vector<Letter> folded(const std::vector<Letter>& letters) {
   std::erase_if(result, [](const Letter& letter) {
     return !is_ascii(letter.code) && category(letter.code) == UTF8PROC_CATEGORY_MN;
   });
-  for (Letter& letter : result)
-    letter.code = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(letter.code)));
+  for (Letter& letter : result) letter.code = to_lower(letter.code);
   return result;
 }
 
 }  // namespace
-
-std::u32string decode_utf8(std::string_view text) {
-  std::u32string decoded;
-  decoded.reserve(text.size());
-  const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  const auto* const end = at + text.size();
-  while (at != end) {
-    utf8proc_int32_t code = 0;
-    const auto bytes = is_ascii(*at) ? 1 : utf8proc_iterate(at, end - at, &code);
-    decoded.push_back(bytes < 1 ? kReplacement : is_ascii(*at) ? *at : static_cast<char32_t>(code));
-    at += std::max<std::ptrdiff_t>(bytes, 1);
-  }
-  return decoded;
-}
-
-void append_utf8(std::string& text, char32_t code) {
-  if (is_ascii(code)) return text.push_back(static_cast<char>(code));
-  std::array<utf8proc_uint8_t, 4> bytes{};
-  const auto count = utf8proc_encode_char(static_cast<utf8proc_int32_t>(code), bytes.data());
-  text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(count));
-}
 
 Words bert_words(std::u32string_view text, std::int64_t origin, bool lower_case) {
   std::vector<Letter> letters = cleaned(text, origin);

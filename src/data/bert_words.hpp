@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,12 +24,6 @@ struct Words {
     return std::span(letters).subspan(begin, ends[word] - begin);
   }
 };
-
-/// The code points of `text`; U+FFFD for every byte that is no UTF-8.
-std::u32string decode_utf8(std::string_view text);
-
-/// Appends `code` in UTF-8; it is no surrogate and at most U+10FFFF.
-void append_utf8(std::string& text, char32_t code);
 
 /// BERT's words: cleaned up, split at white space, with ideographs of Chinese and punctuation as words of their own,
 /// and where `lower_case` in lower case without accents. `origin` is that of the first character.

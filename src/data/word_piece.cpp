@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "data/bert_words.hpp"
+#include "data/utf8.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 
