@@ -17,6 +17,7 @@ install(FILES
   ${CMAKE_CURRENT_BINARY_DIR}/HalftoneConfigVersion.cmake
   cmake/HalftoneTorch.cmake
   cmake/HalftoneTurboJpeg.cmake
+  cmake/HalftoneUtf8proc.cmake
   DESTINATION ${package_dir})
 
 # The installed program finds LibTorch and OpenVINO where the build found them. Named one by one: CMake's

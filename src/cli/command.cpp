@@ -128,13 +128,24 @@ void add_model(CLI::App& command, ModelOptions& options) {
       ->type_name("FROM=TO");
   add_text(command, "--state-dict", options.state_dict, "NAME",
            "dictionary of a torch.save checkpoint with several, e.g. ema");
+  auto& [resize, crop, vocabulary, max_tokens] = options.samples;
+  add_count(command, "--resize", resize, 0,
+            "shorter side that images are scaled to; 0: 8/7 of the crop,\nwhere needed");
+  add_count(command, "--crop", crop, 0, "side of the square cut out of images; 0: what MODEL takes");
+  command.add_option("--vocabulary", vocabulary, "for texts; vocab.txt beside the weights by default")
+      ->type_name("FILE");
+  add_count(command, "--max-tokens", max_tokens, 0,
+            "to which texts are cut; 0: what MODEL takes, or 128, for\nsquad: 384");
   command.add_flag("--additions", options.additions,
                    "residual additions are sites too, an operand each; where\n--plan is given, the plan decides");
 }
 
 ModelRequest check(const ModelOptions& options) {
-  ModelRequest request{
-      .spec = options.spec, .inputs = {}, .normalization = {}, .sites = {.additions = options.additions}};
+  ModelRequest request{.spec = options.spec,
+                       .inputs = {},
+                       .normalization = {},
+                       .samples = options.samples,
+                       .sites = {.additions = options.additions}};
   for (const std::string& input : options.inputs) {
     request.inputs.push_back(parse_list<std::int64_t>(input, "--input", "3,32,32"));
     for (const std::int64_t size : request.inputs.back())
@@ -162,6 +173,11 @@ ModelRequest check(const ModelOptions& options) {
 LoadedModel load(const ModelRequest& request, const Registry& registry, std::uint64_t seed) {
   LoadedModel loaded = load_model(request.spec, registry.architectures, request.inputs, seed, request.weights);
   if (request.sets_normalization) loaded.data.normalization = request.normalization;
+  const auto& [resize, crop, vocabulary, max_tokens] = request.samples;
+  if (resize > 0) loaded.data.resize = resize;
+  if (crop > 0) loaded.data.crop = crop;
+  if (!vocabulary.empty()) loaded.data.vocabulary = vocabulary;
+  if (max_tokens > 0) loaded.data.max_tokens = max_tokens;
   if (request.sites.additions) loaded.model.sites = find_sites(loaded.model.graph, request.sites);
   return loaded;
 }

@@ -68,7 +68,16 @@ int thread_count(const CommonOptions& options);
 /// Threads of a network in an engine: one where none were asked for. Throws where this machine has fewer cores.
 int engine_threads(const char* option, std::int64_t count);
 
-/// MODEL --input --mean --std --rename --state-dict --additions
+/// --resize --crop --vocabulary --max-tokens: what DATA becomes, where it is not as the model says. 0 and empty: as
+/// that.
+struct SampleOptions {
+  std::int64_t resize = 0;
+  std::int64_t crop = 0;
+  std::string vocabulary;
+  std::int64_t max_tokens = 0;
+};
+
+/// MODEL --input --mean --std --rename --state-dict --additions, and what DATA becomes
 struct ModelOptions {
   std::string spec;
   std::vector<std::string> inputs;
@@ -76,6 +85,7 @@ struct ModelOptions {
   std::string std;
   std::vector<std::string> renames;
   std::string state_dict;
+  SampleOptions samples;
   bool additions = false;
 };
 void add_model(CLI::App& command, ModelOptions& options);
@@ -87,6 +97,7 @@ struct ModelRequest {
   ImageNormalization normalization;
   bool sets_normalization = false;
   WeightsOptions weights{};
+  SampleOptions samples{};
   SiteOptions sites{};
 };
 ModelRequest check(const ModelOptions& options);

@@ -66,6 +66,11 @@ std::map<std::string, std::string> given(const ModelOptions& model) {
   std::map<std::string, std::string> options;
   if (!model.mean.empty()) options["mean"] = model.mean;
   if (!model.std.empty()) options["std"] = model.std;
+  const auto& [resize, crop, vocabulary, max_tokens] = model.samples;
+  if (resize > 0) options["resize"] = std::to_string(resize);
+  if (crop > 0) options["crop"] = std::to_string(crop);
+  if (!vocabulary.empty()) options["vocabulary"] = vocabulary;
+  if (max_tokens > 0) options["max_tokens"] = std::to_string(max_tokens);
   if (model.additions) options["additions"] = "true";
   if (!model.state_dict.empty()) options["state_dict"] = model.state_dict;
   for (const auto& shape : model.inputs) options["input"] += (options["input"].empty() ? "" : " ") + shape;

@@ -24,8 +24,9 @@ constexpr const char* kFooter =
     "    --plan result/plan.json\n"
     "  halftone scan cifar_resnet56:random\n"
     "\n"
-    "DATA is cifar10:FILE.bin, images:DIRECTORY (JPEG files and labels.tsv) or FILE.safetensors (inputs by\n"
-    "name, and target); [a:b] behind it takes samples a to b-1.\n"
+    "DATA is cifar10:FILE.bin, images:DIRECTORY (JPEG, PNG), sts:FILE.tsv, text:FILE.tsv, squad:FILE.json,\n"
+    "npy:A.npy,target=T.npy or FILE.safetensors (inputs by name, and target); [a:b] behind it takes samples\n"
+    "a to b-1.\n"
     "Exit codes: 0 target met, 1 target not met or stopped (best plan written, where one was scored), 2 usage or\n"
     "input error, 3 internal error. `halftone COMMAND --help` has the options of a command.";
 

@@ -14,6 +14,8 @@
 #include "data/sample_index.hpp"
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
+#include "halftone/data/npy.hpp"
+#include "halftone/data/squad.hpp"
 
 namespace halftone {
 namespace {
@@ -29,7 +31,10 @@ void add_samples(Digest& digest, const at::Tensor& samples) {
 class Subset final : public Dataset {
  public:
   Subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices, std::string name)
-      : parent_(std::move(parent)), indices_(std::move(indices)), name_(std::move(name)) {}
+      : parent_(std::move(parent)),
+        indices_(std::move(indices)),
+        name_(std::move(name)),
+        group_(kept_group(indices_, parent_->group())) {}
 
   std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
   Batch get(std::span<const std::int64_t> indices) const override {
@@ -47,11 +52,30 @@ class Subset final : public Dataset {
     return all.index_select(0, at::tensor(indices_, at::kLong).to(all.device()));
   }
   std::string name() const override { return name_; }
+  std::vector<std::int64_t> lengths() const override {
+    const std::vector<std::int64_t> all = parent_->lengths();
+    std::vector<std::int64_t> chosen;
+    for (const std::int64_t index : indices_)
+      if (!all.empty()) chosen.push_back(all[static_cast<std::size_t>(index)]);
+    return chosen;
+  }
+  std::int64_t group() const override { return group_; }
 
  private:
+  /// The parent's group where no sample of one is alone, else 1.
+  static std::int64_t kept_group(const std::vector<std::int64_t>& indices, std::int64_t group) {
+    if (std::ssize(indices) % group != 0) return 1;
+    for (std::int64_t i = 0; i < std::ssize(indices); ++i) {
+      const std::int64_t first = indices[static_cast<std::size_t>(i / group * group)];
+      if (first % group != 0 || indices[static_cast<std::size_t>(i)] != first + i % group) return 1;
+    }
+    return group;
+  }
+
   std::shared_ptr<const Dataset> parent_;
   std::vector<std::int64_t> indices_;
   std::string name_;
+  std::int64_t group_;
 };
 
 /// "[a:b]" at the end of DATA; a missing bound is open.
@@ -86,21 +110,38 @@ std::optional<Slice> take_slice(std::string_view& spec) {
   return slice;
 }
 
+/// A form of DATA: what stands before the colon, and how what stands behind it is opened.
+struct Form {
+  std::string_view prefix;
+  std::unique_ptr<Dataset> (*open)(const std::string& source, const DataOptions& options);
+};
+
+constexpr Form kForms[] = {
+    {"cifar10:", [](const std::string& path, const DataOptions& o) { return open_cifar10(path, o.normalization); }},
+    {"images:", [](const std::string& path,
+                   const DataOptions& o) { return open_images(path, o.crop, o.normalization, o.resize); }},
+    {"sts:", open_sentence_pairs},
+    {"text:", open_sentences},
+    {"npy:", [](const std::string& files, const DataOptions& o) { return open_npy(files, o.input_names.size()); }},
+    {"squad:",
+     [](const std::string& path, const DataOptions& o) -> std::unique_ptr<Dataset> { return open_squad(path, o); }},
+};
+
 std::unique_ptr<Dataset> open_whole(std::string_view spec, const DataOptions& options) {
-  constexpr std::string_view cifar = "cifar10:";
-  constexpr std::string_view images = "images:";
+  for (const Form& form : kForms)
+    if (spec.starts_with(form.prefix) && spec.size() > form.prefix.size())
+      return form.open(std::string(spec.substr(form.prefix.size())), options);
   constexpr std::string_view tensors = ".safetensors";
-  if (spec.starts_with(cifar) && spec.size() > cifar.size())
-    return open_cifar10(std::string(spec.substr(cifar.size())), options.normalization);
-  if (spec.starts_with(images) && spec.size() > images.size())
-    return open_images(std::string(spec.substr(images.size())), options.crop, options.normalization);
   if (spec.ends_with(tensors) && spec.size() > tensors.size())
     return open_tensor_dataset(std::string(spec), options.input_names);
   throw Error(Errc::InvalidArgument,
               message("data \"", spec,
                       "\" has no known form: use cifar10:FILE.bin (CIFAR-10, binary version), images:DIRECTORY (JPEG "
-                      "files and labels.tsv) or FILE.safetensors (the model's inputs by name, and target), each with "
-                      "[a:b] behind it for samples a to b-1"));
+                      "and PNG files, with labels.tsv or in a folder a class), sts:FILE.tsv (score, sentence1, "
+                      "sentence2), text:FILE.tsv (label, "
+                      "sentence), squad:FILE.json (SQuAD v1.1), npy:INPUT.npy,target=TARGET.npy or FILE.safetensors "
+                      "(the model's inputs by name, and "
+                      "target), each with [a:b] behind it for samples a to b-1"));
 }
 
 }  // namespace
@@ -144,15 +185,16 @@ std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std:
   return std::make_unique<Subset>(std::move(parent), std::move(indices), std::move(name));
 }
 
-std::vector<std::int64_t> spread_indices(std::int64_t size, std::int64_t most) {
-  const std::int64_t count = std::min(most, size);
+std::vector<std::int64_t> spread_indices(std::int64_t size, std::int64_t most, std::int64_t group) {
+  const std::int64_t groups = size / group;
+  const std::int64_t count = std::min((most + group - 1) / group, groups);
   std::vector<std::int64_t> indices;
-  for (std::int64_t i = 0; i < count; ++i) indices.push_back(i * size / count);
+  for (std::int64_t i = 0; i < count * group; ++i) indices.push_back(i / group * groups / count * group + i % group);
   return indices;
 }
 
 std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, std::int64_t most) {
-  std::vector<std::int64_t> indices = spread_indices(parent->size(), most);
+  std::vector<std::int64_t> indices = spread_indices(parent->size(), most, parent->group());
   std::string name =
       std::ssize(indices) == parent->size() ? parent->name() : message(indices.size(), " of ", parent->name());
   return make_subset(std::move(parent), std::move(indices), std::move(name));
@@ -170,6 +212,10 @@ std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions
     throw Error(Errc::InvalidArgument,
                 message("data \"", spec, "\": there are no samples ", begin, " to ", end,
                         " (exclusive): a slice [a:b] needs 0 <= a < b <= ", size, ", the number of samples"));
+  if (const std::int64_t group = whole->group(); begin % group != 0 || end % group != 0)
+    throw Error(Errc::InvalidArgument, message("data \"", spec, "\": a slice [", begin, ':', end,
+                                               "] parts samples that belong together: ", "every ", group,
+                                               " in a row do, so both bounds must be multiples of ", group));
   std::vector<std::int64_t> indices(static_cast<std::size_t>(end - begin));
   std::iota(indices.begin(), indices.end(), begin);
   return make_subset(std::move(whole), std::move(indices), spec);

@@ -4,8 +4,8 @@
 #include <mutex>
 #include <utility>
 
-#include "data/jpeg.hpp"
-#include "data/label_table.hpp"
+#include "data/image_file.hpp"
+#include "data/image_list.hpp"
 #include "data/normalization.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/data/dataset.hpp"
@@ -19,13 +19,21 @@ constexpr std::int64_t kMostKept = std::int64_t{1} << 30;
 /// The usual share of the scaled image's shorter side that is cropped: 224 of 256.
 constexpr double kCroppedShare = 0.875;
 
-/// [height, width, 3] with its shorter side scaled to crop / kCroppedShare, where it is shorter than `crop` or longer
-/// than that.
-at::Tensor scaled(const at::Tensor& pixels, std::int64_t crop, const std::filesystem::path& path) {
+/// Sizes in pixels: of the centre that is taken, and of the shorter side before; the latter is 0 where it depends.
+struct Sizes {
+  std::int64_t crop = 0;
+  std::int64_t resize = 0;
+};
+
+/// [height, width, 3] with its shorter side scaled to `resize`; where that is 0, to crop / kCroppedShare where it is
+/// shorter than `crop` or longer than that.
+at::Tensor scaled(const at::Tensor& pixels, const Sizes& sizes, const std::filesystem::path& path) {
   const std::int64_t shorter = std::min(pixels.size(0), pixels.size(1));
   const std::int64_t longer = std::max(pixels.size(0), pixels.size(1));
-  const auto target = static_cast<std::int64_t>(static_cast<double>(crop) / kCroppedShare);
-  if (shorter >= crop && shorter <= target) return pixels;
+  const auto usual = static_cast<std::int64_t>(static_cast<double>(sizes.crop) / kCroppedShare);
+  const std::int64_t target = sizes.resize > 0 ? sizes.resize : usual;
+  const std::int64_t least = sizes.resize > 0 ? sizes.resize : sizes.crop;
+  if (shorter >= least && shorter <= target) return pixels;
   const std::int64_t scaled_longer = target * longer / shorter;
   if (target * scaled_longer > internal::kMostPixels)
     throw Error(Errc::BadFile,
@@ -48,11 +56,11 @@ at::Tensor center(const at::Tensor& pixels, std::int64_t crop) {
 
 class Images final : public Dataset {
  public:
-  Images(const std::string& directory, std::int64_t crop, const ImageNormalization& normalization)
+  Images(const std::string& directory, const Sizes& sizes, const ImageNormalization& normalization)
       : directory_(directory),
-        crop_(crop),
+        sizes_(sizes),
         table_(internal::normalization_table(normalization)),
-        files_(internal::read_label_table(directory)),
+        files_(internal::list_images(directory)),
         kept_(files_.size()) {
     labels_ = at::empty({size()}, at::kLong);
     auto* out = labels_.mutable_data_ptr<std::int64_t>();
@@ -68,7 +76,7 @@ class Images final : public Dataset {
   [[nodiscard]] at::Tensor crop(std::size_t index) const;
 
   std::string directory_;
-  std::int64_t crop_;
+  Sizes sizes_;
   internal::NormalizationTable table_;
   std::vector<internal::LabelledFile> files_;
   at::Tensor labels_;
@@ -84,7 +92,7 @@ at::Tensor Images::crop(std::size_t index) const {
     if (kept_[index].defined()) return kept_[index];
   }
   const auto& path = files_[index].path;
-  at::Tensor pixels = center(scaled(internal::read_jpeg(path), crop_, path), crop_);
+  at::Tensor pixels = center(scaled(internal::read_image(path), sizes_, path), sizes_.crop);
   const std::lock_guard lock(mutex_);
   if (kept_[index].defined() || kept_bytes_ + pixels.numel() > kMostKept) return pixels;
   kept_bytes_ += pixels.numel();
@@ -92,7 +100,7 @@ at::Tensor Images::crop(std::size_t index) const {
 }
 
 Batch Images::get(std::span<const std::int64_t> indices) const {
-  return internal::normalized_batch(*this, indices, crop_, table_, [this](std::size_t index) {
+  return internal::normalized_batch(*this, indices, sizes_.crop, table_, [this](std::size_t index) {
     at::Tensor pixels = crop(index);
     const auto* planes = pixels.const_data_ptr<std::uint8_t>();
     return internal::LabelledImage{planes, files_[index].label, std::move(pixels)};
@@ -102,14 +110,18 @@ Batch Images::get(std::span<const std::int64_t> indices) const {
 }  // namespace
 
 std::unique_ptr<Dataset> open_images(const std::string& directory, std::int64_t crop,
-                                     const ImageNormalization& normalization) {
+                                     const ImageNormalization& normalization, std::int64_t resize) {
   constexpr std::int64_t kMostCrop = 4096;
   if (crop < 1 || crop > kMostCrop)
     throw Error(Errc::InvalidArgument, message("data \"images:", directory,
                                                "\" is for a model that takes square colour images [samples, 3, s, "
                                                "s] with s up to ",
                                                kMostCrop, crop == 0 ? ": this one does not" : message(", not ", crop)));
-  return std::make_unique<Images>(directory, crop, normalization);
+  if (resize != 0 && (resize < crop || resize > kMostCrop))
+    throw Error(Errc::InvalidArgument,
+                message("data \"images:", directory, "\" cannot be scaled to ", resize, " pixels and cropped to ", crop,
+                        ": from ", crop, " to ", kMostCrop, " are allowed"));
+  return std::make_unique<Images>(directory, Sizes{.crop = crop, .resize = resize}, normalization);
 }
 
 }  // namespace halftone

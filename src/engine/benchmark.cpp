@@ -19,8 +19,10 @@ std::vector<at::Tensor> random_inputs(const Model& model, std::int64_t batch, st
     const auto type = internal::to_scalar_type(value.dtype);
     if (info(value.dtype).floating)
       inputs.push_back(at::randn(shape, generator).to(type));
-    else  // an id of every table, or 0
-      inputs.push_back(at::randint(internal::vocabulary(model.graph, id).value_or(1), shape, generator, type));
+    else if (const auto ids = internal::vocabulary(model.graph, id))
+      inputs.push_back(at::randint(*ids, shape, generator, type));
+    else  // a mask, as a rule: nothing is padding
+      inputs.push_back(at::ones(shape, type));
   }
   return inputs;
 }

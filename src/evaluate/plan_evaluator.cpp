@@ -187,9 +187,9 @@ struct PlanEvaluator::State {
     const Reference& all = *reference;
     if (most >= size || task.scores_together() || !internal::are_batched(all.clean, options.batch_size, size)) return;
     auto some = std::make_shared<Reference>();
-    SampleScores scores(static_cast<std::size_t>(most), task.score_range());
     std::vector<std::int64_t> positions;
-    const auto samples = spread_indices(size, most);
+    const auto samples = spread_indices(size, most, data->group());
+    SampleScores scores(samples.size(), task.score_range());
     for (std::size_t i = 0; i < samples.size(); ++i) {
       const auto sample = static_cast<std::size_t>(samples[i]);
       positions.push_back(std::find(all.order.begin(), all.order.end(), samples[i]) - all.order.begin());

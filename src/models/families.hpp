@@ -29,9 +29,14 @@ ArchitectureFamily resnet50();
 /// Microcontrollers, 2017; Banbury et al., MLPerf Tiny Benchmark, 2021.
 ArchitectureFamily kws_dscnn();
 
-/// BERT-base with pooler and two classes: bert_base at 128 tokens, bert_base_32 at 32 and so on to 512. Inputs are
-/// token ids alone: all of token type 0, none padded. Source: Devlin et al., BERT: Pre-training of Deep Bidirectional
-/// Transformers for Language Understanding, 2018.
+/// BERT-base with pooler and two classes, of texts of any length: bert_base is counted and timed at 128 tokens,
+/// bert_base_32 at 32 and so on to 512. Inputs are token ids alone: all of token type 0, none padded. Source: Devlin et
+/// al., BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding, 2018.
 ArchitectureFamily bert_bases();
+
+/// all-MiniLM-L6-v2, an encoder of sentences: token ids and attention mask [n, tokens] to embeddings [n, 384] of length
+/// 1, the mean over tokens that the mask has. Timed at 128 tokens, minilm_l6_32 at 32 and so on. Source: Wang et al.,
+/// MiniLM: Deep Self-Attention Distillation, 2020; Reimers and Gurevych, Sentence-BERT, 2019.
+ArchitectureFamily minilm_l6();
 
 }  // namespace halftone::internal

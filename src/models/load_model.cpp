@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <filesystem>
+
 #include "data/file_form.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
@@ -89,6 +91,23 @@ std::int64_t crop_of(const Graph& graph) {
   return image ? input.shape[2].offset : 0;
 }
 
+/// The tokens of a network that takes one number of them only; 0 for others.
+std::int64_t tokens_of(const Graph& graph) {
+  for (const auto id : graph.inputs) {
+    const Value& input = graph.values[static_cast<std::size_t>(id)];
+    const bool ids = input.shape.size() == 2 && input.dtype == DType::Int64 && input.shape[1].is_fixed();
+    if (ids) return input.shape[1].offset;
+  }
+  return 0;
+}
+
+/// vocab.txt beside the weights of MODEL; empty where there is none.
+std::string vocabulary_beside(const std::string& weights) {
+  const auto path = std::filesystem::path(weights).replace_filename("vocab.txt");
+  std::error_code failure;
+  return std::filesystem::is_regular_file(path, failure) ? path.string() : "";
+}
+
 void require_finite(const LoadedModel& loaded) {
   for (std::size_t id = 0; id < loaded.model.tensors.size(); ++id) {
     const at::Tensor& tensor = loaded.model.tensors[id];
@@ -111,7 +130,7 @@ ArchitectureFamily family_of(Architecture architecture) {
 
 std::vector<ArchitectureFamily> shipped_architectures() {
   return {internal::cifar_resnets(), internal::mobilenet_v1(), internal::mobilenet_v2(), internal::efficientnet_lite0(),
-          internal::resnet50(),      internal::kws_dscnn(),    internal::bert_bases()};
+          internal::resnet50(),      internal::kws_dscnn(),    internal::bert_bases(),   internal::minilm_l6()};
 }
 
 LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFamily>& architectures,
@@ -129,6 +148,9 @@ LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFa
   for (const auto id : loaded.model.graph.inputs)
     loaded.data.input_names.push_back(loaded.model.graph.values[static_cast<std::size_t>(id)].name);
   loaded.data.crop = crop_of(loaded.model.graph);
+  loaded.data.vocabulary = vocabulary_beside(script ? spec : spec.substr(colon + 1));
+  loaded.data.max_tokens = tokens_of(loaded.model.graph);
+  if (loaded.data.max_tokens > 0) loaded.data.length_step = 0;
   loaded.model = prepare(std::move(loaded.model));
   if (loaded.model.sites.empty())
     throw Error(Errc::Unsupported, message("model \"", spec,

@@ -29,19 +29,34 @@ class SeededDraws {
 /// norms. Source: He et al., Delving Deep into Rectifiers, 2015, equation 10.
 void draw_convolutions(const std::vector<NamedTensor>& parameters);
 
+/// How a network takes its inputs, and its weights.
+struct NetworkInputs {
+  std::vector<at::Tensor> examples;
+  CaptureOptions capture{};
+  std::vector<std::string> left_out{};  ///< beginnings of names in files of weights that the network has no use for
+};
+
 /// What an architecture's `load` does with a torch::nn module `Network` that `arguments` construct.
 template <class Network, class... Arguments>
 Model load_network(const std::string& architecture, const WeightsFile& weights, std::uint64_t seed,
-                   const at::Tensor& example, const Arguments&... arguments) {
+                   const NetworkInputs& inputs, const Arguments&... arguments) {
   std::optional<SeededDraws> draws(seed);
   Network network(arguments...);
   const std::vector<NamedTensor> parameters = named_tensors(network);
   if (weights.path.empty()) draw_convolutions(parameters);
   draws.reset();
-  if (!weights.path.empty()) load_weights(weights, architecture, parameters);
+  if (!weights.path.empty()) load_weights(weights, architecture, parameters, inputs.left_out);
   network.eval();
   for (const auto& parameter : parameters) parameter.tensor.requires_grad_(false);
-  return capture(network, {example});
+  return capture(network, inputs.examples, inputs.capture);
+}
+
+template <class Network, class... Arguments>
+Model load_network(const std::string& architecture, const WeightsFile& weights, std::uint64_t seed,
+                   const at::Tensor& example, const Arguments&... arguments) {
+  NetworkInputs inputs;
+  inputs.examples.push_back(example);
+  return load_network<Network>(architecture, weights, seed, inputs, arguments...);
 }
 
 }  // namespace halftone::internal

@@ -71,7 +71,7 @@ std::map<std::string, StoredWeight> open_weights(const WeightsFile& weights) {
 }  // namespace
 
 void load_weights(const WeightsFile& weights, const std::string& architecture,
-                  const std::vector<NamedTensor>& parameters) {
+                  const std::vector<NamedTensor>& parameters, const std::vector<std::string>& left_out) {
   const at::NoGradGuard no_grad;
   auto stored = open_weights(weights);
   std::vector<std::string> problems;
@@ -85,6 +85,10 @@ void load_weights(const WeightsFile& weights, const std::string& architecture,
       tensor.copy_(weight.mapped().read());
     }
   }
+  std::erase_if(stored, [&](const auto& weight) {
+    return std::any_of(left_out.begin(), left_out.end(),
+                       [&](const std::string& beginning) { return weight.first.starts_with(beginning); });
+  });
   for (const auto& [name, unused] : stored) problems.push_back(message('"', name, "\" is not part of the network"));
   if (!problems.empty())
     throw Error(Errc::BadFile,

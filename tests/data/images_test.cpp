@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "data/image_file.hpp"
 #include "data/jpeg_bytes.hpp"
+#include "data/mutations.hpp"
+#include "data/png_bytes.hpp"
 #include "failure.hpp"
 #include "halftone/data/dataset.hpp"
 #include "temp_dir.hpp"
@@ -42,7 +45,9 @@ class Folder {
 
   void label(const std::string& table) const { dir_.write("labels.tsv", table); }
   [[nodiscard]] std::string path() const { return dir_.path(); }
-  [[nodiscard]] std::unique_ptr<Dataset> open(std::int64_t crop) const { return open_images(path(), crop, {}); }
+  [[nodiscard]] std::unique_ptr<Dataset> open(std::int64_t crop, std::int64_t resize = 0) const {
+    return open_images(path(), crop, {}, resize);
+  }
   /// The only image, as levels from 0 to 255 [3, crop, crop].
   [[nodiscard]] at::Tensor levels(std::int64_t crop) const { return open(crop)->range(0, 1).inputs[0][0] * 255; }
 
@@ -67,6 +72,12 @@ std::vector<double> scaled(const std::vector<double>& in, std::size_t size) {
     out.push_back(sum / weights);
   }
   return out;
+}
+
+/// uint8 [height, width, 3].
+at::Tensor pixels(const std::string& bytes) {
+  const TempDir dir;
+  return internal::read_image(dir.write("x.png", bytes));
 }
 
 std::vector<double> row(const at::Tensor& values) {
@@ -165,7 +176,7 @@ TEST_CASE("broken images are named when they are asked for") {
   };
   for (const auto& [bytes, expected] :
        std::vector<Case>{{"", "is empty"},
-                         {"no picture", "is no JPEG file"},
+                         {"no picture", "is neither a JPEG nor a PNG file"},
                          {good.substr(0, 20), "is a JPEG file without a picture (20 bytes)"},
                          {good.substr(0, good.size() / 2), "is damaged or cut short"},
                          {good.substr(0, good.size() - 2), "is damaged or cut short"},
@@ -213,7 +224,7 @@ TEST_CASE("a table of labels that cannot be used is refused by line and content"
   const std::string header = "filename\tindex\n";
   const std::string first = header + "images/0.jpg\t1\n";
   CHECK_THAT(refused(""), Contains("line 1: it is empty"));
-  CHECK_THAT(refused(header), Contains("lists no images"));
+  CHECK_THAT(refused(header), Contains("line 2: it is a header alone: one line an image is needed"));
   CHECK_THAT(refused("filename\tlabel\nimages/0.jpg\t1\n"),
              Contains("no column \"index\" among \"filename\", \"label\"") && Contains("separated by tabs"));
   CHECK_THAT(refused("filename,index\nimages/0.jpg,1\n"), Contains("no column \"filename\""));
@@ -277,4 +288,101 @@ TEST_CASE("samples may be asked for by many threads at once, and again") {
   for (const auto& result : results) CHECK(result.equal(expected));
   std::filesystem::remove_all(std::filesystem::path(folder.path()) / "images");
   CHECK(data->range(0, 12).inputs[0].equal(expected));  // decoded once
+}
+
+TEST_CASE("PNG files give their levels, whatever their name") {
+  const at::Tensor colour = picture(32, 32);
+  const at::Tensor grey = picture(32, 32, 0, 1);
+  const at::Tensor expected = colour.permute({2, 0, 1}).to(at::kFloat);
+  CHECK(Folder({png_bytes(colour)}).levels(32).round().equal(expected));
+  CHECK(Folder({png_bytes(grey)}).levels(32).round().equal(grey.permute({2, 0, 1}).expand({3, 32, 32}).to(at::kFloat)));
+  // Colours under a transparency that hides them in part.
+  const at::Tensor alpha = at::arange(32 * 32).remainder(256).view({32, 32, 1}).to(at::kByte);
+  CHECK(Folder({png_bytes(at::cat({colour, alpha}, 2))}).levels(32).round().equal(expected));
+}
+
+// Golden: 2 x 1 pixels of 16 bits a channel (0x1234 0x8000 0xffff, 0 0x00ff 0x0100), and 2 x 1 of a palette of two
+// (10 20 30, 200 100 50), both written by hand with zlib and CRC-32 of Python 3.11.
+TEST_CASE("PNG files of 16 bits and with a palette are read") {
+  using namespace std::string_literals;
+  const std::string start = "\x89PNG\r\n\x1a\n"s;
+  const std::string deep =
+      start +
+      "\000\000\000\015IHDR\000\000\000\002\000\000\000\001\020\002\000\000\000+\3204\236\000\000\000\025IDATx\332c\0202i`\370\377\237\201\201\341\077#\003\000\032\021\003\305Q\005\033\016\000\000\000\000IEND\256B`\202"s;
+  const std::string palette =
+      start +
+      "\000\000\000\015IHDR\000\000\000\002\000\000\000\001\010\003\000\000\000\303\374\217\270\000\000\000\006PLTE\012\024\036\310d2w\240\263\234\000\000\000\013IDATx\332c``\004\000\000\004\000\002,\336H\255\000\000\000\000IEND\256B`\202"s;
+  CHECK(pixels(deep).equal(at::tensor({0x12, 0x80, 0xff, 0, 1, 1}, at::kByte).view({1, 2, 3})));
+  CHECK(pixels(palette).equal(at::tensor({10, 20, 30, 200, 100, 50}, at::kByte).view({1, 2, 3})));
+}
+
+TEST_CASE("broken PNG files are named when they are asked for") {
+  const std::string good = png_bytes(picture(40, 40));
+  std::string huge = good;  // the header's sizes, and its checksum
+  const unsigned char sizes[] = {0, 0, 0xfd, 0xe8, 0, 0, 0xfd, 0xe8};
+  std::copy(std::begin(sizes), std::end(sizes), huge.begin() + 16);
+  set_png_checksum(huge, 8);
+  struct Case {
+    std::string bytes, expected;
+  };
+  for (const auto& [bytes, expected] :
+       std::vector<Case>{{good.substr(0, 8), "is no PNG file that can be read"},
+                         {good.substr(0, 30), "is no PNG file that can be read"},
+                         {good.substr(0, good.size() / 2), "is damaged or cut short"},
+                         {huge, "65000 x 65000 pixels: at most 33554432 are decoded"}}) {
+    CAPTURE(expected, bytes.size());
+    const Folder folder({bytes});
+    const Failure bad = failure([&] { static_cast<void>(folder.levels(32)); });
+    CHECK(bad.code == Errc::BadFile);
+    CHECK_THAT(bad.text, Contains("images/0.jpg") && Contains(expected));
+  }
+}
+
+TEST_CASE("damaged PNG and JPEG files are read or refused") {
+  const auto open = [](const std::string& bytes) {
+    const at::Tensor levels = Folder({bytes}).levels(32);
+    CHECK(levels.ge(0).logical_and_(levels.le(255)).all().item<bool>());
+  };
+  CHECK(refused_mutations(png_bytes(picture(33, 33)), 25, 150, open) > 100);
+  CHECK(refused_mutations(jpeg_bytes(picture(33, 33), 60), 26, 150, open) > 30);
+}
+
+TEST_CASE("the shorter side is scaled to what is asked for, also where the usual size would do") {
+  const at::Tensor line = picture(1, 120);
+  const Folder folder({png_bytes(line.expand({60, 120, 3}))});
+  for (const std::int64_t resize : {40, 64, 60}) {
+    const at::Tensor levels = folder.open(40, resize)->range(0, 1).inputs[0][0] * 255;
+    const auto full = scaled(row(line.flatten(0, 1).select(1, 1)), static_cast<std::size_t>(2 * resize));
+    const auto begin = full.begin() + (2 * resize - 40) / 2;
+    CHECK(largest_difference(row(levels[1][20]), {begin, begin + 40}) < 1.01);
+  }
+  DataOptions options{.input_names = {"input"}, .normalization = {}, .crop = 40};
+  options.resize = 64;
+  CHECK(open_dataset("images:" + folder.path(), options)->digest() == folder.open(40, 64)->digest());
+  CHECK(folder.open(40, 64)->digest() != folder.open(40)->digest());
+  for (const std::int64_t resize : {39, -1, 5000}) {
+    const Failure bad = failure([&] { static_cast<void>(folder.open(40, resize)); });
+    CHECK(bad.code == Errc::InvalidArgument);
+    CHECK_THAT(bad.text, Contains("from 40 to 4096 are allowed"));
+  }
+}
+
+TEST_CASE("without a table every folder is a class, in the order of names") {
+  const TempDir dir;
+  for (const char* name : {"dog", "Cat", ".hidden", "ant"}) std::filesystem::create_directory(dir / name);
+  dir.write("dog/b.JPG", jpeg_bytes(picture(32, 32, 1)));
+  dir.write("dog/a.png", png_bytes(picture(32, 32, 2)));
+  dir.write("dog/notes.txt", "no image");
+  dir.write("ant/x.jpeg", jpeg_bytes(picture(32, 32, 3)));
+  dir.write("readme.txt", "no class");
+  const auto refused = failure([&] { static_cast<void>(open_images(dir.path(), 32, {})); });
+  CHECK(refused.code == Errc::BadFile);
+  CHECK_THAT(refused.text, Contains("class folder \"Cat\" holds no .jpg"));
+  dir.write("Cat/z.png", png_bytes(picture(32, 32, 4)));
+  const auto data = open_images(dir.path(), 32, {});
+  CHECK(data->targets().equal(at::tensor({0, 1, 2, 2}, at::kLong)));
+  const at::Tensor levels = (data->range(2, 3).inputs[0][0] * 255).round();
+  CHECK(levels.equal(picture(32, 32, 2).permute({2, 0, 1}).to(at::kFloat)));
+  dir.write("labels.tsv", "filename\tindex\ndog/a.png\t7\n");
+  CHECK(open_images(dir.path(), 32, {})->targets().equal(at::tensor({7}, at::kLong)));
 }

@@ -32,6 +32,10 @@ class Dataset {
   [[nodiscard]] virtual at::Tensor targets() const = 0;
   /// Where the samples come from, as the user wrote it, e.g. "cifar10:validation.bin[0:2000]".
   [[nodiscard]] virtual std::string name() const = 0;
+  /// Tokens of every sample, without padding; empty where all samples have one shape.
+  [[nodiscard]] virtual std::vector<std::int64_t> lengths() const { return {}; }
+  /// How many samples in a row belong together, the first of them a multiple of this: 2 for pairs of sentences.
+  [[nodiscard]] virtual std::int64_t group() const { return 1; }
   /// Fingerprint of inputs and targets, independent of where and how they are stored. Reads every sample.
   [[nodiscard]] std::string digest() const { return *digest(1); }
   /// The same; nothing when stopped.
@@ -59,35 +63,63 @@ std::unique_ptr<Dataset> open_tensor_dataset(const std::string& path, const std:
 /// multiple of 3,073 and for a label above 9.
 std::unique_ptr<Dataset> open_cifar10(const std::string& path, const ImageNormalization& normalization);
 
-/// A folder of JPEG files with `labels.tsv`: tab-separated lines under a header, of whose columns `filename` (below
-/// `directory`) and `index` (the class number, from 0) are read. Of every image the centre `crop` x `crop` pixels are
-/// taken (of an odd margin the larger half is at the end); where the shorter side is below `crop` or above crop / 0.875
-/// (224: 256), the image is first scaled (bilinear, with antialiasing) to that length. Grey images become red, green
-/// and blue; orientation tags are not heeded. An image is decoded when it is first asked for; crops stay in memory as
-/// bytes, up to 1 GiB. Throws `BadFile` for a table or, when it is asked for, an image that is broken, truncated, CMYK,
-/// or above 2^25 pixels.
+/// A folder of JPEG and PNG files (told apart by their first bytes). With `labels.tsv` in it: tab-separated lines under
+/// a header, of whose columns `filename` (below `directory`) and `index` (the class number, from 0) are read. Without:
+/// a folder a class, whose names in the order of their bytes are classes 0, 1, …; of the files in them those count
+/// whose names end in .jpg, .jpeg or .png, in the order of their names.
+///
+/// Of every image the centre `crop` x `crop` pixels are taken (of an odd margin the larger half is at the end). Before
+/// that its shorter side is scaled (bilinear, with antialiasing) to `resize`; where that is 0, to crop / 0.875 (224:
+/// 256), and only where it is below `crop` or above that. Grey images become red, green and blue; PNG's transparency
+/// is left out; orientation tags are not heeded. An image is decoded when it is first asked for; crops stay in memory
+/// as bytes, up to 1 GiB. Throws `InvalidArgument` for a crop above `resize`, `BadFile` for a table, a folder or, when
+/// it is asked for, an image that is broken, truncated, CMYK, or above 2^25 pixels.
 std::unique_ptr<Dataset> open_images(const std::string& directory, std::int64_t crop,
-                                     const ImageNormalization& normalization);
-
-/// The samples of `parent` at `indices`; shares the parent's memory.
-std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices,
-                                     std::string name);
-
-/// `most` of the numbers 0 to size-1 at even distances, ascending, or all of them.
-std::vector<std::int64_t> spread_indices(std::int64_t size, std::int64_t most);
-
-/// The samples of `parent` at `spread_indices`.
-std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, std::int64_t most);
+                                     const ImageNormalization& normalization, std::int64_t resize = 0);
 
 /// What DATA on the command line needs to know about the model.
 struct DataOptions {
   std::vector<std::string> input_names;
   ImageNormalization normalization;
-  std::int64_t crop = 0;  ///< side of the square images [3, crop, crop] that the model takes; 0 where it takes none
+  std::int64_t crop = 0;    ///< side of the square images [3, crop, crop] that the model takes; 0 where it takes none
+  std::int64_t resize = 0;  ///< to which the shorter side of images is scaled before; 0: as `open_images` does
+  std::string vocabulary;   ///< vocab.txt of a model that takes texts; empty where there is none
+  std::int64_t max_tokens = 0;   ///< to which texts are cut, special tokens among them; 0: 128, for squad: 384
+  std::int64_t length_step = 8;  ///< texts are padded to a multiple of this; 0: always to `max_tokens`
 };
 
-/// Opens DATA as the command line writes it: "cifar10:FILE", "images:DIRECTORY", "FILE.safetensors", each with "[a:b]"
-/// behind it for samples a to b-1 (a or b may be left out).
+/// Texts as BERT's token ids (`WordPiece`, lower case). A batch is padded with [PAD] to its longest sample, rounded up
+/// to `length_step`, and is at most `max_tokens` long. Inputs [n, tokens], int64, are what the model's inputs are
+/// called: "input_ids", "attention_mask" (1 where there is a token, 0 where padding), "token_type_ids"; a model with
+/// one input gets the ids. `lengths` are known. Texts are tokenized when the data is opened. Throws `InvalidArgument`
+/// for other inputs and where there is no vocabulary, `BadFile`, naming the line, for a file that does not hold what it
+/// should.
+///
+/// Sentence pairs with a score: tab-separated lines under a header, of whose columns `score`, `sentence1` and
+/// `sentence2` are read. Samples 2i and 2i+1 are the sentences of pair i (`group` is 2), and both have its score,
+/// float64, as target.
+std::unique_ptr<Dataset> open_sentence_pairs(const std::string& path, const DataOptions& options);
+
+/// Sentences to classify: tab-separated lines under a header, of whose columns `label` (the class number, from 0) and
+/// `sentence` are read.
+std::unique_ptr<Dataset> open_sentences(const std::string& path, const DataOptions& options);
+
+/// The samples of `parent` at `indices`; shares the parent's memory. Samples that belong together still do where
+/// `indices` has all of them in a row.
+std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices,
+                                     std::string name);
+
+/// `most` of the numbers 0 to size-1 at even distances, ascending, or all of them. Where `group` numbers in a row
+/// belong together, `most` is rounded up to whole groups, and distances are even between these.
+std::vector<std::int64_t> spread_indices(std::int64_t size, std::int64_t most, std::int64_t group = 1);
+
+/// The samples of `parent` at `spread_indices`.
+std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, std::int64_t most);
+
+/// Opens DATA as the command line writes it: "cifar10:FILE", "images:DIRECTORY", "sts:FILE" (sentence pairs),
+/// "text:FILE" (sentences), "squad:FILE" (questions, squad.hpp), "npy:FILES" (npy.hpp), "FILE.safetensors", each with
+/// "[a:b]" behind it for samples a to b-1 (a or b may be left out). Throws `InvalidArgument` where a slice parts
+/// samples that belong together.
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options);
 
 }  // namespace halftone

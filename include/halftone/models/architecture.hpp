@@ -55,7 +55,7 @@ std::vector<ArchitectureFamily> shipped_architectures();
 struct LoadedModel {
   Model model;
   std::string name;          ///< MODEL as given
-  DataOptions data;          ///< input names, image size and normalisation
+  DataOptions data;          ///< input names, image size and normalisation, vocabulary and tokens
   std::int64_t classes = 0;  ///< 0 where unknown
 };
 
