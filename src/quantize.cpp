@@ -142,7 +142,7 @@ class Run {
     const auto lowered = all.front() == k16 ? all.subspan(1) : all;
     const Dataset& data = setup_.data.calibration;
     const std::shared_ptr<const Dataset> some =
-        spread_subset({std::shared_ptr<const void>(), &data}, setup_.options.sense_samples);
+        sorted_by_length(spread_subset({std::shared_ptr<const void>(), &data}, setup_.options.sense_samples));
     timed("sense", [&] {
       result_.sensitivity = internal::find_or_measure(*setup_.parts.metric, {.model = setup_.model,
                                                                              .calibration = result_.calibration,

@@ -58,9 +58,12 @@ std::vector<Histogram> observe(const Model& model, const Dataset& data, const in
   const Interpreter interpreter(model);
   const at::Device device = internal::device_of(model);
   std::vector<internal::Observer> observers(loop.workers(), internal::Observer(model, slots));
+  const std::vector<std::int64_t> order = shortest_first(data);
   const bool completed = internal::for_each_batch(loop, monitor, [&](const BatchRange& batch, std::size_t worker) {
-    observers[worker].set_context(message("samples ", batch.begin, " to ", batch.end - 1, " of ", data.name()));
-    const auto inputs = internal::move_to(device, data.range(batch.begin, batch.end).inputs);
+    const std::span<const std::int64_t> samples(order.begin() + batch.begin, order.begin() + batch.end);
+    observers[worker].set_context(message(data.lengths().empty() ? "samples " : "samples of these, shortest first: ",
+                                          batch.begin, " to ", batch.end - 1, " of ", data.name()));
+    const auto inputs = internal::move_to(device, data.get(samples).inputs);
     (void)interpreter.run(inputs, &observers[worker]);
   });
   if (!completed) return {};

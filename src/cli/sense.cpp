@@ -194,7 +194,7 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
   const std::shared_ptr<const Dataset> other_data =
       arguments.data.empty() ? nullptr : open_data(arguments.data, loaded);
   const std::shared_ptr<const Dataset> chosen =
-      other_data ? other_data : spread_subset(calibration_data, arguments.samples);
+      sorted_by_length(other_data ? other_data : spread_subset(calibration_data, arguments.samples));
   const Dataset& data = *chosen;
   const auto describe = [&](const Dataset& set) -> SensitivityData {
     const auto digest = set.digest(request.calibrate.threads, monitor);

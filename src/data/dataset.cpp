@@ -200,6 +200,23 @@ std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, st
   return make_subset(std::move(parent), std::move(indices), std::move(name));
 }
 
+std::vector<std::int64_t> shortest_first(const Dataset& data) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(data.size()));
+  std::iota(order.begin(), order.end(), 0);
+  const std::vector<std::int64_t> lengths = data.lengths();
+  const auto length = [&](std::int64_t sample) { return lengths[static_cast<std::size_t>(sample)]; };
+  if (!lengths.empty())
+    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) { return length(a) < length(b); });
+  return order;
+}
+
+std::shared_ptr<const Dataset> sorted_by_length(std::shared_ptr<const Dataset> parent) {
+  if (parent->lengths().empty()) return parent;
+  std::vector<std::int64_t> order = shortest_first(*parent);
+  std::string name = parent->name();
+  return make_subset(std::move(parent), std::move(order), std::move(name));
+}
+
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options) {
   std::string_view source = spec;
   const auto slice = take_slice(source);

@@ -8,7 +8,6 @@
 #include <functional>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "data/batches.hpp"
@@ -170,9 +169,12 @@ struct PlanEvaluator::State {
     return order.subspan(static_cast<std::size_t>(batch.begin), static_cast<std::size_t>(batch.end - batch.begin));
   }
 
-  /// From the order of the data to most fragile first, where all outputs can be told apart by sample.
+  /// From the order of the data to most fragile first, where all outputs can be told apart by sample and samples have
+  /// one shape.
   void reorder(Reference& kept) const {
-    if (!internal::are_batched(kept.clean, options.batch_size, data->size())) return;
+    if (!data->lengths().empty() || task.scores_together() ||
+        !internal::are_batched(kept.clean, options.batch_size, data->size()))
+      return;
     const at::Tensor targets = data->targets();
     auto parts = std::vector<at::Tensor>(kept.clean.size());
     if (targets.defined()) parts = targets.split(options.batch_size);
@@ -256,8 +258,7 @@ std::optional<Evaluation> PlanEvaluator::measure_baseline(const Plan& baseline) 
   NetworkFn network = state.runner->prepare(nullptr);
   state.check_task(network);
   auto kept = std::make_shared<Reference>();
-  kept->order.resize(static_cast<std::size_t>(state.data->size()));
-  std::iota(kept->order.begin(), kept->order.end(), 0);
+  kept->order = shortest_first(*state.data);
   const auto clean = state.pass(network, nullptr, *kept, "float network");
   if (!clean) return std::nullopt;
   const double float_seconds = seconds_since(start);

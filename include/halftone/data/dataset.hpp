@@ -77,6 +77,13 @@ std::unique_ptr<Dataset> open_cifar10(const std::string& path, const ImageNormal
 std::unique_ptr<Dataset> open_images(const std::string& directory, std::int64_t crop,
                                      const ImageNormalization& normalization, std::int64_t resize = 0);
 
+/// The numbers of all samples, shortest first and else in order: batches of them are padded least. In order where all
+/// have one shape.
+std::vector<std::int64_t> shortest_first(const Dataset& data);
+
+/// `parent` in that order; itself where all samples have one shape.
+std::shared_ptr<const Dataset> sorted_by_length(std::shared_ptr<const Dataset> parent);
+
 /// What DATA on the command line needs to know about the model.
 struct DataOptions {
   std::vector<std::string> input_names;

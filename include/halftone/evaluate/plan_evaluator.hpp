@@ -44,7 +44,8 @@ class PlanRunner {
   virtual NetworkFn prepare(const Plan* plan) = 0;
 };
 
-/// Scores plans on `data`, in a fixed order: that of the data, or with early stop the most fragile samples first. The
+/// Scores plans on `data`, in a fixed order: that of the data (the shortest first, where they differ), or with early
+/// stop the most fragile samples first. The
 /// figures, and where a pass ends, are the same for any number of threads where the runner's are. Borrows data and
 /// task.
 class PlanEvaluator : public Evaluator {
