@@ -13,6 +13,7 @@
 #include "core/quoted.hpp"
 #include "core/scalar_type.hpp"
 #include "data/file_form.hpp"
+#include "data/torch_globals.hpp"
 #include "data/torch_pickle.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
