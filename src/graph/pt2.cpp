@@ -4,8 +4,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <map>
 #include <random>
-#include <set>
 #include <utility>
 
 #include "core/scalar_type.hpp"
@@ -103,15 +103,17 @@ std::vector<at::Tensor> ExportedProgram::run(std::span<const at::Tensor> inputs)
   torch::jit::Stack stack;
   for (const Step& step : program.steps) execute(step, stack, frame);
   std::vector<at::Tensor> outputs;
-  for (const Term& output : program.outputs) outputs.push_back(output.in(frame).toTensor());
+  for (const std::size_t slot : program.outputs) outputs.push_back(frame.values[slot].toTensor());
   return outputs;
 }
 
 void ExportedProgram::to(at::Device device) {
-  const at::NoGradGuard no_grad;
-  std::set<const at::TensorImpl*> moved;  // tied weights once
-  for (auto& [name, tensor, is_buffer] : impl_->program.tensors)
-    if (moved.insert(tensor.unsafeGetTensorImpl()).second) tensor.set_data(tensor.to(device));
+  std::map<const at::TensorImpl*, at::Tensor> moved;  // tied weights stay one tensor
+  for (auto& [name, tensor, is_buffer] : impl_->program.tensors) {
+    at::Tensor& target = moved[tensor.unsafeGetTensorImpl()];
+    if (!target.defined()) target = tensor.detach().to(device).requires_grad_(tensor.requires_grad());
+    tensor = target;
+  }
   impl_->device = device;
 }
 

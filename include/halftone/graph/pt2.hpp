@@ -64,7 +64,8 @@ class ExportedProgram {
   /// The tensors that `run` takes: positional arguments, then keywords, nested ones in order. Arguments that were plain
   /// values at export are fixed to them and not among these.
   [[nodiscard]] const std::vector<ProgramInput>& inputs() const;
-  /// Names of what `run` returns, nested results in order. Plain values are not among these; sizes are, as [] int64.
+  /// Names of what `run` returns: the tensors of the program's results, nested ones in order. Plain values and sizes
+  /// are not among these.
   [[nodiscard]] const std::vector<std::string>& outputs() const;
   /// Parameters, buffers and constants by name, as in the module's state dict. They are what `run` reads: set
   /// `requires_grad`, read `grad`, write to them. Those of one memory and shape (tied weights) are one tensor.
@@ -78,7 +79,8 @@ class ExportedProgram {
     return run(std::span(inputs.begin(), inputs.size()));
   }
 
-  /// Moves all tensors; whatever device the program was exported on, `run` then works on this one. New: the CPU.
+  /// Replaces all tensors by copies on `device`; whatever device the program was exported on, `run` then works on this
+  /// one. New: the CPU.
   void to(at::Device device);
 
  private:

@@ -7,6 +7,7 @@
 
 #include "graph/pt2/codes.hpp"
 #include "graph/pt2/number_operators.hpp"
+#include "graph/pt2/plain_form.hpp"
 
 namespace halftone::internal::pt2 {
 
@@ -30,19 +31,22 @@ std::optional<JsonField> name_of(const JsonField& argument) {
   return number.tag == "as_name" ? std::optional(number.value) : std::nullopt;
 }
 
-std::vector<Returned> read_results(const JsonField& outputs, Scope& scope) {
+/// The results of an operator that returns that many; what it returns beyond the file's list is not read.
+std::vector<Returned> read_results(const JsonField& outputs, Scope& scope, std::size_t returns) {
   std::vector<Returned> results;
   outputs.each_element([&](const JsonField& output) {
-    Returned& result = results.emplace_back();
     const Tagged value = tagged(output);
+    if (value.tag == "as_none" || results.size() == returns) return;
+    Returned& result = results.emplace_back();
     result.is_list = value.tag == "as_tensors";
     if (result.is_list)
       value.value.each_element([&](const JsonField& item) { result.slots.push_back(scope.define(item.need("name"))); });
     else if (const auto name = name_of(output))
       result.slots.push_back(scope.define(*name));
-    else if (value.tag != "as_none")
+    else
       output.fail("a result is a tensor, a list of tensors or a symbolic number");
   });
+  if (results.empty()) results.resize(returns);
   return results;
 }
 
@@ -125,30 +129,25 @@ void NodeReader::add_number(const JsonField& node, Scope& scope) {
   step.call = [operation = std::move(operation)](Stack& stack) { stack.assign(1, operation(stack)); };
   node.need("inputs").each_element(
       [&](const JsonField& input) { step.arguments.push_back(read_term(input.need("arg"), nullptr, scope)); });
-  step.results = read_results(node.need("outputs"), scope);
-  if (step.results.size() != 1) node.need("outputs").fail("one result is needed");
+  step.results = read_results(node.need("outputs"), scope, 1);
   program_.steps.push_back(std::move(step));
 }
 
 void NodeReader::add_call(const JsonField& node, Scope& scope) {
   const JsonField inputs = node.need("inputs");
-  const bool copies_constant = target_.text == "torch.ops.aten.lift_fresh_copy.default";
-  if (copies_constant) target_.text = "torch.ops.aten.clone.default";  // the same, and known to every engine
+  const JsonField outputs = node.need("outputs");
   c10::OperatorHandle op = find_operator(target_, inputs, namespaces_);
   Step step;
   step.place = target_.place;
   step.arguments = read_arguments(op.schema(), inputs, scope);
+  const bool copies_constant = op.schema().name() == "aten::lift_fresh_copy";
   // What is written to such a copy is only that it has no gradient, which it has not anyway.
-  if (op.schema().name() == "aten::detach_" && copies_.contains(step.arguments[0].slot)) {
-    target_.text = "torch.ops.aten.detach.default";
-    op = find_operator(target_, inputs, namespaces_);
-  }
-  step.results = read_results(node.need("outputs"), scope);
-  if (std::all_of(step.results.begin(), step.results.end(),
-                  [](const Returned& result) { return result.slots.empty(); }))
-    step.results.resize(op.schema().returns().size());
-  if (step.results.size() != op.schema().returns().size())
-    node.need("outputs").fail(message(op.schema().name(), " has ", op.schema().returns().size(), " results"));
+  if (op.schema().name() == "aten::detach_" && copies_.contains(step.arguments[0].slot))
+    op = c10::Dispatcher::singleton().findSchemaOrThrow("aten::detach", "");
+  use_plain_form(op, step.arguments, outputs);
+  const std::size_t returns = op.schema().returns().size();
+  step.results = read_results(outputs, scope, returns);
+  if (step.results.size() != returns) outputs.fail(message(op.schema().name(), " has ", returns, " results"));
   check_writes(step, op.schema());
   if (copies_constant) copies_.insert(step.results[0].slots.begin(), step.results[0].slots.end());
   step.call = [op](Stack& stack) { op.callBoxed(stack); };

@@ -90,10 +90,9 @@ class ProgramReader {
                                                "in eval mode, and let it write to copies of its inputs"));
       const JsonField argument = kind.value.need("arg");
       const Tagged value = tagged(argument);
-      const bool is_number = value.tag == "as_sym_int";
-      if (!is_number && value.tag != "as_tensor") return;  // a plain value, the same in every pass
-      program_.outputs.push_back(read_term(argument, c10::TensorType::get(), scope_));
-      program_.output_names.push_back(is_number ? tagged(value.value).value.text() : value.value.need("name").text());
+      if (value.tag != "as_tensor") return;  // a plain value, or a size, which the caller knows
+      program_.outputs.push_back(scope_.at(value.value.need("name")));
+      program_.output_names.push_back(value.value.need("name").text());
     });
     if (program_.outputs.empty())
       throw Error(Errc::Unsupported, message(specs.place(), ": the program returns no tensor"));
@@ -107,8 +106,7 @@ class ProgramReader {
       for (const Returned& result : program_.steps[i].results)
         for (const std::size_t slot : result.slots) last[slot] = i;
     }
-    for (const Term& output : program_.outputs)
-      for (const std::size_t slot : read_slots(output)) last[slot].reset();
+    for (const std::size_t slot : program_.outputs) last[slot].reset();
     for (std::size_t slot = 0; slot < last.size(); ++slot)
       if (last[slot]) program_.steps[*last[slot]].last_uses.push_back(slot);
   }

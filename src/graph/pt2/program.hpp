@@ -34,7 +34,7 @@ struct Program {
   std::vector<ProgramInput> inputs;
   std::vector<std::size_t> input_slots;
   std::vector<std::string> output_names;
-  std::vector<Term> outputs;
+  std::vector<std::size_t> outputs;  ///< slots
   std::vector<Step> steps;
   std::size_t slots = 0;
 };
