@@ -148,6 +148,11 @@ void NodeReader::add_call(const JsonField& node, Scope& scope) {
   const std::size_t returns = op.schema().returns().size();
   step.results = read_results(outputs, scope, returns);
   if (step.results.size() != returns) outputs.fail(message(op.schema().name(), " has ", returns, " results"));
+  for (std::size_t i = 0; i < returns; ++i) {
+    const bool gives_list = op.schema().returns()[i].type()->kind() == c10::TypeKind::ListType;
+    if (!step.results[i].slots.empty() && step.results[i].is_list != gives_list)
+      outputs.fail(gives_list ? "a list of tensors is needed" : "a single tensor is needed");
+  }
   check_writes(step, op.schema());
   if (copies_constant) copies_.insert(step.results[0].slots.begin(), step.results[0].slots.end());
   step.call = [op](Stack& stack) { op.callBoxed(stack); };

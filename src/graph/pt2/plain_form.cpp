@@ -38,6 +38,8 @@ void use_plain_form(c10::OperatorHandle& op, std::vector<Term>& arguments, const
   } else if (name == "aten::native_layer_norm" && reads_first_only(outputs)) {
     op = operator_of("aten::layer_norm");
     arguments.push_back(constant_term(true));  // cudnn_enable
+  } else if (name == "aten::max_pool2d_with_indices" && reads_first_only(outputs)) {
+    op = operator_of("aten::max_pool2d");
   } else if (name == "aten::_native_batch_norm_legit_no_training" && reads_first_only(outputs)) {
     op = operator_of("aten::batch_norm");
     arguments.insert(arguments.begin() + 5, constant_term(false));  // training
