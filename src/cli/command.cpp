@@ -110,8 +110,8 @@ int engine_threads(const char* option, std::int64_t count) {
 void add_model(CLI::App& command, ModelOptions& options) {
   command
       .add_option("MODEL", options.spec,
-                  "ARCH:weights.safetensors, ARCH:random, or x.pt (TorchScript);\n"
-                  "`halftone models` lists what ARCH can be")
+                  "ARCH:weights.safetensors, ARCH:random, x.pt2 (torch.export) or x.pt\n"
+                  "(TorchScript); `halftone models` lists what ARCH can be")
       ->required()
       ->type_name("");
   command.add_option("--input", options.inputs, "shape of one sample for x.pt, e.g. 3,32,32; once an input")

@@ -50,7 +50,8 @@ void print_text(const std::vector<Architecture>& architectures, std::ostream& ou
     out << '\n';
   }
   out << "Use one as NAME:weights.safetensors, or NAME:random for its shapes alone. Any CIFAR ResNet depth 6n+2\n"
-         "and any BERT length to 512 work. Other networks come as TorchScript: x.pt with --input.\n";
+         "and any BERT length to 512 work. Other networks come from torch.export: x.pt2; or as\n"
+         "TorchScript: x.pt with --input.\n";
 }
 
 nlohmann::json to_json(const std::vector<Architecture>& architectures) {

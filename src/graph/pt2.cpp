@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/scalar_type.hpp"
+#include "graph/fold_constants.hpp"
 #include "graph/pt2/dimensions.hpp"
 #include "graph/pt2/program.hpp"
 #include "graph/recorder.hpp"
@@ -140,7 +141,7 @@ Model capture_pt2(const ExportedProgram& program, const CaptureOptions& options)
   if (options.input_names.empty())
     for (const auto& input : program.inputs()) chosen.input_names.push_back(input.name);
   const ForwardFn forward = [&program](const std::vector<at::Tensor>& inputs) { return program.run(inputs); };
-  return capture(forward, program.named_tensors(), example_inputs(program), chosen);
+  return internal::fold_constants(capture(forward, program.named_tensors(), example_inputs(program), chosen));
 }
 
 Model capture_pt2(const std::filesystem::path& path, const CaptureOptions& options) {
