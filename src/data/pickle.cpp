@@ -194,7 +194,7 @@ void Machine::push_global(std::string_view module, std::string_view name) {
   PickleNode& node = add_node(Kind::Global);
   node.name = message(module == "__builtin__" ? "builtins" : module, '.', name);  // the former in Python 2
   if (!options_.is_allowed(node.name))
-    fail(message("names ", quoted(node.name),
+    fail(message("names ", internal::quoted(node.name),
                  ", which is not allowed: nothing in a file is ever run. If it holds a whole module, or objects of its "
                  "own, load it in a Python that trusts it and save module.state_dict() alone"),
          Errc::Unsupported);

@@ -73,7 +73,8 @@ std::string Chooser::listed() const {
   constexpr std::size_t kMost = 8;
   std::string text;
   for (std::size_t i = 0; i < std::min(candidates_.size(), kMost); ++i)
-    text += message(i == 0 ? "" : ", ", quoted(candidates_[i].path), " (", candidates_[i].tensors, " tensors)");
+    text +=
+        message(i == 0 ? "" : ", ", internal::quoted(candidates_[i].path), " (", candidates_[i].tensors, " tensors)");
   if (candidates_.size() > kMost) text += message(" and ", candidates_.size() - kMost, " more");
   return text;
 }
@@ -84,7 +85,7 @@ std::string Chooser::keys_of_root() const {
   if (root == nullptr) return is_tensor(document_.root) ? "it is one tensor" : "it is no dictionary";
   std::string text;
   for (std::size_t i = 0; i < std::min(root->items.size(), kMost); i += 2)
-    if (const auto key = text_of(root->items[i])) text += (text.empty() ? "" : ", ") + quoted(*key);
+    if (const auto key = text_of(root->items[i])) text += (text.empty() ? "" : ", ") + internal::quoted(*key);
   return text.empty() ? "its dictionary is empty" : "its dictionary has " + text;
 }
 
@@ -101,8 +102,9 @@ const PickleNode& Chooser::choose() {
   for (const auto& candidate : candidates_)
     if (candidate.path == wanted_) return *candidate.dictionary;
   if (candidates_.front().path.empty())
-    fail(message("is one dictionary of tensors: there is no ", quoted(wanted_), " in it; name none"), Errc::NotFound);
-  fail(message("holds no dictionary of tensors ", quoted(wanted_), ": it has ", listed()), Errc::NotFound);
+    fail(message("is one dictionary of tensors: there is no ", internal::quoted(wanted_), " in it; name none"),
+         Errc::NotFound);
+  fail(message("holds no dictionary of tensors ", internal::quoted(wanted_), ": it has ", listed()), Errc::NotFound);
 }
 
 }  // namespace

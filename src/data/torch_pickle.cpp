@@ -44,7 +44,7 @@ class StateDictReader {
     throw Error(code, message(request_.where, ": ", what));
   }
   [[noreturn]] void fail(std::string_view tensor, const std::string& what, Errc code = Errc::BadFile) const {
-    fail(message("tensor ", quoted(tensor), ": ", what), code);
+    fail(message("tensor ", internal::quoted(tensor), ": ", what), code);
   }
 
   StorageView read_storage(const PickleNode& reference) const;
@@ -74,17 +74,18 @@ StorageView StateDictReader::read_storage(const PickleNode& reference) const {
   if (key->size() > kLongestKey) fail(message("the key of a storage is longer than ", kLongestKey, " bytes"));
   StorageView view{.key = std::string(*key), .type = storage_type(type->name)};
   if (view.type == nullptr)
-    fail(message("storage ", quoted(*key), " is a ", type->name, ", which is no kind of storage"), Errc::Unsupported);
+    fail(message("storage ", internal::quoted(*key), " is a ", type->name, ", which is no kind of storage"),
+         Errc::Unsupported);
   const auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / view.type->element_bytes;
   if (*count < 0 || static_cast<std::uint64_t>(*count) > most)
-    fail(message("storage ", quoted(*key), " has ", *count, " elements: 0 to ", most, " are possible"));
+    fail(message("storage ", internal::quoted(*key), " has ", *count, " elements: 0 to ", most, " are possible"));
   view.bytes = static_cast<std::uint64_t>(*count) * view.type->element_bytes;
   if (id->items.size() == 5 || std::holds_alternative<std::monostate>(id->items[5])) return view;
   const PickleNode* const part = node_of(id->items[5], Kind::Tuple);
   const auto* const offset =
       part == nullptr || part->items.size() != 3 ? nullptr : std::get_if<std::int64_t>(&part->items[1]);
   if (offset == nullptr || *offset < 0 || *offset > *count)
-    fail(message("a part of storage ", quoted(*key), " does not begin inside it: the file is damaged"));
+    fail(message("a part of storage ", internal::quoted(*key), " does not begin inside it: the file is damaged"));
   view.offset = *offset;
   return view;
 }
@@ -96,8 +97,8 @@ void StateDictReader::collect_storages() {
     const StoredStorage storage{.bytes = view.bytes, .element_bytes = view.type->element_bytes};
     const auto [known, is_new] = result_.storages.emplace(view.key, storage);
     if (!is_new && known->second.bytes != view.bytes)
-      fail(message("storage ", quoted(view.key), " has ", known->second.bytes, " bytes in one place and ", view.bytes,
-                   " in another: the file is damaged"));
+      fail(message("storage ", internal::quoted(view.key), " has ", known->second.bytes, " bytes in one place and ",
+                   view.bytes, " in another: the file is damaged"));
   }
 }
 
@@ -130,7 +131,8 @@ DType StateDictReader::read_dtype(std::string_view name, const StorageView& stor
   if (dtype) return *dtype;
   std::string allowed;
   for (const auto& known : kDTypes) allowed += message(allowed.empty() ? "" : ", ", known.name);
-  fail(name, message("its type is ", quoted(said), ", which cannot be read: use one of ", allowed), Errc::Unsupported);
+  fail(name, message("its type is ", internal::quoted(said), ", which cannot be read: use one of ", allowed),
+       Errc::Unsupported);
 }
 
 /// Elements and their place, without overflow on the way.
@@ -154,7 +156,7 @@ void StateDictReader::check_extent(const StoredTensor& tensor, std::uint64_t sto
     last += steps * tensor.strides[i];
   }
   if (!empty && last >= stored)
-    fail(tensor.name, message("its last element is number ", last, " of storage ", quoted(tensor.storage),
+    fail(tensor.name, message("its last element is number ", last, " of storage ", internal::quoted(tensor.storage),
                               ", which has ", stored, ": the file is damaged"));
 }
 
@@ -169,7 +171,8 @@ StoredTensor StateDictReader::read_dense(std::string_view name, std::string_view
   const auto* const offset = std::get_if<std::int64_t>(&arguments[1]);
   const auto room = static_cast<std::int64_t>(storage.bytes);  // no element lies further
   if (offset == nullptr || *offset < 0 || *offset > room - storage.offset)
-    fail(name, message("its offset does not lie inside storage ", quoted(storage.key), ": the file is damaged"));
+    fail(name,
+         message("its offset does not lie inside storage ", internal::quoted(storage.key), ": the file is damaged"));
   const std::size_t metadata = names_dtype ? 7 : 6;
   if (arguments.size() > metadata && !std::holds_alternative<std::monostate>(arguments[metadata])) {
     const PickleNode* const flags = node_of(arguments[metadata], Kind::Dict);
