@@ -109,9 +109,10 @@ int engine_threads(const char* option, std::int64_t count) {
 
 void add_model(CLI::App& command, ModelOptions& options) {
   command
-      .add_option("MODEL", options.spec,
-                  "ARCH:weights.safetensors, ARCH:weights.pth (of torch.save),\nARCH:random, or x.pt (TorchScript); "
-                  "`halftone\nmodels` lists what ARCH can be")
+      .add_option(
+          "MODEL", options.spec,
+          "ARCH:weights.safetensors, ARCH:weights.pth (of torch.save),\nARCH:random, x.pt2 (torch.export) or x.pt "
+          "(TorchScript);\n`halftone models` lists what ARCH can be")
       ->required()
       ->type_name("");
   command.add_option("--input", options.inputs, "shape of one sample for x.pt, e.g. 3,32,32; once an input")

@@ -34,12 +34,11 @@ inline std::string place_in(const std::string& text, std::size_t byte) {
 
 /// Parses JSON from outside, called `place` in messages: bounded depth (no format of ours needs more than 4 levels),
 /// and a key given twice is refused, not silently dropped.
-inline nlohmann::json parse_json(const std::string& text, const std::string& place) {
-  constexpr int kDeepest = 8;
+inline nlohmann::json parse_json(const std::string& text, const std::string& place, int deepest = 8) {
   std::vector<std::set<std::string>> keys;
   const auto check = [&](int depth, nlohmann::json::parse_event_t event, const nlohmann::json& parsed) {
     using Event = nlohmann::json::parse_event_t;
-    if (depth > kDeepest) throw Error(Errc::BadFile, place + ": nested too deep");
+    if (depth > deepest) throw Error(Errc::BadFile, place + ": nested too deep");
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second)

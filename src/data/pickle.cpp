@@ -46,7 +46,7 @@ class Machine {
   template <int kBytes>
   std::uint64_t take_number();
 
-  void count_value();
+  void count_values(std::size_t count = 1);
   void push(PickleValue value);
   PickleValue pop();
   std::vector<PickleValue> pop_to_mark();
@@ -141,12 +141,13 @@ std::uint64_t Machine::take_number() {
   return number;
 }
 
-void Machine::count_value() {
-  if (++values_ > kMostValues) fail(message("more than ", kMostValues, " values: no file of weights needs as many"));
+void Machine::count_values(std::size_t count) {
+  values_ += count;
+  if (values_ > kMostValues) fail(message("more than ", kMostValues, " values: no file of weights needs as many"));
 }
 
 void Machine::push(PickleValue value) {
-  count_value();
+  count_values();
   stack_.push_back(value);
 }
 
@@ -193,7 +194,7 @@ void Machine::push_global(std::string_view module, std::string_view name) {
   PickleNode& node = add_node(Kind::Global);
   node.name = message(module == "__builtin__" ? "builtins" : module, '.', name);  // the former in Python 2
   if (!options_.is_allowed(node.name))
-    fail(message("names ", quoted(node.name),
+    fail(message("names ", internal::quoted(node.name),
                  ", which is not allowed: nothing in a file is ever run. If it holds a whole module, or objects of its "
                  "own, load it in a Python that trusts it and save module.state_dict() alone"),
          Errc::Unsupported);
@@ -201,7 +202,7 @@ void Machine::push_global(std::string_view module, std::string_view name) {
 }
 
 void Machine::remember(std::uint64_t index, PickleValue value) {
-  count_value();
+  count_values();
   memo_.insert_or_assign(index, value);
 }
 
@@ -217,7 +218,7 @@ void Machine::stop() {
 }
 
 void Machine::mark() {
-  count_value();
+  count_values();
   marks_.push_back(stack_.size());
 }
 
@@ -373,6 +374,7 @@ void Machine::call() {
   if (callee.name == "collections.OrderedDict") {
     auto items = pairs_of(*tuple);
     if (!items) fail("makes a dictionary of something that is no list of pairs: it is damaged");
+    count_values(items->size());
     push_node(Kind::Dict, std::move(*items));
   } else if (callee.name == "collections.defaultdict" || callee.name == "builtins.dict") {
     push_node(Kind::Dict);  // pairs follow
@@ -497,6 +499,20 @@ PickleDocument Machine::run() {
 const PickleNode* node_of(const PickleValue& value, PickleNode::Kind kind) {
   const auto* const node = std::get_if<const PickleNode*>(&value);
   return node != nullptr && (*node)->kind == kind ? *node : nullptr;
+}
+
+std::optional<std::string_view> text_of(const PickleValue& value) {
+  const auto* const text = std::get_if<PickleText>(&value);
+  return text == nullptr ? std::nullopt : std::optional(text->text);
+}
+
+std::string_view callee_of(const PickleValue& value) {
+  const PickleNode* const call = node_of(value, PickleNode::Kind::Call);
+  return call == nullptr ? std::string_view() : std::get<const PickleNode*>(call->items[0])->name;
+}
+
+const std::vector<PickleValue>& arguments_of(const PickleValue& call) {
+  return std::get<const PickleNode*>(std::get<const PickleNode*>(call)->items[1])->items;
 }
 
 PickleDocument read_pickle(std::span<const std::byte> bytes, const PickleOptions& options) {

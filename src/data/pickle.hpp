@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,12 @@ struct PickleNode {
 
 /// The node that `value` is, where it is one of that kind; else null.
 const PickleNode* node_of(const PickleValue& value, PickleNode::Kind kind);
+
+std::optional<std::string_view> text_of(const PickleValue& value);
+
+/// The global that `value` is a call of: "torch.Size"; empty where it is no call.
+std::string_view callee_of(const PickleValue& value);
+const std::vector<PickleValue>& arguments_of(const PickleValue& call);
 
 struct PickleDocument {
   std::deque<PickleNode> nodes;  ///< in the order in which they begin; a node may hold itself

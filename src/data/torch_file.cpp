@@ -13,6 +13,7 @@
 #include "core/quoted.hpp"
 #include "core/scalar_type.hpp"
 #include "data/file_form.hpp"
+#include "data/torch_globals.hpp"
 #include "data/torch_pickle.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
@@ -35,7 +36,7 @@ struct Content {
 class Reader {
  public:
   Reader(const std::filesystem::path& path, Bytes file, const std::string& dictionary)
-      : where_(message("torch file ", path)), file_(file) {
+      : path_(path.string()), where_(message("torch file ", path)), file_(file) {
     request_.where = where_;
     request_.dictionary = dictionary;
     request_.most_bytes = std::max<std::uint64_t>(file.size(), kSmallFile);  // views may repeat elements
@@ -60,6 +61,7 @@ class Reader {
   std::map<std::string, Bytes> find_legacy_storages(const PickleDocument& keys, Bytes rest,
                                                     const internal::StoredStateDict& stored) const;
 
+  std::string path_;
   std::string where_;
   Bytes file_;
   internal::StateDictRequest request_;
@@ -67,7 +69,7 @@ class Reader {
 
 Content Reader::read() const {
   using internal::FileForm;
-  switch (internal::form_of(file_, where_)) {
+  switch (internal::form_of(file_, path_)) {
     case FileForm::TorchSave:
       return read_zip();
     case FileForm::TorchSaveOld:
@@ -98,7 +100,7 @@ std::string Reader::stem_of(const ZipIndex& archive) const {
 }
 
 Content Reader::read_zip() const {
-  const ZipIndex archive(file_, where_);
+  const ZipIndex archive(file_, path_);
   const std::string stem = stem_of(archive);
   const auto checked = [&](const ZipEntry& entry) {
     archive.verify(entry);

@@ -1,7 +1,6 @@
 #include "data/torch_pickle.hpp"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <optional>
 #include <set>
@@ -9,6 +8,8 @@
 #include <utility>
 
 #include "core/quoted.hpp"
+#include "data/tensor_dictionaries.hpp"
+#include "data/torch_globals.hpp"
 #include "halftone/core/error.hpp"
 
 // Source: torch/_utils.py and torch/serialization.py of PyTorch: which functions a tensor is written as, and their
@@ -20,121 +21,8 @@ namespace {
 using Kind = PickleNode::Kind;
 
 constexpr std::size_t kMostDimensions = 64;  // as LibTorch has it
-constexpr int kDeepestDictionary = 4;
-
-struct StorageType {
-  std::string_view name;
-  std::uint64_t element_bytes;
-  std::optional<DType> dtype;  ///< none where Halftone has no use for it
-};
-constexpr auto kStorageTypes = std::to_array<StorageType>({
-    {"FloatStorage", 4, DType::Float32},      {"DoubleStorage", 8, DType::Float64},
-    {"HalfStorage", 2, DType::Float16},       {"BFloat16Storage", 2, DType::BFloat16},
-    {"LongStorage", 8, DType::Int64},         {"IntStorage", 4, DType::Int32},
-    {"ShortStorage", 2, DType::Int16},        {"CharStorage", 1, DType::Int8},
-    {"ByteStorage", 1, DType::UInt8},         {"BoolStorage", 1, DType::Bool},
-    {"UntypedStorage", 1, DType::UInt8},      {"_UntypedStorage", 1, DType::UInt8},
-    {"ComplexFloatStorage", 8, std::nullopt}, {"ComplexDoubleStorage", 16, std::nullopt},
-    {"QInt8Storage", 1, std::nullopt},        {"QUInt8Storage", 1, std::nullopt},
-    {"QInt32Storage", 4, std::nullopt},       {"QUInt4x2Storage", 1, std::nullopt},
-    {"QUInt2x4Storage", 1, std::nullopt},
-});
-
-/// Data only: nothing is made of them but what `torch._utils` rebuilds tensors from. The last rows stand beside weights
-/// in checkpoints: numbers from NumPy and the options of training.
-constexpr auto kGlobals = std::to_array<std::string_view>({
-    "collections.OrderedDict",
-    "collections.defaultdict",
-    "collections.Counter",
-    "builtins.dict",
-    "builtins.list",
-    "builtins.tuple",
-    "builtins.set",
-    "builtins.frozenset",
-    "builtins.int",
-    "builtins.float",
-    "builtins.bool",
-    "builtins.complex",
-    "builtins.str",
-    "builtins.bytes",
-    "builtins.bytearray",
-    "_codecs.encode",  //
-    "torch._utils._rebuild_tensor",
-    "torch._utils._rebuild_tensor_v2",
-    "torch._utils._rebuild_tensor_v3",
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_parameter_with_state",
-    "torch._utils._rebuild_sparse_tensor",
-    "torch._utils._rebuild_qtensor",
-    "torch._tensor._rebuild_from_type_v2",
-    "torch.Tensor",
-    "torch.nn.parameter.Parameter",
-    "torch.nn.parameter.Buffer",
-    "torch.Size",
-    "torch.device",
-    "torch.serialization._get_layout",
-    "torch.storage.TypedStorage",
-    "torch.storage._TypedStorage",
-    "torch.per_tensor_affine",
-    "torch.per_channel_affine",
-    "torch.uint16",
-    "torch.uint32",
-    "torch.uint64",
-    "torch.complex64",
-    "torch.complex128",
-    "torch.float8_e4m3fn",
-    "torch.float8_e5m2",
-    "torch.float8_e4m3fnuz",
-    "torch.float8_e5m2fnuz",
-    "torch.float8_e8m0fnu",
-    "torch.qint8",
-    "torch.quint8",
-    "torch.qint32",  //
-    "numpy.dtype",
-    "numpy.ndarray",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
-    "argparse.Namespace",
-});
-
-/// "torch.FloatStorage", "torch.cuda.FloatStorage" or "torch.storage.UntypedStorage"; null for others.
-const StorageType* storage_type(std::string_view global) {
-  const auto dot = global.rfind('.');
-  if (dot == std::string_view::npos) return nullptr;
-  const auto module = global.substr(0, dot);
-  if (module != "torch" && module != "torch.cuda" && module != "torch.storage") return nullptr;
-  const auto* const found = std::find_if(kStorageTypes.begin(), kStorageTypes.end(),
-                                         [&](const auto& type) { return type.name == global.substr(dot + 1); });
-  return found == kStorageTypes.end() ? nullptr : found;
-}
-
-std::optional<DType> dtype_of(std::string_view global) {
-  for (const auto& entry : kDTypes)
-    if (global.starts_with("torch.") && global.substr(6) == entry.name) return entry.dtype;
-  return std::nullopt;
-}
-
-std::optional<std::string_view> text_of(const PickleValue& value) {
-  const auto* const text = std::get_if<PickleText>(&value);
-  return text == nullptr ? std::nullopt : std::optional(text->text);
-}
-
-/// The function that `value` is a call of: "torch._utils._rebuild_tensor_v2"; empty where it is no call.
-std::string_view callee_of(const PickleValue& value) {
-  const PickleNode* const call = node_of(value, Kind::Call);
-  return call == nullptr ? std::string_view() : std::get<const PickleNode*>(call->items[0])->name;
-}
-
-const std::vector<PickleValue>& arguments_of(const PickleValue& call) {
-  return std::get<const PickleNode*>(std::get<const PickleNode*>(call)->items[1])->items;
-}
-
-bool is_tensor(const PickleValue& value) {
-  const auto callee = callee_of(value);
-  return callee.starts_with("torch._utils._rebuild_") || callee == "torch._tensor._rebuild_from_type_v2";
-}
+constexpr std::size_t kMostTensors = 100'000;
+constexpr std::size_t kLongestKey = 256;  // of a storage: a number, as torch.save has it
 
 /// A storage, or a part of one, as tensors refer to it.
 struct StorageView {
@@ -152,26 +40,15 @@ class StateDictReader {
   StoredStateDict read();
 
  private:
-  struct Candidate {
-    std::string path;
-    const PickleNode* dictionary;
-    std::size_t tensors;
-  };
-
   [[noreturn]] void fail(const std::string& what, Errc code = Errc::BadFile) const {
     throw Error(code, message(request_.where, ": ", what));
   }
   [[noreturn]] void fail(std::string_view tensor, const std::string& what, Errc code = Errc::BadFile) const {
-    fail(message("tensor ", quoted(tensor), ": ", what), code);
+    fail(message("tensor ", internal::quoted(tensor), ": ", what), code);
   }
 
   StorageView read_storage(const PickleNode& reference) const;
   void collect_storages();
-  void find_candidates(const PickleNode& dictionary, const std::string& path, int depth);
-  const Candidate& choose() const;
-  std::string listed() const;
-  std::string keys_of_root() const;
-
   StoredTensor read_tensor(std::string_view name, PickleValue value) const;
   StoredTensor read_dense(std::string_view name, std::string_view callee,
                           const std::vector<PickleValue>& arguments) const;
@@ -183,8 +60,6 @@ class StateDictReader {
   const PickleDocument& document_;
   const StateDictRequest& request_;
   StoredStateDict result_;
-  std::vector<Candidate> candidates_;
-  std::set<const PickleNode*> seen_;
 };
 
 /// ("storage", class, key, device, number of elements), and, in the older form, a part: (key, offset, number).
@@ -196,19 +71,21 @@ StorageView StateDictReader::read_storage(const PickleNode& reference) const {
   const auto key = text_of(id->items[2]);
   const auto* const count = std::get_if<std::int64_t>(&id->items[4]);
   if (type == nullptr || !key || count == nullptr) fail("a reference to a storage is malformed: the file is damaged");
+  if (key->size() > kLongestKey) fail(message("the key of a storage is longer than ", kLongestKey, " bytes"));
   StorageView view{.key = std::string(*key), .type = storage_type(type->name)};
   if (view.type == nullptr)
-    fail(message("storage ", quoted(*key), " is a ", type->name, ", which is no kind of storage"), Errc::Unsupported);
+    fail(message("storage ", internal::quoted(*key), " is a ", type->name, ", which is no kind of storage"),
+         Errc::Unsupported);
   const auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / view.type->element_bytes;
   if (*count < 0 || static_cast<std::uint64_t>(*count) > most)
-    fail(message("storage ", quoted(*key), " has ", *count, " elements: 0 to ", most, " are possible"));
+    fail(message("storage ", internal::quoted(*key), " has ", *count, " elements: 0 to ", most, " are possible"));
   view.bytes = static_cast<std::uint64_t>(*count) * view.type->element_bytes;
   if (id->items.size() == 5 || std::holds_alternative<std::monostate>(id->items[5])) return view;
   const PickleNode* const part = node_of(id->items[5], Kind::Tuple);
   const auto* const offset =
       part == nullptr || part->items.size() != 3 ? nullptr : std::get_if<std::int64_t>(&part->items[1]);
   if (offset == nullptr || *offset < 0 || *offset > *count)
-    fail(message("a part of storage ", quoted(*key), " does not begin inside it: the file is damaged"));
+    fail(message("a part of storage ", internal::quoted(*key), " does not begin inside it: the file is damaged"));
   view.offset = *offset;
   return view;
 }
@@ -220,64 +97,9 @@ void StateDictReader::collect_storages() {
     const StoredStorage storage{.bytes = view.bytes, .element_bytes = view.type->element_bytes};
     const auto [known, is_new] = result_.storages.emplace(view.key, storage);
     if (!is_new && known->second.bytes != view.bytes)
-      fail(message("storage ", quoted(view.key), " has ", known->second.bytes, " bytes in one place and ", view.bytes,
-                   " in another: the file is damaged"));
+      fail(message("storage ", internal::quoted(view.key), " has ", known->second.bytes, " bytes in one place and ",
+                   view.bytes, " in another: the file is damaged"));
   }
-}
-
-/// Dictionaries most of whose values are tensors, with texts for keys all the way.
-void StateDictReader::find_candidates(const PickleNode& dictionary, const std::string& path, int depth) {
-  if (!seen_.insert(&dictionary).second) return;
-  const auto& items = dictionary.items;
-  std::size_t tensors = 0;
-  for (std::size_t i = 0; i < items.size(); i += 2) {
-    if (!text_of(items[i])) return;
-    if (is_tensor(items[i + 1])) ++tensors;
-  }
-  if (tensors * 2 > items.size() / 2) {
-    candidates_.push_back({path, &dictionary, tensors});
-    return;
-  }
-  if (depth == kDeepestDictionary) return;
-  for (std::size_t i = 0; i < items.size(); i += 2)
-    if (const PickleNode* const inner = node_of(items[i + 1], Kind::Dict))
-      find_candidates(*inner, (path.empty() ? "" : path + '/') + std::string(*text_of(items[i])), depth + 1);
-}
-
-std::string StateDictReader::listed() const {
-  constexpr std::size_t kMost = 8;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(candidates_.size(), kMost); ++i)
-    text += message(i == 0 ? "" : ", ", quoted(candidates_[i].path), " (", candidates_[i].tensors, " tensors)");
-  if (candidates_.size() > kMost) text += message(" and ", candidates_.size() - kMost, " more");
-  return text;
-}
-
-std::string StateDictReader::keys_of_root() const {
-  constexpr std::size_t kMost = 16;
-  const PickleNode* const root = node_of(document_.root, Kind::Dict);
-  if (root == nullptr) return is_tensor(document_.root) ? "it is one tensor" : "it is no dictionary";
-  std::string text;
-  for (std::size_t i = 0; i < std::min(root->items.size(), kMost); i += 2)
-    if (const auto key = text_of(root->items[i])) text += (text.empty() ? "" : ", ") + quoted(*key);
-  return text.empty() ? "its dictionary is empty" : "its dictionary has " + text;
-}
-
-const StateDictReader::Candidate& StateDictReader::choose() const {
-  const std::string& wanted = request_.dictionary;
-  if (candidates_.empty())
-    fail(message("holds no dictionary of tensors (", keys_of_root(),
-                 "): write one with torch.save(module.state_dict(), path)"),
-         Errc::NotFound);
-  if (wanted.empty() && candidates_.size() == 1) return candidates_.front();
-  if (wanted.empty())
-    fail(message("holds ", candidates_.size(), " dictionaries of tensors: name the one to take, ", listed()),
-         Errc::NotFound);
-  for (const auto& candidate : candidates_)
-    if (candidate.path == wanted) return candidate;
-  if (candidates_.front().path.empty())
-    fail(message("is one dictionary of tensors: there is no ", quoted(wanted), " in it; name none"), Errc::NotFound);
-  fail(message("holds no dictionary of tensors ", quoted(wanted), ": it has ", listed()), Errc::NotFound);
 }
 
 /// A tuple, or torch.Size of one.
@@ -304,12 +126,13 @@ DType StateDictReader::read_dtype(std::string_view name, const StorageView& stor
   if (names_dtype) {
     const PickleNode* const global = node_of(arguments[6], Kind::Global);
     said = global == nullptr ? "something else" : global->name;
-    dtype = dtype_of(said);
+    dtype = torch_dtype(said);
   }
   if (dtype) return *dtype;
   std::string allowed;
   for (const auto& known : kDTypes) allowed += message(allowed.empty() ? "" : ", ", known.name);
-  fail(name, message("its type is ", quoted(said), ", which cannot be read: use one of ", allowed), Errc::Unsupported);
+  fail(name, message("its type is ", internal::quoted(said), ", which cannot be read: use one of ", allowed),
+       Errc::Unsupported);
 }
 
 /// Elements and their place, without overflow on the way.
@@ -333,7 +156,7 @@ void StateDictReader::check_extent(const StoredTensor& tensor, std::uint64_t sto
     last += steps * tensor.strides[i];
   }
   if (!empty && last >= stored)
-    fail(tensor.name, message("its last element is number ", last, " of storage ", quoted(tensor.storage),
+    fail(tensor.name, message("its last element is number ", last, " of storage ", internal::quoted(tensor.storage),
                               ", which has ", stored, ": the file is damaged"));
 }
 
@@ -348,7 +171,8 @@ StoredTensor StateDictReader::read_dense(std::string_view name, std::string_view
   const auto* const offset = std::get_if<std::int64_t>(&arguments[1]);
   const auto room = static_cast<std::int64_t>(storage.bytes);  // no element lies further
   if (offset == nullptr || *offset < 0 || *offset > room - storage.offset)
-    fail(name, message("its offset does not lie inside storage ", quoted(storage.key), ": the file is damaged"));
+    fail(name,
+         message("its offset does not lie inside storage ", internal::quoted(storage.key), ": the file is damaged"));
   const std::size_t metadata = names_dtype ? 7 : 6;
   if (arguments.size() > metadata && !std::holds_alternative<std::monostate>(arguments[metadata])) {
     const PickleNode* const flags = node_of(arguments[metadata], Kind::Dict);
@@ -395,24 +219,19 @@ StoredTensor StateDictReader::read_tensor(std::string_view name, PickleValue val
 
 StoredStateDict StateDictReader::read() {
   collect_storages();
-  if (const PickleNode* const root = node_of(document_.root, Kind::Dict)) find_candidates(*root, "", 0);
-  const auto& items = choose().dictionary->items;
+  const auto& items = choose_dictionary(document_, request_.dictionary, request_.where).items;
   std::set<std::string_view> names;
   for (std::size_t i = 0; i < items.size(); i += 2) {
     if (!is_tensor(items[i + 1])) continue;
     const std::string_view name = *text_of(items[i]);
     if (!names.insert(name).second) fail(name, "is there twice: the file is damaged");
+    if (names.size() > kMostTensors) fail(message("holds more than ", kMostTensors, " tensors"));
     result_.tensors.push_back(read_tensor(name, items[i + 1]));
   }
   return std::move(result_);
 }
 
 }  // namespace
-
-bool is_torch_global(const std::string& name) {
-  return std::find(kGlobals.begin(), kGlobals.end(), name) != kGlobals.end() || storage_type(name) != nullptr ||
-         dtype_of(name).has_value();
-}
 
 StoredStateDict find_state_dict(const PickleDocument& document, const StateDictRequest& request) {
   return StateDictReader(document, request).read();

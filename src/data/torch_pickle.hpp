@@ -31,9 +31,6 @@ struct StoredStateDict {
   std::vector<StoredTensor> tensors;              ///< of one dictionary, in its order
 };
 
-/// Whether a stream may name this global: what `torch.save` needs for tensors, and plain data beside them.
-bool is_torch_global(const std::string& name);
-
 struct StateDictRequest {
   std::string where;             ///< in messages
   std::string dictionary;        ///< "ema/model"; empty: the only dictionary of tensors

@@ -12,8 +12,6 @@
 namespace halftone {
 namespace {
 
-using internal::quoted;
-
 constexpr std::size_t kLongestName = 1000;  // std::regex takes a stack frame for each byte that it matches
 
 void require_unique(const std::vector<std::string>& before, const std::vector<std::string>& after) {
@@ -22,9 +20,10 @@ void require_unique(const std::vector<std::string>& before, const std::vector<st
     if (after[i].empty()) continue;
     const auto [known, is_new] = first.emplace(after[i], i);
     if (!is_new)
-      throw Error(Errc::InvalidArgument, message("tensors ", quoted(before[known->second]), " and ", quoted(before[i]),
-                                                 " would both be called ", quoted(after[i]),
-                                                 ": make the rules that rename them more exact, e.g. by ^ and $"));
+      throw Error(Errc::InvalidArgument,
+                  message("tensors ", internal::quoted(before[known->second]), " and ", internal::quoted(before[i]),
+                          " would both be called ", internal::quoted(after[i]),
+                          ": make the rules that rename them more exact, e.g. by ^ and $"));
   }
 }
 
@@ -34,8 +33,8 @@ void WeightNames::add(const std::string& from, const std::string& to) {
   try {
     static_cast<void>(std::regex(from));
   } catch (const std::regex_error&) {
-    throw Error(Errc::InvalidArgument, message("rule ", quoted(from), " -> ", quoted(to), ": ", quoted(from),
-                                               " is no regular expression of ECMAScript"));
+    throw Error(Errc::InvalidArgument, message("rule ", internal::quoted(from), " -> ", internal::quoted(to), ": ",
+                                               internal::quoted(from), " is no regular expression of ECMAScript"));
   }
   rules_.push_back({from, to});
 }
@@ -44,7 +43,7 @@ void WeightNames::add(const std::string& rule) {
   const auto equals = rule.rfind('=');
   if (equals == std::string::npos && rule.ends_with(".json")) return add_file(rule);
   if (equals == std::string::npos || equals == 0)
-    throw Error(Errc::InvalidArgument, message("rule ", quoted(rule),
+    throw Error(Errc::InvalidArgument, message("rule ", internal::quoted(rule),
                                                " renames nothing: FROM=TO is needed, e.g. \"^backbone\\.=\", or a file "
                                                "x.json with [[\"FROM\", \"TO\"], …]"));
   add(rule.substr(0, equals), rule.substr(equals + 1));
@@ -71,14 +70,15 @@ std::vector<std::string> WeightNames::map(std::vector<std::string> names) const 
     bool matched = false;
     for (auto& name : renamed) {
       if (name.size() > kLongestName)
-        throw Error(Errc::InvalidArgument, message("tensor ", quoted(name), " has a name of ", name.size(),
+        throw Error(Errc::InvalidArgument, message("tensor ", internal::quoted(name), " has a name of ", name.size(),
                                                    " bytes: ", kLongestName, " at most can be renamed"));
       matched = matched || std::regex_search(name, expression);
       name = std::regex_replace(name, expression, rule.to);
     }
     if (!matched && !names.empty())
-      throw Error(Errc::InvalidArgument, message("rule ", quoted(rule.from), " -> ", quoted(rule.to),
-                                                 " matches no tensor: the first is called ", quoted(renamed.front())));
+      throw Error(Errc::InvalidArgument,
+                  message("rule ", internal::quoted(rule.from), " -> ", internal::quoted(rule.to),
+                          " matches no tensor: the first is called ", internal::quoted(renamed.front())));
   }
   require_unique(names, renamed);
   return renamed;

@@ -7,6 +7,7 @@
 #include "halftone/core/file.hpp"
 #include "halftone/graph/capture.hpp"
 #include "halftone/graph/passes.hpp"
+#include "halftone/graph/pt2.hpp"
 #include "halftone/models/architecture.hpp"
 #include "models/families.hpp"
 
@@ -18,8 +19,8 @@ Architecture find_architecture(const std::string& name, const std::vector<Archit
   for (const auto& family : architectures)
     if (auto found = family.find(name)) return *found;
   throw Error(Errc::NotFound, message("there is no architecture \"", name,
-                                      "\": `halftone models` lists those that ship; other networks come as TorchScript "
-                                      "(x.pt)"));
+                                      "\": `halftone models` lists those that ship; other networks come as exported "
+                                      "programs (x.pt2) or TorchScript (x.pt)"));
 }
 
 /// Where there is no file of weights that these options could be for.
@@ -82,6 +83,15 @@ LoadedModel load_script(const std::string& path, const std::vector<std::vector<s
   }
 }
 
+LoadedModel load_program(const std::string& path, const std::vector<std::vector<std::int64_t>>& example,
+                         const WeightsOptions& weights) {
+  refuse(weights, path);
+  if (!example.empty())
+    throw Error(Errc::InvalidArgument,
+                message("model \"", path, "\" says itself which shapes it takes: leave --input out"));
+  return {.model = capture_pt2(path), .name = path, .data = {}};
+}
+
 /// The side of the square colour images that the network takes; 0 where it takes something else.
 std::int64_t crop_of(const Graph& graph) {
   if (graph.inputs.size() != 1) return 0;
@@ -137,13 +147,17 @@ LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFa
                        const std::vector<std::vector<std::int64_t>>& example, std::uint64_t seed,
                        const WeightsOptions& weights) {
   const auto colon = spec.find(':');
-  const bool script = spec.ends_with(".pt") && (colon == std::string::npos || spec.find('/') < colon);
-  if (!script && colon == std::string::npos)
+  const bool file = colon == std::string::npos || spec.find('/') < colon;
+  const bool script = file && spec.ends_with(".pt");
+  const bool program = file && spec.ends_with(".pt2");
+  if (!script && !program && colon == std::string::npos)
     throw Error(Errc::InvalidArgument, message("model \"", spec,
                                                "\" is not understood: give ARCH:weights.safetensors, "
-                                               "ARCH:weights.pth, ARCH:random, or a TorchScript file x.pt"));
-  LoadedModel loaded =
-      script ? load_script(spec, example, weights) : load_architecture(spec, colon, architectures, seed, weights);
+                                               "ARCH:weights.pth, ARCH:random, an exported program x.pt2, or a "
+                                               "TorchScript file x.pt"));
+  LoadedModel loaded = script    ? load_script(spec, example, weights)
+                       : program ? load_program(spec, example, weights)
+                                 : load_architecture(spec, colon, architectures, seed, weights);
   require_finite(loaded);
   for (const auto id : loaded.model.graph.inputs)
     loaded.data.input_names.push_back(loaded.model.graph.values[static_cast<std::size_t>(id)].name);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/quoted.hpp"
 #include "data/entry_tensor.hpp"
 #include "data/file_form.hpp"
 #include "halftone/core/file.hpp"
@@ -75,10 +76,13 @@ void load_weights(const WeightsFile& weights, const std::string& architecture,
   const at::NoGradGuard no_grad;
   auto stored = open_weights(weights);
   std::vector<std::string> problems;
+  bool any_missing = false;
   for (const auto& [name, tensor, is_buffer] : parameters) {
     const auto weight = stored.extract(name);
     if (weight.empty()) {
-      if (!name.ends_with("num_batches_tracked")) problems.push_back(message('"', name, "\" is missing"));
+      if (name.ends_with("num_batches_tracked")) continue;
+      problems.push_back(message('"', name, "\" is missing"));
+      any_missing = true;
     } else if (at::IntArrayRef shape = weight.mapped().shape; shape != tensor.sizes()) {
       problems.push_back(message('"', name, "\" has shape ", shape, ", the network needs ", tensor.sizes()));
     } else {
@@ -89,11 +93,15 @@ void load_weights(const WeightsFile& weights, const std::string& architecture,
     return std::any_of(left_out.begin(), left_out.end(),
                        [&](const std::string& beginning) { return weight.first.starts_with(beginning); });
   });
-  for (const auto& [name, unused] : stored) problems.push_back(message('"', name, "\" is not part of the network"));
+  for (const auto& [name, unused] : stored) problems.push_back(internal::quoted(name) + " is not part of the network");
+  const std::string hint = !any_missing || stored.empty()
+                               ? ""
+                               : message("\nNames in the file, such as ", internal::quoted(stored.begin()->first),
+                                         ", can be changed by rules: --rename FROM=TO");
   if (!problems.empty())
     throw Error(Errc::BadFile,
                 message('"', weights.path, "\" does not hold the weights of ", architecture, " (", problems.size(),
-                        problems.size() == 1 ? " problem" : " problems", "):", listed(problems)));
+                        problems.size() == 1 ? " problem" : " problems", "):", listed(problems), hint));
 }
 
 }  // namespace halftone::internal

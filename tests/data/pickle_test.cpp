@@ -252,6 +252,12 @@ TEST_CASE("small streams that ask for much memory do not get it") {
   }
   const std::string whole = "(" + laughs + "t.";
   CHECK(read(whole).nodes.size() == 102);
+  // One list of 1,000 pairs, of which each of 10,000 dictionaries would be a copy: 9 bytes of the stream each.
+  std::string copies = "(ccollections\nOrderedDict\nq\0]("s;
+  for (int i = 0; i < 1000; ++i) copies += "K\1K\2\x86";
+  copies += "e\x85q\1";
+  for (int i = 0; i < 10'000; ++i) copies += "h\0h\1R"s;
+  CHECK_THAT(refusal(copies), Contains("values"));
   CHECK(read(std::string(100'000, '(') + std::string(100'000, 't') + ".").nodes.size() == 100'000);  // deep, not wide
   CHECK(peak_memory() - before < 100);
 }

@@ -169,8 +169,9 @@ TEST_CASE("weights that do not fit a network say what to do") {
   const std::string folder = kFolder.string() + "/";
   WeightsOptions model{.dictionary = "model"};
   CHECK_THAT(refused("cifar_resnet20:" + folder + "renamed.pth"), Contains("\"model\" (") && Contains("\"ema\" ("));
-  CHECK_THAT(refused("cifar_resnet20:" + folder + "renamed.pth", model),
-             Contains("\"conv1.weight\" is missing") && Contains("problems"));
+  CHECK_THAT(refused("cifar_resnet20:" + folder + "renamed.pth", model), Contains("\"conv1.weight\" is missing") &&
+                                                                             Contains("such as \"backbone.") &&
+                                                                             Contains("--rename FROM=TO"));
   CHECK_THAT(refused("cifar_resnet20:" + folder + "types.safetensors", model), Contains("name none"));
   CHECK_THAT(refused("cifar_resnet20:random", model), Contains("takes no --rename and no --state-dict"));
   CHECK_THAT(refused(folder + "script.pt", model), Contains("takes no --rename and no --state-dict"));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "data/torch_globals.hpp"
 #include "failure.hpp"
 
 using namespace halftone;
@@ -157,6 +158,22 @@ TEST_CASE("a name twice, and dictionaries too deep, are not taken") {
   CHECK_THAT(failure([&] { find(dict({{"in", root}})); }).text, Contains("\"in\""));
   CHECK_THAT(failure([&] { find(dict({})); }).text, Contains("its dictionary is empty"));
   CHECK_THAT(failure([&] { find(number(1)); }).text, Contains("it is no dictionary"));
+}
+
+TEST_CASE("long names and many tensors do not take much memory") {
+  const std::string text_of_megabyte = std::string("X\0\0\x10\0", 5) + std::string(1 << 20, 'k') + "q\1";
+  const auto refused = [](const std::string& root) { return failure([&] { find(root); }).text; };
+  const std::string key = tuple({text("storage"), global("torch", "FloatStorage"), text_of_megabyte, "N", number(1)});
+  CHECK_THAT(refused(dict({{"w", tensor(key + 'Q', 0, sizes({1}), sizes({1}))}})), Contains("256 bytes"));
+
+  const std::string w = tensor(storage("0", 1), 0, sizes({1}), sizes({1})) + "q\2";
+  std::string dictionaries = "}(" + text("w") + w + text_of_megabyte + "}(" + text("w") + "h\2u";
+  for (int i = 0; i < 2000; ++i) dictionaries += text(message("d", i)) + "}(" + text("w") + "h\2u";
+  CHECK_THAT(refused(dictionaries + 'u'), Contains("1000 dictionaries"));
+
+  std::string tensors = "}(" + text("w") + w;
+  for (int i = 0; i < 100'000; ++i) tensors += text(message("w", i)) + "h\2";
+  CHECK_THAT(refused(tensors + 'u'), Contains("100000 tensors"));
 }
 
 TEST_CASE("what a stream may name is a short list") {

@@ -16,8 +16,9 @@ class WeightNames {
   void add(const std::string& rule);
 
   [[nodiscard]] bool empty() const { return rules_.empty(); }
-  /// New names in the order of the old ones; one that is empty means that the tensor is left out. Throws `InvalidArgument` where two become one, naming both, where a rule
-  /// matches no name, and where a name is too long for a regular expression (1,000 bytes).
+  /// New names in the order of the old ones; one that is empty means that the tensor is left out. Throws
+  /// `InvalidArgument` where two become one, naming both, where a rule matches no name, and where a name is too long
+  /// for a regular expression (1,000 bytes).
   [[nodiscard]] std::vector<std::string> map(std::vector<std::string> names) const;
 
  private:

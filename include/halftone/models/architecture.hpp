@@ -60,9 +60,9 @@ struct LoadedModel {
 };
 
 /// Loads and prepares MODEL as the command line writes it: "ARCH:weights.safetensors", "ARCH:weights.pth" (a state dict
-/// of `torch.save`, whatever its name ends in), "ARCH:random", or "x.pt" (TorchScript; `example` then gives one
-/// sample's shape for each input). `weights` is for files of weights alone. Throws for NaN or infinite weights, naming
-/// the tensor, for missing, unexpected or misshapen tensors, and for unknown architectures.
+/// of `torch.save`, whatever its name ends in), "ARCH:random", "x.pt2" (torch.export), or "x.pt" (TorchScript;
+/// `example` then gives one sample's shape for each input). `weights` is for files of weights alone. Throws for NaN or
+/// infinite weights, naming the tensor, for missing, unexpected or misshapen tensors, and for unknown architectures.
 LoadedModel load_model(const std::string& spec,
                        const std::vector<ArchitectureFamily>& architectures = shipped_architectures(),
                        const std::vector<std::vector<std::int64_t>>& example = {}, std::uint64_t seed = 0,

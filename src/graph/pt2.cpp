@@ -1,0 +1,151 @@
+#include "halftone/graph/pt2.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <utility>
+
+#include "core/scalar_type.hpp"
+#include "graph/fold_constants.hpp"
+#include "graph/pt2/dimensions.hpp"
+#include "graph/pt2/program.hpp"
+#include "graph/recorder.hpp"
+
+namespace halftone {
+
+namespace {
+
+using namespace internal::pt2;
+
+/// What a step left on the stack, into the frame. Symbolic numbers are plain ones here: no shape is unknown.
+void store(const Step& step, torch::jit::Stack& stack, Frame& frame) {
+  if (stack.size() != step.results.size()) throw Error(Errc::BadFile, "the node has another number of results");
+  for (std::size_t i = 0; i < stack.size(); ++i) {
+    const Returned& result = step.results[i];
+    if (!result.is_list) {
+      if (result.slots.empty()) continue;
+      if (stack[i].isSymInt()) stack[i] = stack[i].toSymInt().guard_int(__FILE__, __LINE__);
+      frame.values[result.slots[0]] = std::move(stack[i]);
+      continue;
+    }
+    const auto tensors = stack[i].toTensorVector();
+    if (tensors.size() != result.slots.size())
+      throw Error(Errc::InvalidArgument, message("the operator gave ", tensors.size(), " tensors, at export it gave ",
+                                                 result.slots.size(), ": do inputs have other sizes?"));
+    for (std::size_t k = 0; k < tensors.size(); ++k) frame.values[result.slots[k]] = tensors[k];
+  }
+}
+
+void execute(const Step& step, torch::jit::Stack& stack, Frame& frame) {
+  try {
+    stack.clear();
+    for (const Term& argument : step.arguments) stack.push_back(argument.in(frame));
+    step.call(stack);
+    store(step, stack, frame);
+  } catch (const Error& error) {
+    throw Error(error.code(), message(step.place, ": ", error.what()));
+  } catch (const std::exception& error) {
+    throw Error(Errc::InvalidArgument,
+                message(step.place, " failed: ", internal::without_backtrace(error), ". Do inputs have other sizes?"));
+  }
+  for (const std::size_t slot : step.last_uses) frame.values[slot] = {};
+}
+
+/// Whether the first dimension of every input is the batch: one symbol that is nowhere else and may be what a capture
+/// tries.
+bool has_dynamic_batch(const std::vector<ProgramInput>& inputs) {
+  constexpr std::int64_t kMostTried = 5;
+  if (inputs.empty() || inputs[0].sizes.empty()) return false;
+  const ProgramDimension& batch = inputs[0].sizes[0];
+  if (!batch.is_dynamic() || batch.least > 1 || batch.most < kMostTried) return false;
+  return std::all_of(inputs.begin(), inputs.end(), [&](const ProgramInput& input) {
+    if (input.sizes.empty() || input.sizes[0].symbol != batch.symbol) return false;
+    return std::none_of(input.sizes.begin() + 1, input.sizes.end(), [&](const ProgramDimension& dimension) {
+      return dimension.symbol.find(batch.symbol) != std::string::npos;
+    });
+  });
+}
+
+}  // namespace
+
+struct ExportedProgram::Impl {
+  Program program;
+  at::Device device = at::kCPU;
+};
+
+ExportedProgram::ExportedProgram(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ExportedProgram::~ExportedProgram() = default;
+ExportedProgram::ExportedProgram(ExportedProgram&&) noexcept = default;
+ExportedProgram& ExportedProgram::operator=(ExportedProgram&&) noexcept = default;
+
+ExportedProgram ExportedProgram::load(const std::filesystem::path& path, const LoadOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->program = read_program(Archive(path), options);
+  return ExportedProgram(std::move(impl));
+}
+
+const std::vector<ProgramInput>& ExportedProgram::inputs() const { return impl_->program.inputs; }
+const std::vector<std::string>& ExportedProgram::outputs() const { return impl_->program.output_names; }
+const std::vector<NamedTensor>& ExportedProgram::named_tensors() const { return impl_->program.tensors; }
+
+std::vector<at::Tensor> ExportedProgram::run(std::span<const at::Tensor> inputs) const {
+  const Program& program = impl_->program;
+  check_inputs(program.inputs, inputs, impl_->device);
+  const at::AutoGradMode restored_at_end(at::GradMode::is_enabled());
+  Frame frame;
+  frame.values.resize(program.slots);
+  frame.device = impl_->device;
+  for (std::size_t i = 0; i < program.tensors.size(); ++i)
+    frame.values[program.tensor_slots[i]] = program.tensors[i].tensor;
+  for (std::size_t i = 0; i < inputs.size(); ++i) frame.values[program.input_slots[i]] = inputs[i];
+  torch::jit::Stack stack;
+  for (const Step& step : program.steps) execute(step, stack, frame);
+  std::vector<at::Tensor> outputs;
+  for (const std::size_t slot : program.outputs) outputs.push_back(frame.values[slot].toTensor());
+  return outputs;
+}
+
+void ExportedProgram::to(at::Device device) {
+  std::map<const at::TensorImpl*, at::Tensor> moved;  // tied weights stay one tensor
+  for (auto& [name, tensor, is_buffer] : impl_->program.tensors) {
+    at::Tensor& target = moved[tensor.unsafeGetTensorImpl()];
+    if (!target.defined()) target = tensor.detach().to(device).requires_grad_(tensor.requires_grad());
+    tensor = target;
+  }
+  impl_->device = device;
+}
+
+std::vector<at::Tensor> example_inputs(const ExportedProgram& program, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<double> normal;
+  constexpr std::int64_t kIds = 6;  // small, so that they are valid where they are looked up in a table
+  std::vector<at::Tensor> tensors;
+  for (const ProgramInput& input : program.inputs()) {
+    std::vector<std::int64_t> sizes;
+    for (const auto& dimension : input.sizes) sizes.push_back(dimension.size);
+    at::Tensor tensor = at::ones(sizes, at::kDouble);
+    double* const values = tensor.mutable_data_ptr<double>();
+    for (std::int64_t i = 0; i < tensor.numel() && input.dtype != DType::Bool; ++i)
+      values[i] = info(input.dtype).floating ? normal(random) : static_cast<double>((i + i / kIds) % kIds);
+    tensors.push_back(tensor.to(internal::to_scalar_type(input.dtype)));
+  }
+  return tensors;
+}
+
+Model capture_pt2(const ExportedProgram& program, const CaptureOptions& options) {
+  CaptureOptions chosen = options;
+  chosen.dynamic_batch = options.dynamic_batch && has_dynamic_batch(program.inputs());
+  if (options.input_names.empty())
+    for (const auto& input : program.inputs()) chosen.input_names.push_back(input.name);
+  const ForwardFn forward = [&program](const std::vector<at::Tensor>& inputs) { return program.run(inputs); };
+  return internal::fold_constants(capture(forward, program.named_tensors(), example_inputs(program), chosen));
+}
+
+Model capture_pt2(const std::filesystem::path& path, const CaptureOptions& options) {
+  return capture_pt2(ExportedProgram::load(path), options);
+}
+
+}  // namespace halftone
