@@ -37,7 +37,8 @@ struct ImageBytes {
 
 at::Tensor decode_jpeg(const ImageBytes& image);
 
-/// Of 16 bits a channel the upper 8 are kept; transparency is left out, as image readers of Python leave it out.
+/// Levels of 16 bits are rounded to 8, a gamma that is not sRGB's is made so; transparency is left out, as image
+/// readers of Python leave it out.
 at::Tensor decode_png(const ImageBytes& image);
 
 }  // namespace halftone::internal

@@ -63,7 +63,8 @@ class Reader {
   explicit Reader(const std::string& path) : path_(path) {}
 
   Content read() {
-    for (const json& article : list(parse(), "data"))
+    const json file = parse();
+    for (const json& article : list(file, "data"))
       for (const json& paragraph : list(article, "paragraphs")) read_paragraph(paragraph);
     if (content_.questions.empty()) fail("it holds no questions");
     return std::move(content_);

@@ -14,10 +14,10 @@ int refused_mutations(const std::string& good, unsigned seed, int rounds, Open&&
   int refused = 0;
   for (int round = 0; round < rounds; ++round) {
     std::string bytes = good;
-    for (std::uint32_t edits = 1 + random() % 4; edits > 0 && !bytes.empty(); --edits) {
+    for (std::size_t edits = 1 + random() % 4; edits > 0 && !bytes.empty(); --edits) {
       const std::size_t at = random() % bytes.size();
       const std::size_t length = 1 + random() % 8;
-      const std::uint32_t kind = random() % 6;
+      const std::size_t kind = random() % 6;
       if (kind < 3) bytes[at] = static_cast<char>(random());
       if (kind == 3) bytes.erase(at, length);
       if (kind == 4) bytes.insert(at, bytes.substr(at, length));

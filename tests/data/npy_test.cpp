@@ -64,7 +64,7 @@ TEST_CASE("every type is read, in either byte order") {
     at::Tensor expected;
   };
   for (const auto& [type, bytes, expected] : std::vector<Case>{
-           {"|b1", "\1\0"s, at::tensor({1, 0}, at::kBool)},
+           {"|b1", "\1\0"s, at::tensor({1, 0}, at::kByte).to(at::kBool)},
            {"|u1", "\xff\2"s, at::tensor({255, 2}, at::kByte)},
            {"|i1", "\xff\2"s, at::tensor({-1, 2}, at::kChar)},
            {"<i2", "\1\2\xff\xff"s, at::tensor({513, -1}, at::kShort)},

@@ -7,8 +7,10 @@
 #include "catch.hpp"
 #include "failure.hpp"
 #include "halftone/data/dataset.hpp"
+#include "halftone/models/architecture.hpp"
 #include "mutations.hpp"
 #include "temp_dir.hpp"
+#include "tiny_model.hpp"
 
 using namespace halftone;
 using Catch::Contains;
@@ -39,6 +41,23 @@ class Folder {
  private:
   TempDir dir_;
 };
+
+/// Takes 6 token ids.
+Architecture reader() {
+  Architecture architecture;
+  architecture.name = "reader";
+  architecture.load = [](const std::string&, std::uint64_t) {
+    tiny::Builder build;
+    const auto ids = build.input("ids", {6});
+    const auto words = build.parameter("words", tiny::random({8, 2}, 1));
+    const auto found = build.node("aten::embedding", "", {{0, 1}, {6, 0}, {2, 0}},
+                                  {build.ref(words), build.ref(ids), build.number(-1), false, false});
+    Model model = build.finish(build.linear(found, build.parameter("fc.weight", tiny::random({4, 2}, 2))));
+    model.graph.values[static_cast<std::size_t>(ids)].dtype = DType::Int64;
+    return model;
+  };
+  return architecture;
+}
 
 at::Tensor longs(std::vector<std::int64_t> values) { return at::tensor(values, at::kLong); }
 
@@ -202,4 +221,16 @@ TEST_CASE("damaged tables of texts are read or refused") {
   };
   CHECK(refused_mutations(kPairs, 21, 150, open("sts:")) > 30);
   CHECK(refused_mutations(kLabelled, 22, 150, open("text:")) > 30);
+}
+
+TEST_CASE("a network finds the vocabulary beside its weights, and one of fixed length gets that length") {
+  const TempDir dir;
+  const std::vector<ArchitectureFamily> families{family_of(reader())};
+  const std::string spec = "reader:" + (dir / "w.safetensors").string();
+  CHECK(load_model(spec, families).data.vocabulary.empty());
+  const std::string vocabulary = dir.write("vocab.txt", kVocabulary);
+  const LoadedModel loaded = load_model(spec, families);
+  CHECK(loaded.data.vocabulary == vocabulary);
+  const auto data = open_dataset("text:" + dir.write("x.tsv", kLabelled).string(), loaded.data);
+  CHECK(data->range(0, 1).inputs[0].equal(longs({2, 5, 4, 3, 0, 0}).view({1, 6})));
 }
