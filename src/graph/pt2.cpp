@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <random>
 #include <utility>
@@ -54,6 +55,17 @@ void execute(const Step& step, torch::jit::Stack& stack, Frame& frame) {
   for (const std::size_t slot : step.last_uses) frame.values[slot] = {};
 }
 
+/// Whether `expression` has the symbol `name`, not only a longer one.
+bool has_symbol(const std::string& expression, const std::string& name) {
+  const auto is_part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  for (auto at = expression.find(name); at != expression.npos; at = expression.find(name, at + 1)) {
+    const auto end = at + name.size();
+    if ((at == 0 || !is_part(expression[at - 1])) && (end == expression.size() || !is_part(expression[end])))
+      return true;
+  }
+  return false;
+}
+
 /// Whether the first dimension of every input is the batch: one symbol that is nowhere else and may be what a capture
 /// tries.
 bool has_dynamic_batch(const std::vector<ProgramInput>& inputs) {
@@ -63,9 +75,8 @@ bool has_dynamic_batch(const std::vector<ProgramInput>& inputs) {
   if (!batch.is_dynamic() || batch.least > 1 || batch.most < kMostTried) return false;
   return std::all_of(inputs.begin(), inputs.end(), [&](const ProgramInput& input) {
     if (input.sizes.empty() || input.sizes[0].symbol != batch.symbol) return false;
-    return std::none_of(input.sizes.begin() + 1, input.sizes.end(), [&](const ProgramDimension& dimension) {
-      return dimension.symbol.find(batch.symbol) != std::string::npos;
-    });
+    return std::none_of(input.sizes.begin() + 1, input.sizes.end(),
+                        [&](const ProgramDimension& dimension) { return has_symbol(dimension.symbol, batch.symbol); });
   });
 }
 
