@@ -129,15 +129,32 @@ void ExportedProgram::to(at::Device device) {
   impl_->device = device;
 }
 
+namespace {
+
+/// The sizes that an input had at export; a file may say anything.
+std::vector<std::int64_t> example_sizes(const ProgramInput& input) {
+  constexpr std::int64_t kMostElements = INT64_C(1) << 28;
+  std::vector<std::int64_t> sizes;
+  std::int64_t count = 1;
+  for (const auto& dimension : input.sizes) {
+    sizes.push_back(dimension.size);
+    if (__builtin_mul_overflow(count, dimension.size, &count) || count > kMostElements)
+      throw Error(Errc::Unsupported,
+                  message("input \"", input.name, "\" has more than ", kMostElements,
+                          " elements: export the program with a smaller example, or capture it on inputs of your own"));
+  }
+  return sizes;
+}
+
+}  // namespace
+
 std::vector<at::Tensor> example_inputs(const ExportedProgram& program, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::normal_distribution<double> normal;
   constexpr std::int64_t kIds = 6;  // small, so that they are valid where they are looked up in a table
   std::vector<at::Tensor> tensors;
   for (const ProgramInput& input : program.inputs()) {
-    std::vector<std::int64_t> sizes;
-    for (const auto& dimension : input.sizes) sizes.push_back(dimension.size);
-    at::Tensor tensor = at::ones(sizes, at::kDouble);
+    at::Tensor tensor = at::ones(example_sizes(input), at::kDouble);
     double* const values = tensor.mutable_data_ptr<double>();
     for (std::int64_t i = 0; i < tensor.numel() && input.dtype != DType::Bool; ++i)
       values[i] = info(input.dtype).floating ? normal(random) : static_cast<double>((i + i / kIds) % kIds);

@@ -299,6 +299,16 @@ TEST_CASE("conditions of the program are checked when it runs") {
   CHECK_THAT(unmet.text, Contains("size must be below 2"));
 }
 
+TEST_CASE("an example too large to make is refused") {
+  Archive archive;
+  archive.model["graph_module"]["graph"]["tensor_values"]["x"]["sizes"] = fixed({INT64_C(1) << 62, 8});
+  const TempDir dir;
+  const auto program = ExportedProgram::load(dir.write("x.pt2", zip_bytes(archive.parts())));
+  const Failure large = failure([&] { example_inputs(program); });
+  CHECK(large.code == Errc::Unsupported);
+  CHECK_THAT(large.text, Contains("input \"x\" has more than 268435456 elements"));
+}
+
 TEST_CASE("arithmetic on sizes is Python's") {
   // Values: the same expressions typed into Python 3.11.
   CHECK(integer("_operator.floordiv", -7, 2) == -4);

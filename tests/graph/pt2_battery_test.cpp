@@ -115,9 +115,10 @@ CaptureOptions options_of(const std::string& name) {
 /// Why a network of the battery has no ONNX form yet; empty where it has one.
 std::string missing_in_onnx(const std::string& name) {
   static const std::map<std::string, std::string> reasons{
-      {"constants", "aten::index"}, {"decomposed_bert", "aten::any"}, {"double", "float64"},
-      {"einsum", "aten::einsum"},   {"lstm", "aten::zeros"},          {"nested", "aten::flip"},
-      {"slices", "aten::copy_"},    {"nn_rms_norm", "aten::rms_norm"}};
+      {"constants", "aten::index"}, {"decoder", "aten::rms_norm"}, {"decomposed_bert", "aten::any"},
+      {"double", "float64"},        {"einsum", "aten::einsum"},    {"lstm", "aten::zeros"},
+      {"nested", "aten::flip"},     {"slices", "aten::copy_"},     {"nn_rms_norm", "aten::rms_norm"},
+      {"vision", "aten::roll"},     {"unet", "aten::_weight_norm"}};
   const auto found = reasons.find(name);
   return found == reasons.end() ? "" : found->second;
 }
