@@ -15,9 +15,9 @@ namespace halftone::internal {
 namespace {
 
 bool depends_on_batch(const Argument& argument) {
-  const auto grows = [](BatchInt number) { return number.slope != 0; };
-  if (const auto* number = std::get_if<BatchInt>(&argument)) return grows(*number);
-  const auto* numbers = std::get_if<std::vector<BatchInt>>(&argument);
+  const auto grows = [](SymInt number) { return !number.is_fixed(); };
+  if (const auto* number = std::get_if<SymInt>(&argument)) return grows(*number);
+  const auto* numbers = std::get_if<std::vector<SymInt>>(&argument);
   return numbers != nullptr && std::any_of(numbers->begin(), numbers->end(), grows);
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <random>
 #include <utility>
@@ -54,6 +55,17 @@ void execute(const Step& step, torch::jit::Stack& stack, Frame& frame) {
   for (const std::size_t slot : step.last_uses) frame.values[slot] = {};
 }
 
+/// Whether `expression` has the symbol `name`, not only a longer one.
+bool has_symbol(const std::string& expression, const std::string& name) {
+  const auto is_part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  for (auto at = expression.find(name); at != expression.npos; at = expression.find(name, at + 1)) {
+    const auto end = at + name.size();
+    if ((at == 0 || !is_part(expression[at - 1])) && (end == expression.size() || !is_part(expression[end])))
+      return true;
+  }
+  return false;
+}
+
 /// Whether the first dimension of every input is the batch: one symbol that is nowhere else and may be what a capture
 /// tries.
 bool has_dynamic_batch(const std::vector<ProgramInput>& inputs) {
@@ -63,9 +75,8 @@ bool has_dynamic_batch(const std::vector<ProgramInput>& inputs) {
   if (!batch.is_dynamic() || batch.least > 1 || batch.most < kMostTried) return false;
   return std::all_of(inputs.begin(), inputs.end(), [&](const ProgramInput& input) {
     if (input.sizes.empty() || input.sizes[0].symbol != batch.symbol) return false;
-    return std::none_of(input.sizes.begin() + 1, input.sizes.end(), [&](const ProgramDimension& dimension) {
-      return dimension.symbol.find(batch.symbol) != std::string::npos;
-    });
+    return std::none_of(input.sizes.begin() + 1, input.sizes.end(),
+                        [&](const ProgramDimension& dimension) { return has_symbol(dimension.symbol, batch.symbol); });
   });
 }
 
@@ -118,15 +129,32 @@ void ExportedProgram::to(at::Device device) {
   impl_->device = device;
 }
 
+namespace {
+
+/// The sizes that an input had at export; a file may say anything.
+std::vector<std::int64_t> example_sizes(const ProgramInput& input) {
+  constexpr std::int64_t kMostElements = INT64_C(1) << 28;
+  std::vector<std::int64_t> sizes;
+  std::int64_t count = 1;
+  for (const auto& dimension : input.sizes) {
+    sizes.push_back(dimension.size);
+    if (__builtin_mul_overflow(count, dimension.size, &count) || count > kMostElements)
+      throw Error(Errc::Unsupported,
+                  message("input \"", input.name, "\" has more than ", kMostElements,
+                          " elements: export the program with a smaller example, or capture it on inputs of your own"));
+  }
+  return sizes;
+}
+
+}  // namespace
+
 std::vector<at::Tensor> example_inputs(const ExportedProgram& program, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::normal_distribution<double> normal;
   constexpr std::int64_t kIds = 6;  // small, so that they are valid where they are looked up in a table
   std::vector<at::Tensor> tensors;
   for (const ProgramInput& input : program.inputs()) {
-    std::vector<std::int64_t> sizes;
-    for (const auto& dimension : input.sizes) sizes.push_back(dimension.size);
-    at::Tensor tensor = at::ones(sizes, at::kDouble);
+    at::Tensor tensor = at::ones(example_sizes(input), at::kDouble);
     double* const values = tensor.mutable_data_ptr<double>();
     for (std::int64_t i = 0; i < tensor.numel() && input.dtype != DType::Bool; ++i)
       values[i] = info(input.dtype).floating ? normal(random) : static_cast<double>((i + i / kIds) % kIds);

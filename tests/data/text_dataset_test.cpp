@@ -46,7 +46,7 @@ class Folder {
 Architecture reader() {
   Architecture architecture;
   architecture.name = "reader";
-  architecture.load = [](const std::string&, std::uint64_t) {
+  architecture.load = [](const WeightsFile&, std::uint64_t) {
     tiny::Builder build;
     const auto ids = build.input("ids", {6});
     const auto words = build.parameter("words", tiny::random({8, 2}, 1));

@@ -97,7 +97,7 @@ inline std::unique_ptr<halftone::Dataset> samples(const halftone::Model& model, 
   std::vector<at::Tensor> inputs;
   for (const auto id : model.graph.inputs) {
     std::vector<std::int64_t> shape;
-    for (const auto size : model.graph.values[static_cast<std::size_t>(id)].shape) shape.push_back(size.at(count));
+    for (const auto size : model.graph.values[static_cast<std::size_t>(id)].shape) shape.push_back(size.at({count}));
     inputs.push_back(random(std::move(shape), seed++));
   }
   return halftone::make_tensor_dataset("tiny", std::move(inputs), at::arange(count, at::kLong) % 5);

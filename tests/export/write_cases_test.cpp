@@ -57,12 +57,16 @@ std::vector<Kind> kinds(const battery::Network& network) {
   const Plan eight = Plan::uniform(sites, k8);
   const Plan four = Plan::uniform(sites, k4);
   const Plan mixed = battery::mixed_plan(sites);
-  const std::optional<std::int64_t> fixed = battery::kBatch;
-  const auto open = network.fixed_batch_only ? fixed : std::nullopt;
-  return {{"float", plain, {open}},         {"float_fixed", plain, {fixed}},
-          {"eight", eight, {open}},         {"eight_fixed", eight, {fixed}},
-          {"four_emulated", four, {fixed}}, {"four_native", four, {open, SubByte::Native}},
-          {"mixed", mixed, {open}},         {"mixed_native_fixed", mixed, {fixed, SubByte::Native}}};
+  OnnxOptions fixed;
+  fixed.batch = battery::kBatch;
+  const OnnxOptions open = network.fixed_batch_only ? fixed : OnnxOptions{};
+  OnnxOptions open_native = open;
+  OnnxOptions fixed_native = fixed;
+  open_native.sub_byte = fixed_native.sub_byte = SubByte::Native;
+  return {{"float", plain, open},         {"float_fixed", plain, fixed},
+          {"eight", eight, open},         {"eight_fixed", eight, fixed},
+          {"four_emulated", four, fixed}, {"four_native", four, open_native},
+          {"mixed", mixed, open},         {"mixed_native_fixed", mixed, fixed_native}};
 }
 
 }  // namespace

@@ -182,7 +182,9 @@ TEST_CASE("files that are no exported program say what they are") {
   CHECK_THAT(refusal(parts).text, Contains("holds 2 exported programs"));
   parts = Archive().parts();
   parts.push_back({"serialized_exported_program.json", "{}"});
-  CHECK_THAT(refusal(parts).text, Contains("PyTorch 2.8 or older"));
+  CHECK_THAT(refusal(parts).text, Contains("older PyTorch versions"));
+  parts.back().name = "m/data/weights/model.pt";
+  CHECK_THAT(refusal(parts).text, Contains("older PyTorch versions"));
   CHECK_THAT(changed([](Archive& a) { a.format = "zip"; }).text, Contains("format is pt2"));
   CHECK_THAT(changed([](Archive& a) { a.byteorder = "big"; }).text, Contains("big-endian"));
   CHECK_THAT(changed([](Archive& a) { a.model["schema_version"]["major"] = 9; }).text, Contains("schema version 9"));
@@ -295,6 +297,16 @@ TEST_CASE("conditions of the program are checked when it runs") {
   const Failure unmet = refusal(archive);
   CHECK(unmet.code == Errc::InvalidArgument);
   CHECK_THAT(unmet.text, Contains("size must be below 2"));
+}
+
+TEST_CASE("an example too large to make is refused") {
+  Archive archive;
+  archive.model["graph_module"]["graph"]["tensor_values"]["x"]["sizes"] = fixed({INT64_C(1) << 62, 8});
+  const TempDir dir;
+  const auto program = ExportedProgram::load(dir.write("x.pt2", zip_bytes(archive.parts())));
+  const Failure large = failure([&] { example_inputs(program); });
+  CHECK(large.code == Errc::Unsupported);
+  CHECK_THAT(large.text, Contains("input \"x\" has more than 268435456 elements"));
 }
 
 TEST_CASE("arithmetic on sizes is Python's") {

@@ -27,7 +27,7 @@ TEST_CASE("ResNet-20 classifies as well after capture and folding as before, and
   const torch::NoGradGuard no_grad;
   internal::CifarResNet network(3);
   network.eval();
-  internal::load_weights(kWeights, "cifar_resnet20", named_tensors(network));
+  internal::load_weights(WeightsFile{kWeights, {}}, "cifar_resnet20", named_tensors(network));
   const LoadedModel loaded = load_model("cifar_resnet20:" + kWeights);
   const auto images = open_dataset("cifar10:" + kAssets + "/cifar10/validation.bin[0:1000]", loaded.data);
   const Batch batch = images->range(0, images->size());

@@ -225,6 +225,71 @@ class NoGrad(nn.Module):
         return self.student(x) * gate + shift
 
 
+class Decoder(nn.Module):
+    """Causal attention with rotary positions and shared keys, gated feed-forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.word = nn.Embedding(20, 16)
+        self.norm = nn.RMSNorm(16)
+        self.q = nn.Linear(16, 16, bias=False)
+        self.kv = nn.Linear(16, 16, bias=False)
+        self.gate = nn.Linear(16, 24, bias=False)
+        self.up = nn.Linear(16, 24, bias=False)
+        self.down = nn.Linear(24, 16, bias=False)
+        self.register_buffer("frequency", 100.0 ** (-torch.arange(0, 4, 2) / 4), persistent=False)
+
+    def rotate(self, x):
+        angle = torch.arange(x.shape[2])[:, None] * self.frequency
+        angle = torch.cat([angle, angle], -1)
+        a, b = x.chunk(2, -1)
+        return x * angle.cos() + torch.cat([-b, a], -1) * angle.sin()
+
+    def forward(self, ids):
+        x = self.word(ids)
+        b, n, _ = x.shape
+        y = self.norm(x)
+        q = self.rotate(self.q(y).view(b, n, 4, 4).transpose(1, 2))
+        k, v = self.kv(y).view(b, n, 2, 2, 4).permute(2, 0, 3, 1, 4)
+        k, v = self.rotate(k).repeat_interleave(2, 1), v.repeat_interleave(2, 1)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + y.transpose(1, 2).reshape(b, n, 16)
+        return x + self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class Vision(nn.Module):
+    """Patches, a class token, shifted windows."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 4, 4)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.position = nn.Parameter(torch.randn(1, 17, 8))
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, activation="gelu")
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.patch(x)
+        b, c, h, w = x.shape
+        x = torch.roll(x, (-1, -1), (2, 3)).view(b, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 3, 5, 1)
+        x = x.contiguous().view(b, h * w, c)
+        x = torch.cat([self.token.expand(b, -1, -1), x], 1) + self.position
+        return self.head(self.layer(x)[:, 0])
+
+
+class Unet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.down = ConvBn(3, 6, 3, nn.LeakyReLU(0.1, inplace=True), padding=1)
+        self.middle = nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 6, 3, padding=1))
+        self.up = nn.Conv2d(12, 4, 3, padding=1)
+
+    def forward(self, x):
+        skip = self.down(x)
+        y = F.interpolate(self.middle(F.max_pool2d(skip, 2)).relu_(), size=skip.shape[2:], mode="nearest")
+        return self.up(torch.cat((skip, y), 1)).sigmoid()
+
+
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
@@ -311,6 +376,9 @@ def cases():
     yield "constants", Constants(), rows([2, 3], 5), (BATCH,)
     yield "no_grad", NoGrad(), rows([2, 3], 4), (BATCH,)
     yield "lstm", Recurrent(), rows([2, 3], 5, 4), (BATCH,)
+    yield "decoder", Decoder(), [((torch.randint(0, 20, (b, n)),), {}) for b, n in ((2, 6), (3, 9))], (LENGTH,)
+    yield "vision", Vision(), images([2, 3], side=16), (BATCH,)
+    yield "unet", Unet(), images([2, 3], side=8), (BATCH,)
     yield "double", nn.Sequential(nn.Linear(4, 4).double(), nn.Softplus()), [
         ((torch.randn(b, 4, dtype=torch.float64),), {}) for b in (2, 3)
     ], (BATCH,)
@@ -332,7 +400,7 @@ def randomize(network):
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
-        if getattr(module, "weight", None) is not None and module.weight.dim() == 1:
+        if isinstance(getattr(module, "weight", None), torch.Tensor) and module.weight.dim() == 1:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             if getattr(module, "bias", None) is not None:
                 nn.init.normal_(module.bias, 0, 0.1)

@@ -50,7 +50,7 @@ struct LoadOptions {
 ///
 /// Weights lie in the mapped file and are copied only where they are written to, so that processes share them. The
 /// operators are those of the export, called through LibTorch's dispatcher: results and gradients are PyTorch's own.
-/// Source: torch/_export/serde/schema.py, schema version 8, archive format of PyTorch 2.9 and newer.
+/// Source: torch/_export/serde/schema.py and torch/export/pt2_archive of PyTorch 2.13, schema version 8.
 class ExportedProgram {
  public:
   /// Throws `NotFound`; `BadFile` for what is malformed; `Unsupported`, naming operator and node, for what cannot run

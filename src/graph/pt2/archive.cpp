@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <limits>
 #include <tuple>
 #include <utility>
@@ -88,12 +89,60 @@ c10::Storage make_storage(const std::shared_ptr<const MappedFile>& file, const Z
       .storage();
 }
 
+/// Makes tensors over the memory of an archive. What has one memory and one form is one tensor: tied weights.
+class TensorReader {
+ public:
+  TensorReader(std::shared_ptr<const MappedFile> file, const ZipIndex& zip, std::string folder, bool verify)
+      : file_(std::move(file)), zip_(zip), folder_(std::move(folder)), verify_(verify) {}
+
+  StoredTensor read(const JsonField& payload) {
+    if (payload.need("use_pickle").truth())
+      throw Error(Errc::Unsupported, message(payload.place(), " is a pickled object: only plain tensors are known"));
+    const std::string path = payload.need("path_name").text();
+    const Form form = read_form(payload.need("tensor_meta"));
+    const std::size_t bytes = zip_.bytes(folder_ + path).size();
+    if (!fits(form, bytes))
+      throw Error(Errc::BadFile, message(payload.place(), " has sizes ", at::IntArrayRef(form.sizes), " and strides ",
+                                         at::IntArrayRef(form.strides), " from element ", form.offset, " of ",
+                                         info(form.dtype).name, ", which do not fit its ", bytes, " bytes"));
+    StoredTensor stored;
+    stored.is_parameter = payload.need("is_param").truth();
+    stored.tensor = find_or_make(path, form);
+    if (stored.is_parameter && form.requires_grad) stored.tensor.requires_grad_(true);
+    return stored;
+  }
+
+ private:
+  using Key = std::tuple<std::string, DType, std::vector<std::int64_t>, std::vector<std::int64_t>, std::int64_t>;
+
+  at::Tensor find_or_make(const std::string& path, const Form& form) {
+    at::Tensor& tensor = tensors_[Key(path, form.dtype, form.sizes, form.strides, form.offset)];
+    if (tensor.defined()) return tensor;
+    auto storage = storages_.find(path);
+    if (storage == storages_.end()) {
+      const ZipEntry& entry = *zip_.find(folder_ + path);
+      if (verify_) zip_.verify(entry);
+      storage = storages_.emplace(path, make_storage(file_, entry, zip_.bytes(entry))).first;
+    }
+    tensor = at::empty({0}, at::TensorOptions().dtype(to_scalar_type(form.dtype)));
+    tensor.set_(storage->second, form.offset, form.sizes, form.strides);
+    return tensor;
+  }
+
+  std::shared_ptr<const MappedFile> file_;
+  const ZipIndex& zip_;
+  std::string folder_;
+  bool verify_;
+  std::map<std::string, c10::Storage> storages_;
+  std::map<Key, at::Tensor> tensors_;
+};
+
 }  // namespace
 
 Archive::Archive(const std::filesystem::path& path)
     : file_(std::make_shared<const MappedFile>(path, MapAccess::WritePrivately)), zip_(file_->bytes(), path.string()) {
-  check_format();
   find_model();
+  check_format();
 }
 
 std::string Archive::place() const { return message(file_->path().string(), ", models/", shortened(name_), ".json"); }
@@ -107,16 +156,16 @@ std::string Archive::text(const std::string& name) const {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-void Archive::check_format() const {
-  const std::string file = message(file_->path());
-  if (zip_.find("serialized_exported_program.json") != nullptr)
-    throw Error(Errc::Unsupported, message(file,
-                                           " was written by PyTorch 2.8 or older: load it there and save it with "
-                                           "torch.export.save of PyTorch 2.9 or newer"));
-  if (zip_.entries().empty()) throw Error(Errc::BadFile, message(file, " is an empty archive"));
+void Archive::refuse_old() const {
+  throw Error(Errc::Unsupported,
+              message(file_->path(),
+                      " has the format of older PyTorch versions: load it with torch.export.load of PyTorch 2.13 and "
+                      "save it again with torch.export.save"));
 }
 
 void Archive::find_model() {
+  if (zip_.entries().empty()) throw Error(Errc::BadFile, message(file_->path(), " is an empty archive"));
+  if (zip_.find("serialized_exported_program.json") != nullptr) refuse_old();
   const std::string& first = zip_.entries().front().name;
   root_ = first.substr(0, first.find('/') + 1);
   std::vector<std::string> names;
@@ -133,6 +182,10 @@ void Archive::find_model() {
                                     : "is it a file of torch.export? TorchScript and checkpoints are named x.pt; ",
                         "write it by torch.export.save(torch.export.export(…), \"x.pt2\")"));
   name_ = names[0];
+}
+
+void Archive::check_format() const {
+  if (zip_.find(root_ + "data/weights/" + name_ + ".pt") != nullptr) refuse_old();
   if (zip_.find(root_ + "archive_format") == nullptr || text("archive_format") != "pt2")
     throw Error(Errc::BadFile, message(file_->path(), " does not say that its format is pt2"));
   if (zip_.find(root_ + "byteorder") != nullptr && text("byteorder") != "little")
@@ -154,35 +207,10 @@ std::map<std::string, StoredTensor> Archive::tensors(const std::string& folder, 
                                                      bool verify) const {
   const std::string place = message(file_->path().string(), ", ", folder, shortened(config));
   const nlohmann::json json = parse_json(text(folder + config), place, kDeepestJson);
-  std::map<std::string, c10::Storage> storages;
-  std::map<std::tuple<std::string, DType, std::vector<std::int64_t>, std::vector<std::int64_t>, std::int64_t>,
-           at::Tensor>
-      known;  // what has one memory and one form is one tensor: tied weights
+  TensorReader reader(file_, zip_, root_ + folder, verify);
   std::map<std::string, StoredTensor> result;
   JsonField(json, place).need("config").each_member([&](const std::string& name, const JsonField& payload) {
-    if (payload.need("use_pickle").truth())
-      throw Error(Errc::Unsupported, message(payload.place(), " is a pickled object: only plain tensors are known"));
-    const std::string path = payload.need("path_name").text();
-    const Form form = read_form(payload.need("tensor_meta"));
-    const auto bytes = zip_.bytes(root_ + folder + path);
-    const ZipEntry& entry = *zip_.find(root_ + folder + path);
-    if (!fits(form, bytes.size()))
-      throw Error(Errc::BadFile, message(payload.place(), " has sizes ", at::IntArrayRef(form.sizes), " and strides ",
-                                         at::IntArrayRef(form.strides), " from element ", form.offset, " of ",
-                                         info(form.dtype).name, ", which do not fit its ", bytes.size(), " bytes"));
-    auto storage = storages.find(path);
-    if (storage == storages.end()) {
-      if (verify) zip_.verify(entry);
-      storage = storages.emplace(path, make_storage(file_, entry, bytes)).first;
-    }
-    at::Tensor& tensor = known[{path, form.dtype, form.sizes, form.strides, form.offset}];
-    if (!tensor.defined()) {
-      tensor = at::empty({0}, at::TensorOptions().dtype(to_scalar_type(form.dtype)));
-      tensor.set_(storage->second, form.offset, form.sizes, form.strides);
-    }
-    const bool is_parameter = payload.need("is_param").truth();
-    if (is_parameter && form.requires_grad) tensor.requires_grad_(true);
-    result[name] = {tensor, is_parameter};
+    result[name] = reader.read(payload);
   });
   return result;
 }

@@ -35,8 +35,9 @@ class Archive {
 
  private:
   [[nodiscard]] std::string text(const std::string& name) const;
-  void check_format() const;
+  [[noreturn]] void refuse_old() const;
   void find_model();
+  void check_format() const;
   [[nodiscard]] std::map<std::string, StoredTensor> tensors(const std::string& folder, const std::string& config,
                                                             bool verify) const;
 

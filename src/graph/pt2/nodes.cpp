@@ -50,6 +50,19 @@ std::vector<Returned> read_results(const JsonField& outputs, Scope& scope, std::
   return results;
 }
 
+/// All names in a list of results.
+std::vector<JsonField> names_in(const JsonField& outputs) {
+  std::vector<JsonField> names;
+  outputs.each_element([&](const JsonField& output) {
+    const Tagged value = tagged(output);
+    if (value.tag == "as_tensors")
+      value.value.each_element([&](const JsonField& item) { names.push_back(item.need("name")); });
+    else if (const auto name = name_of(output))
+      names.push_back(*name);
+  });
+  return names;
+}
+
 void require_condition(Stack& stack) {
   const bool holds = stack[0].isBool() ? stack[0].toBool() : stack[0].toScalar().toDouble() != 0;
   if (!holds)
@@ -209,22 +222,14 @@ void NodeReader::add_grad_region(const JsonField& node, Scope& scope) {
   read(graph.need("nodes"), inner);
   target_ = target;
   add_grad_mode(slot_term(before), scope);
-  std::vector<std::size_t> computed;
-  graph.need("outputs").each_element([&](const JsonField& output) {
-    if (const auto name = name_of(output)) computed.push_back(inner.at(*name));
-  });
-  std::vector<JsonField> names;
-  node.need("outputs").each_element([&](const JsonField& output) {
-    if (const auto name = name_of(output)) names.push_back(*name);
-    if (tagged(output).tag == "as_tensors")
-      tagged(output).value.each_element([&](const JsonField& item) { names.push_back(item.need("name")); });
-  });
+  const std::vector<JsonField> computed = names_in(graph.need("outputs"));
+  const std::vector<JsonField> names = names_in(node.need("outputs"));
   if (names.size() != computed.size()) node.need("outputs").fail("the graph gives another number of results");
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (enabled)
-      scope.define(names[i], computed[i]);
+      scope.define(names[i], inner.at(computed[i]));
     else
-      add_detached(computed[i], names[i], scope);
+      add_detached(inner.at(computed[i]), names[i], scope);
   }
 }
 

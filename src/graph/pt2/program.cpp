@@ -40,7 +40,7 @@ class ProgramReader {
     const std::int64_t major = root_.need("schema_version").need("major").integer(0);
     if (major != kMajor)
       throw Error(Errc::Unsupported, message(root_.place(), " has schema version ", major, ", and ", kMajor,
-                                             " is known: export the network with PyTorch 2.9 to 2.13"));
+                                             " is known: export the network with PyTorch 2.13"));
   }
 
   void read_inputs(const JsonField& specs, const JsonField& graph) {
