@@ -103,7 +103,7 @@ TEST_CASE("data of no pairs is refused") {
 
 TEST_CASE("plans are scored together whatever the order, early stop and threads") {
   const Model model = tiny::residual_net();
-  const auto inputs = tiny::random({2 * kPairs, 3, 8, 8}, 4);
+  const auto inputs = tiny::random({2 * kPairs, 2, 6, 6}, 4);
   const auto data = make_tensor_dataset("pairs", {inputs}, ratings());
   const std::vector<Precision> precisions{k16, k4};
   const Calibration calibration = calibrate(model, *data, precisions);
