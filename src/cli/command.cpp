@@ -137,16 +137,17 @@ void add_model(CLI::App& command, ModelOptions& options) {
       ->type_name("FILE");
   add_count(command, "--max-tokens", max_tokens, 0,
             "to which texts are cut; 0: what MODEL takes, or 128, for\nsquad: 384");
-  command.add_flag("--additions", options.additions,
+  command.add_flag("--additions", options.sites.additions,
                    "residual additions are sites too, an operand each; where\n--plan is given, the plan decides");
+  command.add_flag(
+      "--products", options.sites.products,
+      "products of two activations (attention) are sites too, an\noperand each; where --plan is given, the "
+      "plan decides");
 }
 
 ModelRequest check(const ModelOptions& options) {
-  ModelRequest request{.spec = options.spec,
-                       .inputs = {},
-                       .normalization = {},
-                       .samples = options.samples,
-                       .sites = {.additions = options.additions}};
+  ModelRequest request{
+      .spec = options.spec, .inputs = {}, .normalization = {}, .samples = options.samples, .sites = options.sites};
   for (const std::string& input : options.inputs) {
     request.inputs.push_back(parse_list<std::int64_t>(input, "--input", "3,32,32"));
     for (const std::int64_t size : request.inputs.back())
@@ -179,7 +180,7 @@ LoadedModel load(const ModelRequest& request, const Registry& registry, std::uin
   if (crop > 0) loaded.data.crop = crop;
   if (!vocabulary.empty()) loaded.data.vocabulary = vocabulary;
   if (max_tokens > 0) loaded.data.max_tokens = max_tokens;
-  if (request.sites.additions) loaded.model.sites = find_sites(loaded.model.graph, request.sites);
+  if (request.sites != SiteOptions{}) loaded.model = with_sites(std::move(loaded.model), request.sites);
   return loaded;
 }
 

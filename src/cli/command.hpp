@@ -77,7 +77,7 @@ struct SampleOptions {
   std::int64_t max_tokens = 0;
 };
 
-/// MODEL --input --mean --std --rename --state-dict --additions, and what DATA becomes
+/// MODEL --input --mean --std --rename --state-dict --additions --products, and what DATA becomes
 struct ModelOptions {
   std::string spec;
   std::vector<std::string> inputs;
@@ -86,7 +86,7 @@ struct ModelOptions {
   std::vector<std::string> renames;
   std::string state_dict;
   SampleOptions samples;
-  bool additions = false;
+  SiteOptions sites{};
 };
 void add_model(CLI::App& command, ModelOptions& options);
 

@@ -71,7 +71,8 @@ std::map<std::string, std::string> given(const ModelOptions& model) {
   if (crop > 0) options["crop"] = std::to_string(crop);
   if (!vocabulary.empty()) options["vocabulary"] = vocabulary;
   if (max_tokens > 0) options["max_tokens"] = std::to_string(max_tokens);
-  if (model.additions) options["additions"] = "true";
+  if (model.sites.additions) options["additions"] = "true";
+  if (model.sites.products) options["products"] = "true";
   if (!model.state_dict.empty()) options["state_dict"] = model.state_dict;
   for (const auto& shape : model.inputs) options["input"] += (options["input"].empty() ? "" : " ") + shape;
   for (const auto& rule : model.renames) options["rename"] += (options["rename"].empty() ? "" : " ") + rule;

@@ -89,11 +89,11 @@ void require_calibration_used(const SubjectRequest& request) {
 }
 
 LoadedModel load(ModelRequest model, const SubjectRequest& request, const Registry& registry, std::uint64_t seed) {
-  const auto is_addition = [](const PlanFile::Entry& site) { return site.kind == to_string(SiteKind::Addition); };
-  if (request.file) {
+  const auto has = [&](SiteKind kind) {
     const auto& sites = request.file->sites;
-    model.sites.additions = std::any_of(sites.begin(), sites.end(), is_addition);
-  }
+    return std::any_of(sites.begin(), sites.end(), [&](const auto& site) { return site.kind == to_string(kind); });
+  };
+  if (request.file) model.sites = {.additions = has(SiteKind::Addition), .products = has(SiteKind::Product)};
   return load(model, registry, seed);
 }
 

@@ -62,13 +62,13 @@ class LibtorchNetwork final : public CompiledNetwork {
   std::vector<double> microseconds_;
 };
 
-/// A network without the operands of additions among its sites: they stay float here.
-struct WithoutAdditions {
+/// A network without the operands of additions and products among its sites: they stay float here.
+struct WithoutOperands {
   Model model;
   Plan plan{};
   Calibration calibration{};
 
-  WithoutAdditions(const Model& whole, const Plan& whole_plan, const Calibration& ranges)
+  WithoutOperands(const Model& whole, const Plan& whole_plan, const Calibration& ranges)
       : model{whole.graph, whole.tensors, {}} {
     for (std::size_t i = 0; i < whole.sites.size(); ++i) {
       const Site& site = whole.sites[i];
@@ -78,8 +78,9 @@ struct WithoutAdditions {
         calibration.sites.push_back(ranges.sites[i]);
       } else if (whole_plan[i].activation_bits < 16) {
         throw Error(Errc::Unsupported,
-                    message("the LibTorch engine adds in float, and site \"", site.name, "\" is at ",
-                            in_words(whole_plan[i]), ": leave out --additions, or run in another engine"));
+                    message("the LibTorch engine adds and multiplies activations in float, and site \"", site.name,
+                            "\" is at ", in_words(whole_plan[i]),
+                            ": leave out --additions and --products, or run in another engine"));
       }
     }
   }
@@ -108,7 +109,7 @@ class LibtorchEngine final : public Engine {
                                                             const Calibration& calibration,
                                                             const CompileOptions& options) const override {
     const OpenMpThreads threads(options.threads);  // packing depends on it
-    const WithoutAdditions network(model, plan, calibration);
+    const WithoutOperands network(model, plan, calibration);
     const Schedule schedule =
         make_schedule(network.model.graph, network.model.sites, network.plan, network.calibration);
     const at::ScalarType type = options.float_type == FloatType::BFloat16 ? at::kBFloat16 : at::kFloat;

@@ -82,6 +82,16 @@ void addmm(Lowering& to) {
   to.finish("Add", {to.emit("MatMul", {to.arg(1), to.arg(2)}), to.arg(0)});
 }
 
+/// What "Where" takes to put 0 for the 0 / 0 that a row gives which is masked from end to end, as LibTorch does.
+std::vector<OnnxName> zero_for_nan(Lowering& to, const OnnxName& shares) {
+  return {to.emit("IsNaN", {shares}), to.scalar(0, to.output_dtype()), shares};
+}
+
+void safe_softmax(Lowering& to) {
+  const OnnxName shares = to.emit("Softmax", {to.operand(0)}, {{"axis", to.axis(1, to.rank(to.id(0)))}});
+  to.finish("Where", zero_for_nan(to, shares));
+}
+
 OnnxName attention_mask(Lowering& to, DType dtype) {
   const bool causal = to.flag(5);
   if (!to.has(3) && !causal) return {};
@@ -119,8 +129,7 @@ void attention(Lowering& to) {
   scores = to.emit("Mul", {scores, to.scalar(scale, dtype)});
   if (const OnnxName mask = attention_mask(to, dtype); !mask.empty()) scores = to.emit("Add", {scores, mask});
   OnnxName shares = to.emit("Softmax", {scores}, {{"axis", std::int64_t{-1}}});
-  // Of a row that is masked from end to end LibTorch takes nothing, and the quotient is 0 / 0.
-  if (may_mask_rows(to)) shares = to.emit("Where", {to.emit("IsNaN", {shares}), to.scalar(0, dtype), shares});
+  if (may_mask_rows(to)) shares = to.emit("Where", zero_for_nan(to, shares));
   to.finish("MatMul", {shares, to.arg(2)});
 }
 
@@ -133,6 +142,7 @@ void add_layers(LoweringTable& table) {
                 {"aten::sum", sum},
                 {"aten::softmax", softmax},
                 {"aten::_softmax", softmax},
+                {"aten::_safe_softmax", safe_softmax},
                 {"aten::log_softmax", log_softmax},
                 {"aten::_log_softmax", log_softmax},
                 {"aten::batch_norm", batch_norm},

@@ -76,8 +76,8 @@ class Exporter {
       to_.begin(i, found != nullptr && found->has_weight() ? found->name : node_name(node.op, i));
       if (!node.written.empty()) to_.refuse("it writes in place, and ONNX has no such operators");
       if (padding_.is_absorbed(i)) continue;
-      if (found != nullptr && found->kind == SiteKind::Addition)
-        addition(sites);
+      if (found != nullptr && !found->has_weight())
+        join(found->kind == SiteKind::Addition ? "Add" : "MatMul", sites);
       else if (node.op == "aten::convolution")
         convolution(found);
       else if (node.op == "aten::linear")
@@ -201,10 +201,10 @@ class Exporter {
   }
 
   /// One site an operand.
-  void addition(std::span<const Site> operands) {
+  void join(const char* op, std::span<const Site> operands) {
     std::vector<OnnxName> inputs;
     for (const Site& operand : operands) inputs.push_back(activation(&operand, operand.input));
-    to_.finish("Add", std::move(inputs));
+    to_.finish(op, std::move(inputs));
   }
 
   [[nodiscard]] std::map<std::string, std::string> notes() const {

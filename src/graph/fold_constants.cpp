@@ -14,29 +14,57 @@ namespace halftone::internal {
 
 namespace {
 
-bool depends_on_batch(const Argument& argument) {
+const Value& value_at(const Model& model, ValueId id) { return model.graph.values[static_cast<std::size_t>(id)]; }
+
+bool varies(const Argument& argument) {
   const auto grows = [](SymInt number) { return !number.is_fixed(); };
   if (const auto* number = std::get_if<SymInt>(&argument)) return grows(*number);
   const auto* numbers = std::get_if<std::vector<SymInt>>(&argument);
   return numbers != nullptr && std::any_of(numbers->begin(), numbers->end(), grows);
 }
 
-bool is_constant(const Model& model, const Node& node) {
-  const auto ids = read_values(node);
-  return node.outputs.size() == 1 && !node.outputs[0].is_list && node.outputs[0].ids.size() == 1 &&
-         std::none_of(node.arguments.begin(), node.arguments.end(), depends_on_batch) &&
-         std::all_of(ids.begin(), ids.end(), [&](ValueId id) {
-           return model.graph.values[static_cast<std::size_t>(id)].kind == ValueKind::Constant;
-         });
+/// What turns a weight matrix for a product.
+bool is_transposition(const Model& model, const Node& node) {
+  const bool swaps = node.op == "aten::t" || node.op == "aten::numpy_T" || node.op == "aten::transpose";
+  return swaps && value_at(model, read_values(node).front()).kind == ValueKind::Parameter;
 }
 
-at::Tensor compute(const Model& model, const Node& node) {
+bool is_constant(const Model& model, const Node& node) {
+  const auto ids = read_values(node);
+  return node.outputs.size() == 1 && !node.outputs[0].ids.empty() &&
+         std::none_of(node.arguments.begin(), node.arguments.end(), varies) &&
+         std::all_of(ids.begin(), ids.end(), [&](ValueId id) { return value_at(model, id).is_data(); }) &&
+         !is_transposition(model, node);
+}
+
+std::vector<at::Tensor> compute(const Model& model, const Node& node) {
   Model alone;
   alone.graph.values = model.graph.values;
   alone.graph.nodes = {node};
   alone.graph.outputs = node.outputs[0].ids;
   alone.tensors = model.tensors;
-  return Interpreter(alone).run({})[0];
+  return Interpreter(alone).run({});
+}
+
+/// Makes the results of `node` tensors of the model.
+void fold(Model& model, const Node& node) {
+  const auto ids = read_values(node);
+  const auto parameter = std::find_if(ids.begin(), ids.end(),
+                                      [&](ValueId id) { return value_at(model, id).kind == ValueKind::Parameter; });
+  const bool trained = parameter != ids.end();
+  const std::string source = trained ? value_at(model, *parameter).name : "";
+  const auto tensors = compute(model, node);
+  const auto& results = node.outputs[0].ids;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const auto id = static_cast<std::size_t>(results[i]);
+    model.tensors[id] = tensors[i];
+    Value& value = model.graph.values[id];
+    value.kind = trained ? ValueKind::Parameter : ValueKind::Constant;
+    if (!trained)
+      value.name = message("constant_", id);
+    else
+      value.name = results.size() == 1 ? source : message(source, '/', i);
+  }
 }
 
 }  // namespace
@@ -47,14 +75,10 @@ Model fold_constants(Model model) {
   const at::NoGradGuard no_grad;
   std::vector<Node> kept;
   for (Node& node : nodes) {
-    if (!is_constant(model, node)) {
+    if (is_constant(model, node))
+      fold(model, node);
+    else
       kept.push_back(std::move(node));
-      continue;
-    }
-    const auto id = static_cast<std::size_t>(node.outputs[0].ids[0]);
-    model.tensors[id] = compute(model, node);
-    model.graph.values[id].kind = ValueKind::Constant;
-    model.graph.values[id].name = message("constant_", id);
   }
   nodes = std::move(kept);
   return eliminate_dead_code(std::move(model));

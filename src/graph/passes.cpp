@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "graph/attention_products.hpp"
+#include "graph/fold_constants.hpp"
 #include "halftone/core/error.hpp"
 
 namespace halftone {
@@ -345,10 +347,15 @@ Model with_length(Model model, std::int64_t length) {
   return model;
 }
 
-Model prepare(Model model, const SiteOptions& options) {
-  model = fold_batch_norm(canonicalize(std::move(model)));
+Model with_sites(Model model, const SiteOptions& options) {
+  if (options.products) model = internal::split_attention(std::move(model));
   model.sites = find_sites(model.graph, options);
   return model;
+}
+
+Model prepare(Model model, const SiteOptions& options) {
+  model = fold_batch_norm(canonicalize(internal::fold_constants(std::move(model))));
+  return with_sites(std::move(model), options);
 }
 
 }  // namespace halftone

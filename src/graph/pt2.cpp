@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "core/scalar_type.hpp"
-#include "graph/fold_constants.hpp"
 #include "graph/pt2/dimensions.hpp"
 #include "graph/pt2/program.hpp"
 #include "graph/recorder.hpp"
@@ -66,18 +65,34 @@ bool has_symbol(const std::string& expression, const std::string& name) {
   return false;
 }
 
-/// Whether the first dimension of every input is the batch: one symbol that is nowhere else and may be what a capture
-/// tries.
+/// Whether dimension `d` of all inputs that have it is one symbol, which no other dimension depends on.
+bool is_one_symbol(const std::vector<ProgramInput>& inputs, std::size_t d, const std::string& symbol) {
+  for (const ProgramInput& input : inputs)
+    for (std::size_t i = 0; i < input.sizes.size(); ++i)
+      if (i == d ? input.sizes[i].symbol != symbol : has_symbol(input.sizes[i].symbol, symbol)) return false;
+  return true;
+}
+
+/// Whether the first dimension of every input is the batch, and may be what a capture tries.
 bool has_dynamic_batch(const std::vector<ProgramInput>& inputs) {
   constexpr std::int64_t kMostTried = 5;
-  if (inputs.empty() || inputs[0].sizes.empty()) return false;
+  const auto has_none = [](const ProgramInput& input) { return input.sizes.empty(); };
+  if (inputs.empty() || std::any_of(inputs.begin(), inputs.end(), has_none)) return false;
   const ProgramDimension& batch = inputs[0].sizes[0];
-  if (!batch.is_dynamic() || batch.least > 1 || batch.most < kMostTried) return false;
-  return std::all_of(inputs.begin(), inputs.end(), [&](const ProgramInput& input) {
-    if (input.sizes.empty() || input.sizes[0].symbol != batch.symbol) return false;
-    return std::none_of(input.sizes.begin() + 1, input.sizes.end(),
-                        [&](const ProgramDimension& dimension) { return has_symbol(dimension.symbol, batch.symbol); });
-  });
+  return batch.is_dynamic() && batch.least <= 1 && batch.most >= kMostTried && is_one_symbol(inputs, 0, batch.symbol);
+}
+
+/// The dimension along which inputs may be longer or shorter, beside the batch, and may be what a capture tries.
+std::optional<std::int64_t> find_length_dimension(const std::vector<ProgramInput>& inputs) {
+  constexpr std::int64_t kLeastCaptured = 3;
+  for (const ProgramInput& input : inputs)
+    for (std::size_t d = 1; d < input.sizes.size(); ++d) {
+      const ProgramDimension& length = input.sizes[d];
+      if (length.is_dynamic() && length.size >= kLeastCaptured && length.least <= length.size / 2 &&
+          is_one_symbol(inputs, d, length.symbol))
+        return static_cast<std::int64_t>(d);
+    }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -166,10 +181,14 @@ std::vector<at::Tensor> example_inputs(const ExportedProgram& program, std::uint
 Model capture_pt2(const ExportedProgram& program, const CaptureOptions& options) {
   CaptureOptions chosen = options;
   chosen.dynamic_batch = options.dynamic_batch && has_dynamic_batch(program.inputs());
+  if (!options.length_dimension)
+    chosen.length_dimension = find_length_dimension(program.inputs());
+  else if (*options.length_dimension == 0)
+    chosen.length_dimension.reset();
   if (options.input_names.empty())
     for (const auto& input : program.inputs()) chosen.input_names.push_back(input.name);
   const ForwardFn forward = [&program](const std::vector<at::Tensor>& inputs) { return program.run(inputs); };
-  return internal::fold_constants(capture(forward, program.named_tensors(), example_inputs(program), chosen));
+  return capture(forward, program.named_tensors(), example_inputs(program), chosen);
 }
 
 Model capture_pt2(const std::filesystem::path& path, const CaptureOptions& options) {

@@ -81,28 +81,48 @@ class Downstream {
   std::vector<bool> depends_;
 };
 
-bool is_residual(const Graph& graph, const Node& node, const Downstream& downstream) {
-  if (node.op != "aten::add" || node.overload != "Tensor" || !node.written.empty()) return false;
-  if (node.arguments[2] != Argument(SymInt{1})) return false;
+/// Whether both operands are float32 activations that sites have a part in.
+bool joins_activations(const Graph& graph, const Node& node, const Downstream& downstream) {
+  if (node.arguments.size() < 2 || !node.written.empty()) return false;
   const auto* left = std::get_if<ValueRef>(&node.arguments[0]);
   const auto* right = std::get_if<ValueRef>(&node.arguments[1]);
-  if (left == nullptr || right == nullptr || !downstream[left->id] || !downstream[right->id]) return false;
-  const Value& a = value_at(graph, left->id);
-  const Value& b = value_at(graph, right->id);
-  return a.shape == b.shape && a.dtype == DType::Float32 && b.dtype == DType::Float32;
+  return left != nullptr && right != nullptr && downstream[left->id] && downstream[right->id] &&
+         value_at(graph, left->id).dtype == DType::Float32 && value_at(graph, right->id).dtype == DType::Float32;
 }
 
-Site make_operand(const Graph& graph, std::size_t index, std::size_t argument, const std::string& last_site) {
+const Shape& operand_shape(const Graph& graph, const Node& node, std::size_t argument) {
+  return value_at(graph, std::get<ValueRef>(node.arguments[argument]).id).shape;
+}
+
+bool is_residual(const Graph& graph, const Node& node, const Downstream& downstream) {
+  return node.op == "aten::add" && node.overload == "Tensor" && joins_activations(graph, node, downstream) &&
+         node.arguments[2] == Argument(SymInt{1}) && operand_shape(graph, node, 0) == operand_shape(graph, node, 1);
+}
+
+bool is_product(const Graph& graph, const Node& node, const Downstream& downstream) {
+  return (node.op == "aten::matmul" || node.op == "aten::bmm") && joins_activations(graph, node, downstream) &&
+         operand_shape(graph, node, 0).size() >= 3 && operand_shape(graph, node, 1).size() >= 3;
+}
+
+Site make_operand(const Graph& graph, std::size_t index, std::size_t argument, SiteKind kind,
+                  const std::string& last_site) {
+  const Node& node = graph.nodes[index];
   Site site;
-  site.name = message(last_site, "/add.", argument);
-  site.kind = SiteKind::Addition;
+  site.name = message(last_site, '/', to_string(kind), '.', argument);
+  site.kind = kind;
   site.node = index;
   site.argument = argument;
-  site.input = std::get<ValueRef>(graph.nodes[index].arguments[argument]).id;
+  site.input = std::get<ValueRef>(node.arguments[argument]).id;
   site.weight = -1;
   site.input_shape = shape_of(graph, site.input);
-  site.output_shape = site.input_shape;
+  site.output_shape = shape_of(graph, node.outputs[0].ids[0]);
   site.input_elements = elements_of_one_sample(site.input_shape);
+  if (kind == SiteKind::Product) {
+    const std::int64_t outputs = elements_of_one_sample(site.output_shape);
+    const std::int64_t macs = outputs * shape_of(graph, std::get<ValueRef>(node.arguments[0]).id).back().at({1});
+    site.macs = argument == 0 ? macs - macs / 2 : macs / 2;
+    if (argument == 0) site.output_elements = outputs;
+  }
   return site;
 }
 
@@ -125,7 +145,9 @@ std::vector<Site> find_sites(const Graph& graph, const SiteOptions& options) {
       add(make_site(graph, i));
       last_site = sites.back().name;
     } else if (options.additions && is_residual(graph, node, downstream)) {
-      for (const std::size_t argument : {0U, 1U}) add(make_operand(graph, i, argument, last_site));
+      for (const std::size_t operand : {0U, 1U}) add(make_operand(graph, i, operand, SiteKind::Addition, last_site));
+    } else if (options.products && is_product(graph, node, downstream)) {
+      for (const std::size_t operand : {0U, 1U}) add(make_operand(graph, i, operand, SiteKind::Product, last_site));
     }
   }
   return sites;

@@ -72,7 +72,7 @@ PlanFile::Entry read_site(const JsonField& field) {
                         .kind = field["kind"].text(),
                         .precision = field["precision"].precision(),
                         .ranges = {}};
-  const std::array kinds{SiteKind::Convolution, SiteKind::Linear, SiteKind::Addition};
+  const std::array kinds{SiteKind::Convolution, SiteKind::Linear, SiteKind::Addition, SiteKind::Product};
   if (std::none_of(kinds.begin(), kinds.end(), [&](SiteKind kind) { return entry.kind == to_string(kind); }))
     field["kind"].fail("use \"conv\", \"linear\" or \"add\"");
   field["weight_range"].each_width(

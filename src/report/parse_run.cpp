@@ -38,7 +38,7 @@ Shape read_shape(const JsonField& field) {
 void read_site(const JsonField& field, RunResult& run) {
   Site site;
   site.name = field.need("name").text();
-  site.kind = read_choice(field.need("kind"), {SiteKind::Convolution, SiteKind::Linear, SiteKind::Addition});
+  site.kind = read_choice(field.need("kind"), {SiteKind::Convolution, SiteKind::Linear, SiteKind::Addition, SiteKind::Product});
   site.input_shape = read_shape(field.need("input_shape"));
   site.output_shape = read_shape(field.need("output_shape"));
   site.weight_shape = read_sizes(field.need("weight_shape"));

@@ -131,7 +131,7 @@ void require_fits(const SensitivityFile& file, const std::string& path, const st
   const auto is_named = [](const std::string& name, const Site& site) { return name == site.name; };
   if (!std::equal(file.sites.begin(), file.sites.end(), sites.begin(), sites.end(), is_named))
     fail(message("they are of ", file.sites.size(), " sites, and the network has ", sites.size(),
-                 file.sites.size() == sites.size() ? " others" : " (is --additions the difference?)"));
+                 file.sites.size() == sites.size() ? " others" : " (is --additions or --products the difference?)"));
   for (const Precision precision : precisions)
     if (std::find(file.precisions.begin(), file.precisions.end(), precision) == file.precisions.end())
       fail(message("precision ", precision, " is not among theirs, ", names(file.precisions)));

@@ -64,7 +64,7 @@ TEST_CASE("OpenVINO computes what the simulation does, network by network") {
   // Rounding at a boundary may flip single steps of 8-bit activations: most values agree all the same, and none is off
   // by more than four steps over the output's largest magnitude.
   auto networks = battery::all();
-  for (auto& network : battery::additions()) networks.push_back(std::move(network));
+  for (auto& network : battery::operands()) networks.push_back(std::move(network));
   for (const auto& network : networks) {
     if (network.in_doubles) continue;  // it computes these in float32
     CAPTURE(network.name);

@@ -70,6 +70,12 @@ Network network(const std::string& name, const std::vector<std::vector<std::int6
   return network_on(name, inputs, forward, sites);
 }
 
+std::vector<Network> operands() {
+  std::vector<Network> list = additions();
+  for (auto& network : products()) list.push_back(std::move(network));
+  return list;
+}
+
 std::vector<Network> all() {
   std::vector<Network> list;
   for (auto part : {convolutions, layers, elementwise, shapes}) {

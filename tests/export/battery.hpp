@@ -55,7 +55,9 @@ std::vector<Network> layers();
 std::vector<Network> elementwise();
 std::vector<Network> shapes();
 std::vector<Network> all();
-std::vector<Network> additions();  ///< with operands of additions as sites; not among `all`
+std::vector<Network> additions();  ///< with operands of additions as sites
+std::vector<Network> products();   ///< with operands of products as sites
+std::vector<Network> operands();   ///< both; not among `all`
 
 /// Every site's precision one of a few, in turn.
 halftone::Plan mixed_plan(std::size_t sites);

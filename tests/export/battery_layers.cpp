@@ -21,33 +21,39 @@ at::Tensor heads(const at::Tensor& x) { return x.view({x.size(0), x.size(1), 2, 
 
 enum class Mask { None, Float, Bool, Rows, Causal };
 
-Network attention(const std::string& name, Mask kind) {
-  return network(name, {{6, 8}}, [kind](const Tensors& x, const Weights& w) -> Tensors {
-    const auto parts = linear(x[0], w, "qkv", 24).chunk(3, -1);
-    std::optional<at::Tensor> mask;
-    if (kind == Mask::Float) mask = w("mask", {1, 1, 6, 6});
-    if (kind == Mask::Bool) mask = w("mask", {6, 6}) > -0.3;
-    if (kind == Mask::Rows) mask = at::logical_and(w("mask", {6, 6}) > -0.3, w("rows", {6, 1}) > 0);
-    const auto scale = kind == Mask::Float ? std::optional(0.7) : std::nullopt;
-    const auto y = at::scaled_dot_product_attention(heads(parts[0]), heads(parts[1]), heads(parts[2]), mask, 0.0,
-                                                    kind == Mask::Causal, scale);
-    return {linear(y.transpose(1, 2).reshape({x[0].size(0), 6, 8}), w, "proj", 8) + x[0]};
-  });
+Network attention(const std::string& name, Mask kind, const halftone::SiteOptions& sites = {}) {
+  return network(
+      name, {{6, 8}},
+      [kind](const Tensors& x, const Weights& w) -> Tensors {
+        const auto parts = linear(x[0], w, "qkv", 24).chunk(3, -1);
+        std::optional<at::Tensor> mask;
+        if (kind == Mask::Float) mask = w("mask", {1, 1, 6, 6});
+        if (kind == Mask::Bool) mask = w("mask", {6, 6}) > -0.3;
+        if (kind == Mask::Rows) mask = at::logical_and(w("mask", {6, 6}) > -0.3, w("rows", {6, 1}) > 0);
+        const auto scale = kind == Mask::Float ? std::optional(0.7) : std::nullopt;
+        const auto y = at::scaled_dot_product_attention(heads(parts[0]), heads(parts[1]), heads(parts[2]), mask, 0.0,
+                                                        kind == Mask::Causal, scale);
+        return {linear(y.transpose(1, 2).reshape({x[0].size(0), 6, 8}), w, "proj", 8) + x[0]};
+      },
+      sites);
 }
 
 /// Pre-norm, explicit attention by bmm over batch times heads, as nn::MultiheadAttention writes it.
-Network transformer_block() {
-  return network("transformer_block", {{6, 8}}, [](const Tensors& x, const Weights& w) -> Tensors {
-    const std::int64_t n = x[0].size(0);
-    const auto h = at::layer_norm(x[0], {8}, w("norm1.weight", {8}), w("norm1.bias", {8})).transpose(0, 1);
-    const auto parts = linear(h, w, "qkv", 24).chunk(3, -1);
-    const auto split = [&](const at::Tensor& y) { return y.contiguous().view({6, n * 2, 4}).transpose(0, 1); };
-    const auto shares = at::softmax(at::bmm(split(parts[0]) * 0.5, split(parts[1]).transpose(1, 2)), -1);
-    const auto mixed = at::bmm(at::dropout(shares, 0.1, false), split(parts[2])).transpose(0, 1);
-    const auto y = x[0] + linear(mixed.contiguous().view({6, n, 8}), w, "proj", 8).transpose(0, 1);
-    const auto z = at::layer_norm(y, {8}, w("norm2.weight", {8}), w("norm2.bias", {8}));
-    return {y + linear(at::gelu(linear(z, w, "fc1", 16)), w, "fc2", 8)};
-  });
+Network transformer_block(const std::string& name, const halftone::SiteOptions& sites = {}) {
+  return network(
+      name, {{6, 8}},
+      [](const Tensors& x, const Weights& w) -> Tensors {
+        const std::int64_t n = x[0].size(0);
+        const auto h = at::layer_norm(x[0], {8}, w("norm1.weight", {8}), w("norm1.bias", {8})).transpose(0, 1);
+        const auto parts = linear(h, w, "qkv", 24).chunk(3, -1);
+        const auto split = [&](const at::Tensor& y) { return y.contiguous().view({6, n * 2, 4}).transpose(0, 1); };
+        const auto shares = at::softmax(at::bmm(split(parts[0]) * 0.5, split(parts[1]).transpose(1, 2)), -1);
+        const auto mixed = at::bmm(at::dropout(shares, 0.1, false), split(parts[2])).transpose(0, 1);
+        const auto y = x[0] + linear(mixed.contiguous().view({6, n, 8}), w, "proj", 8).transpose(0, 1);
+        const auto z = at::layer_norm(y, {8}, w("norm2.weight", {8}), w("norm2.bias", {8}));
+        return {y + linear(at::gelu(linear(z, w, "fc1", 16)), w, "fc2", 8)};
+      },
+      sites);
 }
 
 Network embedding() {
@@ -60,6 +66,16 @@ Network embedding() {
 }
 
 }  // namespace
+
+std::vector<Network> products() {
+  const halftone::SiteOptions sites{.products = true};
+  std::vector<Network> list;
+  list.push_back(attention("attention_products", Mask::None, sites));
+  list.push_back(attention("attention_products_float_mask", Mask::Float, sites));
+  list.push_back(attention("attention_products_masked_rows", Mask::Rows, sites));
+  list.push_back(transformer_block("transformer_products", sites));
+  return list;
+}
 
 std::vector<Network> layers() {
   std::vector<Network> list;
@@ -124,7 +140,7 @@ std::vector<Network> layers() {
   list.push_back(attention("attention_bool_mask", Mask::Bool));
   list.push_back(attention("attention_masked_rows", Mask::Rows));
   list.push_back(attention("attention_causal", Mask::Causal));
-  list.push_back(transformer_block());
+  list.push_back(transformer_block("transformer_block"));
   list.push_back(embedding());
   list.push_back(network("upsampling", {{3, 4, 5}}, [](const Tensors& x, const Weights& w) -> Tensors {
     using Factors = at::ArrayRef<double>;

@@ -78,7 +78,7 @@ TEST_CASE("the battery is written as ONNX with LibTorch's outputs") {
   std::filesystem::create_directories(folder);
   json manifest = json::array();
   auto networks = battery::all();
-  for (auto& network : battery::additions()) networks.push_back(std::move(network));
+  for (auto& network : battery::operands()) networks.push_back(std::move(network));
   for (const auto& network : networks)
     for (const auto& [kind, plan, options] : kinds(network)) {
       const std::string name = network.name + '.' + kind;

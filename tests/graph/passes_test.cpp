@@ -141,13 +141,18 @@ TEST_CASE("a batch norm is left alone where others read the convolution") {
   CHECK(has(check_prepare(network, {3, 5, 5}), "aten::batch_norm"));
 }
 
-TEST_CASE("a batch norm is left alone where the convolution's bias is computed") {
+TEST_CASE("a batch norm folds where the convolution's bias is computed from parameters, and not where from the input") {
   struct Net : torch::nn::Module {
     torch::Tensor weight = register_parameter("weight", torch::randn({4, 3, 1, 1}));
     torch::Tensor bias = register_parameter("bias", torch::randn({4}));
     torch::nn::BatchNorm2d norm = register_module("norm", torch::nn::BatchNorm2d(4));
-    torch::Tensor forward(const torch::Tensor& x) { return norm(torch::conv2d(x, weight, bias * 2)); }
+    torch::Tensor forward(const torch::Tensor& x) {
+      return norm(torch::conv2d(x, weight, from_input ? bias * x.max() : bias * 2));
+    }
+    bool from_input = false;
   } network;
+  CHECK_FALSE(has(check_prepare(network, {3, 5, 5}), "aten::batch_norm"));
+  network.from_input = true;
   CHECK(has(check_prepare(network, {3, 5, 5}), "aten::batch_norm"));
 }
 

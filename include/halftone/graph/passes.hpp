@@ -22,7 +22,12 @@ Model fold_batch_norm(Model model);
 /// length that it was captured at.
 Model with_length(Model model, std::int64_t length);
 
-/// All of the above, then `find_sites`: what every later stage takes.
+/// A prepared model with the sites of `find_sites`. Where products are asked for, fused attention becomes the products
+/// that it consists of (causal masks and grouped queries stay fused); outputs then agree to rounding.
+Model with_sites(Model model, const SiteOptions& options);
+
+/// Computes what depends on nothing but the model's own tensors, does all of the above but `with_length`, then
+/// `find_sites`: what every later stage takes.
 Model prepare(Model model, const SiteOptions& options = {});
 
 }  // namespace halftone

@@ -95,7 +95,9 @@ std::vector<at::Tensor> example_inputs(const ExportedProgram& program, std::uint
 
 /// Captures a program on `example_inputs`; inputs keep their names unless `options` has others. The batch is dynamic
 /// where `options` say so and the first dimension of every input is one symbol that nothing else depends on and that
-/// may be 1 to 5. Throws as `capture`. The graph's tensors share memory with the program's.
+/// may be 1 to 5. Where `options` name no `length_dimension`, it is the first dimension, behind the batch, that is such
+/// a symbol in all inputs that have it, 3 or more at export and free to be half as long; 0 there: none. Throws as
+/// `capture`. The graph's tensors share memory with the program's.
 Model capture_pt2(const ExportedProgram& program, const CaptureOptions& options = {});
 Model capture_pt2(const std::filesystem::path& path, const CaptureOptions& options = {});
 

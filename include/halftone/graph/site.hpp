@@ -12,6 +12,7 @@ enum class SiteKind {
   Convolution,
   Linear,
   Addition,  ///< one operand of a residual addition; has no weight
+  Product,   ///< one operand of a product of two activations, as in attention; has no weight
 };
 
 constexpr const char* to_string(SiteKind kind) {
@@ -22,14 +23,16 @@ constexpr const char* to_string(SiteKind kind) {
       return "linear";
     case SiteKind::Addition:
       return "add";
+    case SiteKind::Product:
+      return "product";
   }
   return "unknown";
 }
 
 /// Something that reads an activation, and mostly a weight, that may be quantized.
 struct Site {
-  /// Its weight's name without ".weight", e.g. "layer1.0.conv1"; of an addition the last site before it and the
-  /// operand's number, e.g. "layer1.0.conv2/add.0".
+  /// Its weight's name without ".weight", e.g. "layer1.0.conv1"; of an operand of an addition or a
+  /// product the last site before it and the operand's number, e.g. "layer1.0.conv2/add.0", "attention.v/product.1".
   std::string name;
   SiteKind kind = SiteKind::Linear;
   std::size_t node = 0;      ///< index into Graph::nodes
@@ -41,10 +44,10 @@ struct Site {
   std::vector<std::int64_t> weight_shape;
   int weight_channel_axis = 0;  ///< the weight's output-channel dimension (1 for transposed convolutions)
   std::int64_t groups = 1;
-  std::int64_t macs = 0;  ///< multiply-accumulates for one sample
+  std::int64_t macs = 0;  ///< multiply-accumulates for one sample; of a product half to each operand
   std::int64_t weight_elements = 0;
   std::int64_t input_elements = 0;   ///< for one sample
-  std::int64_t output_elements = 0;  ///< for one sample; 0 for operands of additions
+  std::int64_t output_elements = 0;  ///< for one sample; 0 for second operands, and those of additions
 
   [[nodiscard]] bool has_weight() const { return weight >= 0; }
 };
@@ -53,6 +56,12 @@ struct SiteOptions {
   /// Operands of additions too, where both are floats of one shape that sites have a part in: engines keep them as
   /// integers between 8-bit sites, for a little time and a little damage.
   bool additions = false;
+  /// Operands of products of two float activations that sites have a part in, of three dimensions or more
+  /// (`aten::matmul`, `aten::bmm`): queries and keys, probabilities and values. `with_sites` splits fused attention for
+  /// them.
+  bool products = false;
+
+  bool operator==(const SiteOptions&) const = default;
 };
 
 /// Finds the sites of a prepared graph (see `prepare`): every `aten::convolution` and `aten::linear` whose
