@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -18,6 +19,7 @@
 #include "cli/progress_bar.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
+#include "halftone/graph/passes.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -115,9 +117,13 @@ void add_model(CLI::App& command, ModelOptions& options) {
           "(TorchScript);\n`halftone models` lists what ARCH can be")
       ->required()
       ->type_name("");
-  command.add_option("--input", options.inputs, "shape of one sample for x.pt, e.g. 3,32,32; once an input")
+  command
+      .add_option("--input", options.inputs,
+                  "shape of one sample for x.pt, e.g. 3,32,32, or int64:128 for\ntoken ids; once an input")
       ->allow_extra_args(false)
       ->type_name("SHAPE");
+  command.add_flag("--any-length", options.any_length,
+                   "x.pt runs at other lengths too: the first size of --input\nmay vary, alike in all inputs");
   command.add_option("--mean", options.mean, "of image channels, e.g. 0.49,0.48,0.45; where ARCH sets none")
       ->type_name("NUMBERS");
   command.add_option("--std", options.std, "standard deviation of image channels")->type_name("NUMBERS");
@@ -145,14 +151,34 @@ void add_model(CLI::App& command, ModelOptions& options) {
       "plan decides");
 }
 
+namespace {
+
+/// "3,32,32", or with the type of its elements "int64:128".
+ScriptExample::Input parse_input(const std::string& text) {
+  ScriptExample::Input input;
+  const auto colon = text.find(':');
+  if (colon != std::string::npos) {
+    const auto type = std::find_if(kDTypes.begin(), kDTypes.end(),
+                                   [&](const DTypeInfo& known) { return known.name == text.substr(0, colon); });
+    if (type == kDTypes.end())
+      throw Error(Errc::InvalidArgument,
+                  message("--input is \"", text, "\": before the colon stands a type, such as int64 or float32"));
+    input.dtype = type->dtype;
+  }
+  const std::string sizes = colon == std::string::npos ? text : text.substr(colon + 1);
+  input.sizes = parse_list<std::int64_t>(sizes, "--input", "3,32,32");
+  for (const std::int64_t size : input.sizes)
+    if (size < 1) throw Error(Errc::InvalidArgument, message("--input is \"", text, "\": sizes are 1 or more"));
+  return input;
+}
+
+}  // namespace
+
 ModelRequest check(const ModelOptions& options) {
   ModelRequest request{
-      .spec = options.spec, .inputs = {}, .normalization = {}, .samples = options.samples, .sites = options.sites};
-  for (const std::string& input : options.inputs) {
-    request.inputs.push_back(parse_list<std::int64_t>(input, "--input", "3,32,32"));
-    for (const std::int64_t size : request.inputs.back())
-      if (size < 1) throw Error(Errc::InvalidArgument, message("--input is \"", input, "\": sizes are 1 or more"));
-  }
+      .spec = options.spec, .example = {}, .normalization = {}, .samples = options.samples, .sites = options.sites};
+  for (const std::string& input : options.inputs) request.example.inputs.push_back(parse_input(input));
+  request.example.any_length = options.any_length;
   request.weights.dictionary = options.state_dict;
   for (const std::string& rule : options.renames) request.weights.names.add(rule);
   if (options.mean.empty() != options.std.empty())
@@ -173,7 +199,7 @@ ModelRequest check(const ModelOptions& options) {
 }
 
 LoadedModel load(const ModelRequest& request, const Registry& registry, std::uint64_t seed) {
-  LoadedModel loaded = load_model(request.spec, registry.architectures, request.inputs, seed, request.weights);
+  LoadedModel loaded = load_model(request.spec, registry.architectures, request.example, seed, request.weights);
   if (request.sets_normalization) loaded.data.normalization = request.normalization;
   const auto& [resize, crop, vocabulary, max_tokens] = request.samples;
   if (resize > 0) loaded.data.resize = resize;

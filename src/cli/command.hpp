@@ -77,10 +77,11 @@ struct SampleOptions {
   std::int64_t max_tokens = 0;
 };
 
-/// MODEL --input --mean --std --rename --state-dict --additions --products, and what DATA becomes
+/// MODEL --input --any-length --mean --std --rename --state-dict --additions --products, and what DATA becomes
 struct ModelOptions {
   std::string spec;
   std::vector<std::string> inputs;
+  bool any_length = false;
   std::string mean;
   std::string std;
   std::vector<std::string> renames;
@@ -93,7 +94,7 @@ void add_model(CLI::App& command, ModelOptions& options);
 /// MODEL's options after they were checked.
 struct ModelRequest {
   std::string spec;
-  std::vector<std::vector<std::int64_t>> inputs;
+  ScriptExample example;
   ImageNormalization normalization;
   bool sets_normalization = false;
   WeightsOptions weights{};

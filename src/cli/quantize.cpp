@@ -74,6 +74,7 @@ std::map<std::string, std::string> given(const ModelOptions& model) {
   if (model.sites.additions) options["additions"] = "true";
   if (model.sites.products) options["products"] = "true";
   if (!model.state_dict.empty()) options["state_dict"] = model.state_dict;
+  if (model.any_length) options["any_length"] = "true";
   for (const auto& shape : model.inputs) options["input"] += (options["input"].empty() ? "" : " ") + shape;
   for (const auto& rule : model.renames) options["rename"] += (options["rename"].empty() ? "" : " ") + rule;
   return options;

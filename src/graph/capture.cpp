@@ -222,7 +222,9 @@ class Merger {
     if (a_.graph.nodes.size() != b_.graph.nodes.size() || a_.graph.values.size() != b_.graph.values.size() ||
         a_.graph.outputs != b_.graph.outputs)
       refuse(message("the network runs different operators at another ", axis_.name));
-    for (std::size_t id = 0; id < a_.graph.values.size(); ++id) merge_value(id);
+    const std::vector<bool> live = live_values(a_.graph);
+    for (std::size_t id = 0; id < a_.graph.values.size(); ++id)
+      if (live[id]) merge_value(id);  // traced TorchScript computes sizes with tensors that no output reads
   }
 
  private:

@@ -109,6 +109,27 @@ std::vector<ValueId> written_values(const Node& node) {
   return ids;
 }
 
+bool is_needed(const Node& node, const std::vector<bool>& live) {
+  if (!node.written.empty()) return true;
+  for (const auto& output : node.outputs)
+    for (const auto id : output.ids)
+      if (live[static_cast<std::size_t>(id)]) return true;
+  return false;
+}
+
+std::vector<bool> live_values(const Graph& graph) {
+  std::vector<bool> live(graph.values.size());
+  const auto mark = [&](ValueId id) { live[static_cast<std::size_t>(id)] = true; };
+  std::for_each(graph.outputs.begin(), graph.outputs.end(), mark);
+  std::for_each(graph.inputs.begin(), graph.inputs.end(), mark);
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    if (!is_needed(*node, live)) continue;
+    for (const auto id : read_values(*node)) mark(id);
+    for (const auto& output : node->outputs) std::for_each(output.ids.begin(), output.ids.end(), mark);
+  }
+  return live;
+}
+
 Sizes find_sizes(const Graph& graph, std::span<const std::vector<std::int64_t>> shapes) {
   Sizes sizes{.batch = shapes.empty() || shapes[0].empty() ? 0 : shapes[0][0]};
   for (std::size_t i = 0; i < std::min(shapes.size(), graph.inputs.size()); ++i) {

@@ -240,21 +240,10 @@ std::string sibling_name(const std::string& weight, const std::string& last) {
 
 Model eliminate_dead_code(Model model) {
   Graph& graph = model.graph;
-  std::vector<bool> live(graph.values.size());
-  for (const auto id : graph.outputs) live[static_cast<std::size_t>(id)] = true;
-  for (const auto id : graph.inputs) live[static_cast<std::size_t>(id)] = true;
+  const std::vector<bool> live = live_values(graph);
   std::vector<Node> nodes;
-  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    bool needed = !node->written.empty();  // others may see what it writes
-    for (const auto& output : node->outputs)
-      for (const auto id : output.ids) needed = needed || live[static_cast<std::size_t>(id)];
-    if (!needed) continue;
-    for (const auto id : read_values(*node)) live[static_cast<std::size_t>(id)] = true;
-    for (const auto& output : node->outputs)
-      for (const auto id : output.ids) live[static_cast<std::size_t>(id)] = true;
-    nodes.push_back(std::move(*node));
-  }
-  std::reverse(nodes.begin(), nodes.end());
+  for (Node& node : graph.nodes)
+    if (is_needed(node, live)) nodes.push_back(std::move(node));
 
   std::vector<ValueId> renumbered(graph.values.size(), -1);
   Model result;

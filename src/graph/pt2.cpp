@@ -9,7 +9,7 @@
 #include <random>
 #include <utility>
 
-#include "core/scalar_type.hpp"
+#include "graph/example_tensor.hpp"
 #include "graph/pt2/dimensions.hpp"
 #include "graph/pt2/program.hpp"
 #include "graph/recorder.hpp"
@@ -165,16 +165,9 @@ std::vector<std::int64_t> example_sizes(const ProgramInput& input) {
 
 std::vector<at::Tensor> example_inputs(const ExportedProgram& program, std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  std::normal_distribution<double> normal;
-  constexpr std::int64_t kIds = 6;  // small, so that they are valid where they are looked up in a table
   std::vector<at::Tensor> tensors;
-  for (const ProgramInput& input : program.inputs()) {
-    at::Tensor tensor = at::ones(example_sizes(input), at::kDouble);
-    double* const values = tensor.mutable_data_ptr<double>();
-    for (std::int64_t i = 0; i < tensor.numel() && input.dtype != DType::Bool; ++i)
-      values[i] = info(input.dtype).floating ? normal(random) : static_cast<double>((i + i / kIds) % kIds);
-    tensors.push_back(tensor.to(internal::to_scalar_type(input.dtype)));
-  }
+  for (const ProgramInput& input : program.inputs())
+    tensors.push_back(internal::example_tensor(example_sizes(input), input.dtype, random));
   return tensors;
 }
 

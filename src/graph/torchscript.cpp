@@ -43,10 +43,14 @@ Model capture_torchscript(const std::string& path, const std::vector<at::Tensor>
   std::vector<NamedTensor> parameters;
   for (const auto& item : module.named_parameters()) parameters.push_back({item.name, item.value});
   for (const auto& item : module.named_buffers()) parameters.push_back({item.name, item.value, true});
+  CaptureOptions chosen = options;
+  const auto& arguments = module.get_method("forward").function().getSchema().arguments();  // the module, then inputs
+  for (std::size_t i = 0; i < inputs.size() && inputs.size() < arguments.size() && options.input_names.empty(); ++i)
+    chosen.input_names.push_back(arguments[i + 1].name());
   const ForwardFn forward = [&module](const std::vector<at::Tensor>& x) {
     return tensors_of(module.forward(std::vector<c10::IValue>(x.begin(), x.end())));
   };
-  return capture(forward, parameters, inputs, options);
+  return capture(forward, parameters, inputs, chosen);
 }
 
 }  // namespace halftone

@@ -1,8 +1,10 @@
 #include <ATen/ATen.h>
 
 #include <filesystem>
+#include <random>
 
 #include "data/file_form.hpp"
+#include "graph/example_tensor.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/graph/capture.hpp"
@@ -60,21 +62,23 @@ bool is_torch_save(const std::string& path) {
   }
 }
 
-LoadedModel load_script(const std::string& path, const std::vector<std::vector<std::int64_t>>& example,
-                        const WeightsOptions& weights) {
+LoadedModel load_script(const std::string& path, const ScriptExample& example, const WeightsOptions& weights) {
   refuse(weights, path);
-  if (example.empty())
+  if (example.inputs.empty())
     throw Error(Errc::InvalidArgument, message("model \"", path,
                                                "\" needs the shape of one sample of each input, e.g. "
-                                               "--input 3,32,32"));
+                                               "--input 3,32,32, or --input int64:128 for token ids"));
+  std::mt19937_64 random(1);
   std::vector<at::Tensor> inputs;
-  for (const auto& shape : example) {
+  for (const auto& [shape, dtype] : example.inputs) {
     std::vector<std::int64_t> sizes{1};
     sizes.insert(sizes.end(), shape.begin(), shape.end());
-    inputs.push_back(at::zeros(sizes));
+    inputs.push_back(internal::example_tensor(sizes, dtype, random));
   }
+  CaptureOptions options;
+  if (example.any_length) options.length_dimension = 1;
   try {
-    return {.model = capture_torchscript(path, inputs), .name = path, .data = {}};
+    return {.model = capture_torchscript(path, inputs, options), .name = path, .data = {}};
   } catch (const Error& error) {
     if (error.code() != Errc::BadFile || !is_torch_save(path)) throw;
     throw Error(Errc::InvalidArgument,
@@ -83,12 +87,11 @@ LoadedModel load_script(const std::string& path, const std::vector<std::vector<s
   }
 }
 
-LoadedModel load_program(const std::string& path, const std::vector<std::vector<std::int64_t>>& example,
-                         const WeightsOptions& weights) {
+LoadedModel load_program(const std::string& path, const ScriptExample& example, const WeightsOptions& weights) {
   refuse(weights, path);
-  if (!example.empty())
+  if (!example.inputs.empty() || example.any_length)
     throw Error(Errc::InvalidArgument,
-                message("model \"", path, "\" says itself which shapes it takes: leave --input out"));
+                message("model \"", path, "\" says itself which shapes it takes: leave --input and --any-length out"));
   return {.model = capture_pt2(path), .name = path, .data = {}};
 }
 
@@ -144,8 +147,7 @@ std::vector<ArchitectureFamily> shipped_architectures() {
 }
 
 LoadedModel load_model(const std::string& spec, const std::vector<ArchitectureFamily>& architectures,
-                       const std::vector<std::vector<std::int64_t>>& example, std::uint64_t seed,
-                       const WeightsOptions& weights) {
+                       const ScriptExample& example, std::uint64_t seed, const WeightsOptions& weights) {
   const auto colon = spec.find(':');
   const bool file = colon == std::string::npos || spec.find('/') < colon;
   const bool script = file && spec.ends_with(".pt");

@@ -68,7 +68,7 @@ void read_options(const JsonField& options, RunResult& run) {
   if (const auto most = options.find("most_seconds")) run.limits.most_seconds = most->number_not_negative();
   if (const auto repairs = options.find("repairs")) run.limits.repairs = read_count(*repairs);
   for (const char* name :
-       {"input", "mean", "std", "resize", "crop", "vocabulary", "max_tokens", "rename", "state_dict", "additions", "products"})
+       {"input", "any_length", "mean", "std", "resize", "crop", "vocabulary", "max_tokens", "rename", "state_dict", "additions", "products"})
     if (const auto value = options.find(name)) run.model_options[name] = value->text_or_empty();
 }
 

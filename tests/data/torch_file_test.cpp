@@ -164,7 +164,7 @@ TEST_CASE("a network takes its weights from torch.save as from safetensors") {
 
 TEST_CASE("weights that do not fit a network say what to do") {
   const auto refused = [](const std::string& spec, const WeightsOptions& options = {}) {
-    return failure([&] { load_model(spec, shipped_architectures(), {{3, 32, 32}}, 0, options); }).text;
+    return failure([&] { load_model(spec, shipped_architectures(), {{{{3, 32, 32}}}}, 0, options); }).text;
   };
   const std::string folder = kFolder.string() + "/";
   WeightsOptions model{.dictionary = "model"};

@@ -98,7 +98,8 @@ Model capture(Module& module, const std::vector<at::Tensor>& inputs, const Captu
   return capture(forward, named_tensors(module), inputs, options);
 }
 
-/// Loads a TorchScript file and captures it. Throws `NotFound`, `BadFile` or, as above, `Unsupported`.
+/// Loads a TorchScript file and captures it; inputs keep the names of the arguments of its `forward` unless `options`
+/// has others. Throws `NotFound`, `BadFile` or, as above, `Unsupported`.
 Model capture_torchscript(const std::string& path, const std::vector<at::Tensor>& inputs,
                           const CaptureOptions& options = {});
 

@@ -115,6 +115,12 @@ std::vector<ValueId> read_values(const Node& node);
 /// The values that `node` changes in place.
 std::vector<ValueId> written_values(const Node& node);
 
+/// For each value whether an output depends on it; inputs are live, and so is what nodes that write in place read.
+std::vector<bool> live_values(const Graph& graph);
+
+/// Whether `node` makes a value of `live`, or writes in place, which others may see.
+bool is_needed(const Node& node, const std::vector<bool>& live);
+
 /// B and L of a pass whose inputs have `shapes`, in the order of the graph's inputs: the first dimension of the first
 /// input, and that of an input which is L; 0 where there is none.
 Sizes find_sizes(const Graph& graph, std::span<const std::vector<std::int64_t>> shapes);

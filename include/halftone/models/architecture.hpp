@@ -59,13 +59,22 @@ struct LoadedModel {
   std::int64_t classes = 0;  ///< 0 where unknown
 };
 
+/// What to capture a TorchScript file with, which says nothing of its inputs.
+struct ScriptExample {
+  struct Input {
+    std::vector<std::int64_t> sizes;  ///< of one sample
+    DType dtype = DType::Float32;
+  };
+  std::vector<Input> inputs{};
+  bool any_length = false;  ///< the first of these sizes may vary, alike in all inputs: see CaptureOptions
+};
+
 /// Loads and prepares MODEL as the command line writes it: "ARCH:weights.safetensors", "ARCH:weights.pth" (a state dict
-/// of `torch.save`, whatever its name ends in), "ARCH:random", "x.pt2" (torch.export), or "x.pt" (TorchScript;
-/// `example` then gives one sample's shape for each input). `weights` is for files of weights alone. Throws for NaN or
+/// of `torch.save`, whatever its name ends in), "ARCH:random", "x.pt2" (torch.export), or "x.pt" (TorchScript,
+/// captured on `example`). `weights` is for files of weights alone. Throws for NaN or
 /// infinite weights, naming the tensor, for missing, unexpected or misshapen tensors, and for unknown architectures.
 LoadedModel load_model(const std::string& spec,
                        const std::vector<ArchitectureFamily>& architectures = shipped_architectures(),
-                       const std::vector<std::vector<std::int64_t>>& example = {}, std::uint64_t seed = 0,
-                       const WeightsOptions& weights = {});
+                       const ScriptExample& example = {}, std::uint64_t seed = 0, const WeightsOptions& weights = {});
 
 }  // namespace halftone
