@@ -276,6 +276,7 @@ class Run {
     result_.plan = std::move(main.plan);
     result_.result = std::move(main.figures);
     result_.decisions = std::move(main.decisions);
+    result_.unsearched = std::move(main.unsearched);
     if (memory_.found() > 0)
       result_.notes.push_back(
           message(memory_.found(), memory_.found() == 1 ? " result was" : " results were",

@@ -120,7 +120,9 @@ RunResult work(const Context& context, const QuantizeArguments& arguments, const
 
 int run_quantize(const Context& context, const QuantizeArguments& arguments) {
   QuantizeRequest request = check(context.registry, arguments);
-  require_output(arguments.out, {"plan.json", "run.json", "report.txt", "report.html", WorkFolder::kJournal});
+  std::vector<std::string> files{"plan.json", "run.json", "report.txt", "report.html", WorkFolder::kJournal};
+  for (const Gate& gate : request.options.gates) files.push_back(plan_file_name(gate));
+  require_output(arguments.out, files);
   const WorkFolder folder(arguments.out, arguments.fresh);
   request.options.journal = folder.journal();
   const RunResult result = work(context, arguments, request);
@@ -137,10 +139,14 @@ int run_quantize(const Context& context, const QuantizeArguments& arguments) {
   } else {
     context.out << text_summary(result);
     const fs::path out(arguments.out);
-    if (is_result)
+    if (is_result) {
       context.out << "\nWritten: " << (out / "report.html").string() << " (to look at), "
-                  << (out / "report.txt").string() << ", " << (out / "plan.json").string() << ", "
-                  << (out / "run.json").string() << '\n';
+                  << (out / "report.txt").string() << ", " << (out / "run.json").string() << ", "
+                  << (out / "plan.json").string();
+      for (const TargetResult& target : result.looser)
+        context.out << ", " << (out / plan_file_name(target.gate)).string();
+      context.out << '\n';
+    }
   }
   const auto targets = all_targets(result);
   const auto is_met = [](const TargetResult& target) { return target.status == RunStatus::Met; };

@@ -50,7 +50,7 @@ std::string in_script(const json& object) {
 
 /// What the page says in the words of the text report.
 json texts(const RunResult& run) {
-  const ScoreText scores(run.task, run.gate.keep);
+  const ScoreText scores(run);
   json figures = json::array();
   for (const HeadlineFigure& figure : headline(run))
     figures.push_back(
@@ -62,6 +62,9 @@ json texts(const RunResult& run) {
           {"sum_noun", scores.sum_noun()},
           {"is_accuracy", run.task.starts_with("top")},
           {"kept_decimals", scores.decimals()},
+          {"keeps", scores.keeps()},
+          {"budgets", scores.budgets()},
+          {"explanations", explanations(run)},
           {"estimate", run.latency_measured ? "predicted" : "modelled"},
           {"has_plots", kPageHasPlots}};
 }

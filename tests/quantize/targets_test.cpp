@@ -157,3 +157,20 @@ TEST_CASE("targets that do not fit together are refused, all at once") {
         "limits: repairs is -1", "adjust_ranges is for the plan found"})
     CHECK_THAT(refused.text, Contains(word));
 }
+
+TEST_CASE("targets that the budget does not reach are not searched, and have the best plan known that passes") {
+  Fixture f;
+  f.options.gates = {{.keep = 0.5}, {.keep = 0.9}, {.keep = 1}};
+  f.options.limits.most_evaluations = 1;
+  const RunResult run = f.run();
+  REQUIRE(run.looser.size() == 2);
+  CHECK(run.looser[0].unsearched.empty());
+  CHECK(run.looser[1].unsearched == "the budget was spent on looser targets");
+  CHECK(run.unsearched == run.looser[1].unsearched);
+  CHECK(run.decisions.empty());
+  REQUIRE(run.steps.size() == 1);
+  for (const TargetResult& target : all_targets(run)) {
+    const bool passes = target.gate.passes(run.steps[0].evaluation, run.baseline.evaluation);
+    CHECK(target.plan == (passes ? run.steps[0].plan : Plan::uniform(5, k16)));
+  }
+}
