@@ -46,6 +46,7 @@ class Run {
       if (targets_.back().status != RunStatus::Missed) targets_.back().status = RunStatus::Stopped;
       result_.stop_reason = "on request";
     }
+    note_missing();
     publish();
     return std::move(result_);
   }
@@ -262,6 +263,21 @@ class Run {
         target.plan == setup_.baseline() ? result_.baseline.report : evaluator->evaluate_fully(target.plan);
     if (!target.figures.report) throw Stopped();
     result_.forward_passes += evaluator->forward_passes();
+  }
+
+  /// What a report that was stopped lacks is said, not left out silently.
+  void note_missing() {
+    if (result_.stop_reason != "on request" || result_.baseline.evaluation.samples == 0) return;
+    std::string missing;
+    const auto add = [&](bool lacks, const char* what) {
+      if (lacks) missing += message(missing.empty() ? "" : "; ", what);
+    };
+    const bool has_engine = setup_.parts.engine != nullptr;
+    add(has_engine && !result_.measured, "the finalists' measured times");
+    add(has_engine && setup_.options.compare_samples > 0 && !result_.other_score,
+        setup_.deployed ? "the plan's score in simulation" : "the plan's score in the engine");
+    add(setup_.data.report != nullptr && !targets_.back().figures.report, "the plan's score on the report part");
+    if (!missing.empty()) result_.notes.push_back(message("Missing, as the run was stopped before: ", missing, '.'));
   }
 
   /// The last target, for the strictest gate, is the run's own.

@@ -8,6 +8,8 @@
 #include "catch.hpp"
 #include "failure.hpp"
 #include "flat.hpp"
+#include "halftone/core/file.hpp"
+#include "halftone/plan/plan_file.hpp"
 #include "halftone/report/html_report.hpp"
 #include "halftone/report/markdown_report.hpp"
 #include "large_run.hpp"

@@ -71,11 +71,11 @@ TEST_CASE("short latencies are given in microseconds") {
 }
 
 TEST_CASE("ties are rounded up, as the page does") {
-  CHECK(internal::percent(721.0 / 800) == "90.13 %");
-  CHECK(internal::fixed(0.125, 2) == "0.13");
-  CHECK(internal::fixed(-0.125, 2) == "-0.13");
-  CHECK(internal::significant(2.5, 1) == "3");
-  CHECK(internal::change(1, 1.0004) == "0.0 %");
-  CHECK(internal::change(1, 0.9996) == "0.0 %");
-  CHECK(internal::significant(12345.4, 4) == "12,345");
+  CHECK(halftone::internal::percent(721.0 / 800) == "90.13 %");
+  CHECK(halftone::internal::fixed(0.125, 2) == "0.13");
+  CHECK(halftone::internal::fixed(-0.125, 2) == "-0.13");
+  CHECK(halftone::internal::significant(2.5, 1) == "3");
+  CHECK(halftone::internal::change(1, 1.0004) == "0.0 %");
+  CHECK(halftone::internal::change(1, 0.9996) == "0.0 %");
+  CHECK(halftone::internal::significant(12345.4, 4) == "12,345");
 }
