@@ -124,7 +124,7 @@ void Targets::search(TargetResult& target) {
 }
 
 void Targets::search_within(TargetResult& target) {
-  const double limit = setup_.latency_limit(setup_.latency(setup_.baseline()));
+  const double limit = setup_.options.latency_target->limit_beside(setup_.latency(setup_.baseline()));
   WithinLatencyResult found = search_within_latency(problem(), evaluator_, limit);
   if (!found.search.best_evaluation && found.search.best != setup_.baseline()) {  // no plan is quoted unscored
     found.search.best_evaluation = evaluator_.evaluate_fully(found.search.best);

@@ -37,19 +37,20 @@ TextTable story_table(const RunResult& run, const TargetResult& target) {
   return table;
 }
 
-void add_target(const RunResult& run, const TargetResult& target, TextTable& table) {
+TextTable::Row target_row(const RunResult& run, const TargetResult& target) {
   Evaluation plain = target.figures.evaluation;
   plain.unscored = 0;
   const bool is_bound = target.figures.evaluation.ended_early();
   const bool known = plain.samples > 0;
   const bool has_estimate = run.baseline.predicted_latency > 0 && target.figures.predicted_latency > 0;
   const ScoreText scores(run);
-  table.add({to_string(target.gate), to_string(target.status),
-             known ? (is_bound ? "<= " : "") + scores.kept(plain, run.baseline.evaluation) : "-",
-             known ? (is_bound ? ">= " : "") + scores.damage(plain) : "-",
-             has_estimate ? change(run.baseline.predicted_latency, target.figures.predicted_latency) : "-",
-             target.measured && run.measured ? measured_change(*target.measured, run.measured->baseline) : "-",
-             short_composition(target.plan)});
+  TextTable::Row row{to_string(target.gate), target.unsearched.empty() ? to_string(target.status) : "not searched",
+                     known ? (is_bound ? "<= " : "") + scores.kept(plain, run.baseline.evaluation) : "-",
+                     known ? (is_bound ? ">= " : "") + scores.damage(plain) : "-",
+                     has_estimate ? change(run.baseline.predicted_latency, target.figures.predicted_latency) : "-"};
+  if (run.measured) row.push_back(target.measured ? measured_change(*target.measured, run.measured->baseline) : "-");
+  row.push_back(short_composition(target.plan));
+  return row;
 }
 
 }  // namespace
@@ -69,10 +70,17 @@ std::vector<StoryLine> story(const RunResult& run, const std::vector<Decision>& 
 
 void add_targets(const RunResult& run, Document& document) {
   if (run.looser.empty()) return;
-  TextTable table({Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left});
-  const char* latency = run.latency_measured ? "predicted" : "modelled";
-  table.add_head({"target", "", "kept", "damage", latency, "measured", "sites"});
-  for (const TargetResult& target : all_targets(run)) add_target(run, target, table);
+  std::vector<Align> align{Align::Left, Align::Left, Align::Right, Align::Right, Align::Right};
+  TextTable::Row head{"target", "", "kept", "damage", run.latency_measured ? "predicted" : "modelled"};
+  if (run.measured) {
+    align.push_back(Align::Right);
+    head.emplace_back("measured");
+  }
+  align.push_back(Align::Left);
+  head.emplace_back("sites");
+  TextTable table(align);
+  table.add_head(head);
+  for (const TargetResult& target : all_targets(run)) table.add(target_row(run, target));
   document.table("All targets, loosest first; latency against 16 bits:", table);
   std::string files;
   for (const TargetResult& target : run.looser) files += message(plan_file_name(target.gate), ", ");

@@ -262,9 +262,9 @@ void add_summary(const RunResult& run, Document& document) {
   document.paragraph(outcome(run));
   add_scores(run, document);
   add_latency(run, document);
+  for (const auto& explanation : explanations(run)) document.paragraph(explanation);
   add_targets(run, document);
   document.paragraph(weights_text(run));
-  for (const auto& explanation : explanations(run)) document.paragraph(explanation);
   for (const auto& note : run.notes) document.paragraph(note);
   for (const auto& caveat : caveats(run)) document.warning(caveat);
 }

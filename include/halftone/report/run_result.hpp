@@ -79,6 +79,9 @@ struct TargetResult {
 struct LatencyTarget {
   double limit = 0;   ///< in the latency model's unit; or
   double change = 0;  ///< against all sites at 16 bits: -0.3 is 30 % less. One of the two is 0.
+
+  /// The limit where all sites at 16 bits take `baseline`.
+  [[nodiscard]] double limit_beside(double baseline) const { return change != 0 ? (1 + change) * baseline : limit; }
 };
 
 /// "2 ms" or "-30 %".

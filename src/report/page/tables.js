@@ -99,7 +99,7 @@ function addTargets() {
   ];
   const measured = target => target.measured ?? target.result.latency_ms;
   const rows = targets.map(target => [
-    gateText(target), target.status, composition(Object.values(target.plan)), kept(target.result), damage(target.result),
+    gateText(target), target.unsearched ? 'not searched' : target.status, composition(Object.values(target.plan)), kept(target.result), damage(target.result),
     latency(target.result.latency_ms.predicted), change(baselineLatency, target.result.latency_ms.predicted),
     ...(run.measured ? [latency(measured(target).median, 'ms'), target.measured ? ofBaseline(target.measured) : ''] : []),
     target.plan_file ?? ''
@@ -113,7 +113,9 @@ function decisionsOf(target) {
   return run.evaluations.map(step => ({plan_digest: step.plan_digest, passed: step.passed, text: step.decision}));
 }
 
-function storyTable(caption, decisions, label = caption) {
+function storyTable(caption, target, label = caption) {
+  const decisions = decisionsOf(target);
+  const result = target ? run.sites.map(site => target.plan[site.name]).join(' ') : planWords;
   const columns = [
     {title: 'plan', kind: 'number'}, {title: 'sites'}, {title: 'kept', kind: 'number'}, {title: 'damage', kind: 'number'},
     {title: texts.estimate, kind: 'number'}, {title: 'verdict'}, {title: 'decision', kind: 'words'}
@@ -126,12 +128,12 @@ function storyTable(caption, decisions, label = caption) {
       String(index + 1), composition(step.plan.split(' ')), kept(step), damage(step), change(baselineLatency, step.latency),
       decision.passed ? 'pass' : 'fail', decision.text
     ];
-  }), () => false, label);
+  }), (row, index) => run.evaluations[stepOf.get(decisions[index].plan_digest)]?.plan === result, label);
 }
 
 function targetStory(target) {
   const head = 'For ' + gateText(target) + ': ' + (target.unsearched ? 'not searched: ' + target.unsearched : target.status) + '.';
-  return decisionsOf(target).length > 0 ? storyTable(head, decisionsOf(target)) : paragraph(head, {class: 'soft'});
+  return decisionsOf(target).length > 0 ? storyTable(head, target) : paragraph(head, {class: 'soft'});
 }
 
 function addStory() {
@@ -143,7 +145,7 @@ function addStory() {
       (run.status === 'stopped' ? ' Stopped ' + (run.stop_reason ?? 'on request') + '.' : '');
   const stories = count === 0 ? [] : targets.length > 1
       ? targets.map(targetStory)
-      : [storyTable('', decisionsOf(targets[0]), 'Decisions')];
+      : [storyTable('', targets[0], 'Decisions')];
   section('search', 'The search', paragraph(text, {class: 'soft'}), stories);
 }
 
