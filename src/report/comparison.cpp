@@ -58,7 +58,7 @@ void add_quality(std::span<const NamedRun> runs, Document& document) {
       const Evaluation& evaluation = target.figures.evaluation;
       const bool known = evaluation.samples > 0;
       table.add({number_of(i), run.latency_target ? asked_for(run, target.gate) : to_string(target.gate),
-                 to_string(target.status), known ? scores.kept(evaluation, run.baseline.evaluation) : "-",
+                 outcome_word(target), known ? scores.kept(evaluation, run.baseline.evaluation) : "-",
                  known ? scores.interval(evaluation) : "-", known ? scores.damage(evaluation) : "-",
                  short_composition(target.plan)});
     }

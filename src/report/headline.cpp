@@ -35,11 +35,11 @@ std::string engine_text(const RunResult& run) {
 }
 
 HeadlineFigure measured(const RunResult& run, const std::string& against, const Timing& other) {
-  const Timing& plan = run.measured->plan;
+  const std::string interval = measured_interval(run.measured->plan, other);
   return {.label = "Latency against " + against,
-          .value = measured_change(plan, other),
+          .value = measured_change(run.measured->plan, other),
           .basis = "measured",
-          .detail = message("median ", with_unit(plan.median, "ms"), " against ", with_unit(other.median, "ms"), "; ",
+          .detail = message(interval.empty() ? "" : "95 % interval " + interval + ", turns side by side; ",
                             engine_text(run))};
 }
 

@@ -57,11 +57,11 @@ std::string latency_reached(const RunResult& run) {
   if (!run.measured) return text + " against 16 bits";
   const Timing& plan = run.measured->plan;
   text += message(", measured ", measured_change(plan, run.measured->baseline), " against 16 bits");
-  const auto found = ratio(plan, run.measured->baseline);
+  const std::string interval = measured_interval(plan, run.measured->baseline);
   if (run.latency_target->change == 0)
     text += message(" (", with_unit(plan.minimum, "ms"), ", median ", with_unit(plan.median, "ms"), ')');
-  else if (found && found->is_known())
-    text += message(" (95 % interval ", fixed(100 * (found->low - 1), 1), " to ", change(1, found->high), ')');
+  else if (!interval.empty())
+    text += message(" (95 % interval ", interval, ')');
   return text;
 }
 

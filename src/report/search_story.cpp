@@ -44,7 +44,7 @@ TextTable::Row target_row(const RunResult& run, const TargetResult& target) {
   const bool known = plain.samples > 0;
   const bool has_estimate = run.baseline.predicted_latency > 0 && target.figures.predicted_latency > 0;
   const ScoreText scores(run);
-  TextTable::Row row{to_string(target.gate), target.unsearched.empty() ? to_string(target.status) : "not searched",
+  TextTable::Row row{to_string(target.gate), outcome_word(target),
                      known ? (is_bound ? "<= " : "") + scores.kept(plain, run.baseline.evaluation) : "-",
                      known ? (is_bound ? ">= " : "") + scores.damage(plain) : "-",
                      has_estimate ? change(run.baseline.predicted_latency, target.figures.predicted_latency) : "-"};

@@ -239,6 +239,17 @@ std::string measured_change(const Timing& timing, const Timing& reference) {
   return found->differs() ? change(1, found->value) : "no difference";
 }
 
+std::string measured_interval(const Timing& timing, const Timing& reference) {
+  const auto found = ratio(timing, reference);
+  if (!found || !found->is_known()) return {};
+  const std::string low = change(1, found->low);
+  return message(low.substr(0, low.size() - 2), " to ", change(1, found->high));
+}
+
+std::string outcome_word(const TargetResult& target) {
+  return target.unsearched.empty() ? to_string(target.status) : "not searched";
+}
+
 std::vector<std::string> explanations(const RunResult& run) {
   std::vector<std::string> found;
   if (run.measured)

@@ -25,6 +25,12 @@ std::string weights_text(const RunResult& run);  ///< how large weights are, in 
 /// difference was seen. By the fastest pass where turns are not known, as in a run.json of an earlier version.
 std::string measured_change(const Timing& timing, const Timing& reference);
 
+/// "-21.2 to -18.7 %": the 95 % interval of the same; empty where it is not known.
+std::string measured_interval(const Timing& timing, const Timing& reference);
+
+/// "met", "missed", "stopped" or "not searched".
+std::string outcome_word(const TargetResult& target);
+
 /// What to know to read a report's figures, in sentences.
 std::vector<std::string> explanations(const RunResult& run);
 
