@@ -173,11 +173,27 @@ TEST_CASE("a request to stop keeps the best plan so far and gives exit code 1") 
   const Words words = with(with(quantize((dir / "out").string()), "--search", "interrupted"), "--keep", "50%");
   const auto quantized = call(words, registry);
   CHECK(quantized.code == 1);
-  CHECK_THAT(quantized.err, Contains("the best plan so far is in"));
+  CHECK_THAT(quantized.err, Contains("the best plan so far is in") &&
+                                Contains("The same command goes on where this one was cut short."));
   CHECK_THAT(quantized.out, Catch::StartsWith("Stopped on request"));
   CHECK(json::parse(read_text(dir / "out/run.json"))["status"] == "stopped");
   CHECK(call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", (dir / "out/plan.json").string()}).code ==
         0);
+}
+
+TEST_CASE("every target's plan is a file that can be evaluated, and a second run says that it goes on") {
+  const TempDir dir;
+  const std::string out = (dir / "out").string();
+  const Words words = with(quantize(out), "--keep", "50%,95%");
+  const auto first = call(words);
+  CHECK_THAT(first.out, Contains(out + "/plan.json, " + out + "/plan-keep-50.json\n"));
+  CHECK_THAT(first.err, !Contains("Going on"));
+  CHECK(call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", out + "/plan-keep-50.json"}).code == 0);
+  CHECK_THAT(call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", out + "/run.json"}).err,
+             Contains("or the plan file of a looser target, such as plan-keep-95.json"));
+  Words loud = words;
+  std::erase(loud, "--quiet");
+  CHECK_THAT(call(loud).err, Contains("Going on from what an earlier run left in " + out));
 }
 
 TEST_CASE("a request to stop before any plan was scored leaves earlier results, and no folder, behind") {

@@ -104,7 +104,8 @@ function addTargets() {
     ...(run.measured ? [latency(measured(target).median, 'ms'), target.measured ? ofBaseline(target.measured) : ''] : []),
     target.plan_file ?? ''
   ]);
-  section('targets', 'Targets', table('Loosest first; the last is the main result. Latency ' + texts.estimate +
+  section('targets', 'Targets', table('Loosest first; the last is the main result: all else on this page is of its plan' +
+                                      (run.report ? ', and the report part is scored for it alone' : '') + '. Latency ' + texts.estimate +
                                       ' unless a column says measured.', columns, rows, (row, index) => index === rows.length - 1));
 }
 
