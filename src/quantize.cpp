@@ -46,6 +46,7 @@ class Run {
       if (targets_.back().status != RunStatus::Missed) targets_.back().status = RunStatus::Stopped;
       result_.stop_reason = "on request";
     }
+    note_missing();
     publish();
     return std::move(result_);
   }
@@ -264,6 +265,21 @@ class Run {
     result_.forward_passes += evaluator->forward_passes();
   }
 
+  /// What a report that was stopped lacks is said, not left out silently.
+  void note_missing() {
+    if (result_.stop_reason != "on request" || result_.baseline.evaluation.samples == 0) return;
+    std::string missing;
+    const auto add = [&](bool lacks, const char* what) {
+      if (lacks) missing += message(missing.empty() ? "" : "; ", what);
+    };
+    const bool has_engine = setup_.parts.engine != nullptr;
+    add(has_engine && !result_.measured, "the finalists' measured times");
+    add(has_engine && setup_.options.compare_samples > 0 && !result_.other_score,
+        setup_.deployed ? "the plan's score in simulation" : "the plan's score in the engine");
+    add(setup_.data.report != nullptr && !targets_.back().figures.report, "the plan's score on the report part");
+    if (!missing.empty()) result_.notes.push_back(message("Missing, as the run was stopped before: ", missing, '.'));
+  }
+
   /// The last target, for the strictest gate, is the run's own.
   void publish() {
     if (evaluator_) result_.forward_passes += evaluator_->forward_passes();
@@ -276,6 +292,7 @@ class Run {
     result_.plan = std::move(main.plan);
     result_.result = std::move(main.figures);
     result_.decisions = std::move(main.decisions);
+    result_.unsearched = std::move(main.unsearched);
     if (memory_.found() > 0)
       result_.notes.push_back(
           message(memory_.found(), memory_.found() == 1 ? " result was" : " results were",

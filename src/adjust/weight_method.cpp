@@ -75,7 +75,7 @@ std::optional<ChosenWeights> choose_weight_method(const Model& model, const Cali
   std::int64_t done = 0;
   const Interpreter interpreter(model);
   const Monitor inner{.on_progress = {}, .should_stop = [&] {
-                        monitor.report({.stage = "adjust", .done = done, .total = runs, .detail = "weight ranges"});
+                        monitor.report({.stage = "ranges", .done = done, .total = runs, .detail = "of weights"});
                         return monitor.stopped();
                       }};
   const Workplace place{model, interpreter, task, options.threads, inner};

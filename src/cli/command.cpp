@@ -58,13 +58,20 @@ std::optional<std::size_t> terminal_width(const std::ostream& stream) {
 
 }  // namespace
 
+CLI::Validator whole_number(std::int64_t least) {
+  const auto check = [least](const std::string& text) -> std::string {
+    constexpr std::int64_t kMost = 1 << 20;
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc{} && end == text.data() + text.size() && number >= least && number <= kMost) return {};
+    return message('"', text, "\" is given: a whole number from ", least, " to ", kMost, " is needed");
+  };
+  return {check, ""};
+}
+
 void add_count(CLI::App& command, const std::string& name, std::int64_t& count, std::int64_t least,
                const std::string& description) {
-  constexpr std::int64_t kMost = 1 << 20;
-  command.add_option(name, count, description)
-      ->check(CLI::Range(least, kMost).description(""))
-      ->capture_default_str()
-      ->type_name("N");
+  command.add_option(name, count, description)->check(whole_number(least))->capture_default_str()->type_name("N");
 }
 
 CLI::Option* add_text(CLI::App& command, const std::string& name, std::string& value, const std::string& type,
@@ -286,12 +293,13 @@ RangeOptions range_options(const std::string& method) { return {.method = parse_
 
 struct Watch::State {
   std::ostream& err;
+  std::string promise;
   std::optional<ProgressBar> bar{};
   std::array<struct sigaction, kStopSignals.size()> before{};
   bool told = false;
 };
 
-Watch::Watch(std::ostream& err, bool quiet) : state_(new State{err}) {
+Watch::Watch(std::ostream& err, bool quiet, const std::string& promise) : state_(new State{err, promise}) {
   if (!quiet) state_->bar.emplace(err, ProgressBar::Options{.terminal_width = terminal_width(err)});
   stop_requested = 0;
   struct sigaction action {};
@@ -320,7 +328,7 @@ Monitor Watch::monitor() {
   monitor.should_stop = [&state] {
     if (stop_requested != 0 && !std::exchange(state.told, true)) {
       if (state.bar) state.bar->clear();
-      state.err << "Stopping. Ctrl-C again ends at once and keeps nothing." << std::endl;
+      state.err << "Stopping. Ctrl-C again ends at once, without a result." << state.promise << std::endl;
     }
     return stop_requested != 0;
   };

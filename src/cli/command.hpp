@@ -18,6 +18,7 @@
 namespace CLI {
 class App;
 class Option;
+class Validator;
 }  // namespace CLI
 
 /// What the subcommands share.
@@ -44,6 +45,9 @@ void add_report(CLI::App& app, const Context& context, Action& action);
 void add_compare(CLI::App& app, const Context& context, Action& action);
 void add_models(CLI::App& app, const Context& context, Action& action);
 void add_doctor(CLI::App& app, const Context& context, Action& action);
+
+/// Accepts whole numbers from `least` to 2^20.
+CLI::Validator whole_number(std::int64_t least);
 
 /// A count of samples, threads and so on, at least `least`.
 void add_count(CLI::App& command, const std::string& name, std::int64_t& count, std::int64_t least,
@@ -145,7 +149,8 @@ std::string default_cache();
 /// usual, and progress is shown on `err` unless `quiet`. One at a time.
 class Watch {
  public:
-  Watch(std::ostream& err, bool quiet);
+  /// `promise`: what is said of finished work when the user asks to stop.
+  Watch(std::ostream& err, bool quiet, const std::string& promise = "");
   ~Watch();
   Watch(Watch&&) = delete;
   Watch& operator=(Watch&&) = delete;

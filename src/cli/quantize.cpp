@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <ostream>
@@ -18,6 +20,8 @@
 #include "halftone/core/options.hpp"
 #include "halftone/data/split.hpp"
 #include "halftone/sensitivity/sensitivity_file.hpp"
+#include "report/outcome.hpp"
+#include "report/text.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -110,7 +114,8 @@ RunResult work(const Context& context, const QuantizeArguments& arguments, const
                           ": measure again with `halftone sense`, or leave them out"));
   }
   const Data data = open_parts(arguments, request, loaded);
-  Watch watch(context.err, arguments.common.quiet);
+  Watch watch(context.err, arguments.common.quiet,
+              " What is finished is kept either way: the same command goes on from there.");
   RunResult result = quantize(loaded.model, {*data.calibration, *data.validation, data.report.get()}, request.options,
                               request.parts, watch.monitor());
   result.model = arguments.model.spec;
@@ -120,30 +125,51 @@ RunResult work(const Context& context, const QuantizeArguments& arguments, const
   return result;
 }
 
+bool is_stopped_on_request(const RunResult& run) {
+  return run.status == RunStatus::Stopped && run.stop_reason == "on request";
+}
+
+void say_stopped(std::ostream& err, const RunResult& run, const WorkFolder& folder) {
+  const bool on_request = is_stopped_on_request(run);
+  if (on_request && run.steps.empty())
+    err << "Stopped on request before any plan but the baseline was scored: no result was written.\n";
+  else
+    err << "Stopped " << run.stop_reason << "; the best plan so far is in " << folder.path().string() << ".\n";
+  if (folder.holds_work())
+    err << (on_request ? "The same command goes on where this one was cut short.\n"
+                       : "The same command with more to spend goes on from what was found.\n");
+}
+
+/// The files of `run`, in a line.
+std::string written(const RunResult& run, const fs::path& out) {
+  std::string text = message("\nWritten: ", (out / "report.html").string(), " (to look at)");
+  std::vector<std::string> names{"report.txt", "run.json", "plan.json"};
+  for (const TargetResult& target : run.looser) names.push_back(plan_file_name(target.gate));
+  for (const std::string& name : names) text += ", " + (out / name).string();
+  return text + '\n';
+}
+
 int run_quantize(const Context& context, const QuantizeArguments& arguments) {
   QuantizeRequest request = check(context.registry, arguments);
-  require_output(arguments.out, {"plan.json", "run.json", "report.txt", "report.html", WorkFolder::kJournal});
+  std::vector<std::string> files{"plan.json", "run.json", "report.txt", "report.html", WorkFolder::kJournal};
+  for (const Gate& gate : request.options.gates) files.push_back(plan_file_name(gate));
+  require_output(arguments.out, files);
   const WorkFolder folder(arguments.out, arguments.fresh);
   request.options.journal = folder.journal();
+  if (folder.holds_work() && !arguments.common.quiet)
+    context.err << "Going on from what an earlier run left in " << arguments.out
+                << ": what still holds is not done again.\n";
   const RunResult result = work(context, arguments, request);
   // The baseline alone is worth no file, least of all in place of an earlier result.
-  const bool on_request = result.status == RunStatus::Stopped && result.stop_reason == "on request";
-  const bool is_result = !on_request || !result.steps.empty();
+  const bool is_result = !is_stopped_on_request(result) || !result.steps.empty();
   if (is_result) write_run(result, arguments.out);
-  if (!is_result)
-    context.err << "Stopped on request before any plan but the baseline was scored: nothing was written.\n";
-  else if (result.status == RunStatus::Stopped)
-    context.err << "Stopped " << result.stop_reason << "; the best plan so far is in " << arguments.out << ".\n";
-  if (arguments.common.json) {
+  if (result.status == RunStatus::Stopped) say_stopped(context.err, result, folder);
+  if (arguments.common.json)
     print_json(context.out, to_run_json(result));
-  } else {
-    context.out << text_summary(result);
-    const fs::path out(arguments.out);
-    if (is_result)
-      context.out << "\nWritten: " << (out / "report.html").string() << " (to look at), "
-                  << (out / "report.txt").string() << ", " << (out / "plan.json").string() << ", "
-                  << (out / "run.json").string() << '\n';
-  }
+  else if (is_result)
+    context.out << text_summary(result) << written(result, arguments.out);
+  else
+    context.out << internal::wrapped(internal::outcome(result)) << '\n';
   const auto targets = all_targets(result);
   const auto is_met = [](const TargetResult& target) { return target.status == RunStatus::Met; };
   return std::all_of(targets.begin(), targets.end(), is_met) ? 0 : 1;
@@ -161,16 +187,26 @@ void add_data(CLI::App& command, QuantizeArguments& arguments) {
 void add_goal(CLI::App& command, const Registry& registry, QuantizeArguments& arguments) {
   add_text(command, "--task", arguments.task, "NAME", "what is scored: " + names(registry.tasks));
   add_text(command, "--keep", arguments.keep, "SHARES",
-           "how much of the 16-bit score to keep, 99.9% by default; a list\n(95%,99%,99.9%) gives a plan for each");
+           "how much of the 16-bit score to keep, 99.9% by default; a list\n(95%,99%,99.9%) gives a plan for each: "
+           "plan-keep-95.json and so\non, and plan.json for the strictest");
   add_text(command, "--gate", arguments.gate, "KIND",
            "what keeping means: point; confidence (the lower end of a 95 %\ninterval keeps it too); or damage:BUDGET, "
            "the mean divergence\nfrom the float network, a list gives a plan for each");
   add_text(command, "--latency-target", arguments.latency_target, "LATENCY",
            "instead of a share to keep: the plan that does least damage\nwithin a latency, e.g. 2ms or -30%");
-  add_count(command, "--max-evaluations", arguments.most_evaluations, 0,
-            "plans scored at most; the best so far is the result. 0: no limit");
+  add_count(
+      command, "--max-evaluations", arguments.most_evaluations, 0,
+      "plans scored at most; the best so far is the result, and where\nthere are several targets the loosest comes "
+      "first. 0: no limit");
+  const auto check_seconds = [](const std::string& text) {
+    double seconds = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    const bool fits =
+        error == std::errc{} && end == text.data() + text.size() && seconds >= 0 && std::isfinite(seconds);
+    return fits ? "" : message('"', text, "\" is given: a number of seconds, 0 (no limit) or more, is needed");
+  };
   command.add_option("--max-seconds", arguments.most_seconds, "seconds the search may take; 0: no limit")
-      ->check(CLI::NonNegativeNumber.description(""))
+      ->check(CLI::Validator(check_seconds, ""))
       ->capture_default_str()
       ->type_name("S");
 }
@@ -188,11 +224,13 @@ void add_latency(CLI::App& command, const Registry& registry, QuantizeArguments&
   add_count(command, "--batch", arguments.batch, 1, "samples that one latency is of");
   command
       .add_option("--engine-threads", arguments.engine_threads, "threads of a network that is measured; 1 by default")
-      ->check(CLI::Range(1, 1 << 20).description(""))
+      ->check(whole_number(1))
       ->type_name("N");
   add_float(command, arguments.float_type);
   add_text(command, "--cache", arguments.cache, "DIR",
-           "folder of latencies measured earlier, or none;\n~/.cache/halftone by default, where it can be written");
+           "folder of latencies measured earlier, or none;\n~/.cache/halftone by default, where it can be written. "
+           "Only where\n"
+           "latency is measured");
 }
 
 void add_search(CLI::App& command, const Registry& registry, QuantizeArguments& arguments) {
@@ -231,7 +269,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
       ->type_name("DIR");
   add_common(command, arguments->common);
   command.footer(
-      "Ctrl-C keeps the best plan so far; where none but the baseline was scored, nothing is written.\n"
+      "Ctrl-C keeps the best plan so far; where none but the baseline was scored, no result is written.\n"
       "The same command on the same --out goes on where a run was cut short; other options take from it\n"
       "what still holds. One process at a time.\n\n"
       "Example:\n"

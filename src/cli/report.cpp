@@ -78,7 +78,8 @@ void add_report(CLI::App& app, const Context& context, Action& action) {
   add_text(command, "--format", arguments->format, "FORMAT",
            "html (a page with plots that fetches nothing), text, or markdown\n(for an issue or a pull request)");
   add_text(command, "--out", arguments->out, "FILE",
-           "file to write; by default html goes to report.html beside\nrun.json, the others to standard output");
+           "where to write it: by default html is written to report.html\nbeside run.json, and text and markdown are "
+           "printed");
   add_json(command, arguments->common);
   command.footer(
       "Examples:\n"

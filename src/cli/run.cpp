@@ -30,6 +30,13 @@ constexpr const char* kFooter =
     "Exit codes: 0 target met, 1 target not met or stopped (best plan written, where one was scored), 2 usage or\n"
     "input error, 3 internal error. `halftone COMMAND --help` has the options of a command.";
 
+/// CLI11's text for an option given twice says neither which nor what to do.
+std::string text_of(const CLI::ParseError& error) {
+  const std::string text = error.what();
+  const auto mark = text.find(": At Most 1 required but received ");
+  return mark == std::string::npos ? text : text.substr(0, mark) + " is given more than once: give it once";
+}
+
 int act(const Action& action, std::ostream& out, std::ostream& err) {
   try {
     const int code = action();
@@ -90,7 +97,7 @@ int run(const Registry& registry, const std::vector<std::string>& arguments, std
     const auto chosen = app.get_subcommands();
     // What is misspelt explains what is missing.
     const auto unknown = app.remaining(/*recurse=*/true);
-    err << "halftone: " << (unknown.empty() ? error.what() : "\"" + unknown.front() + "\" is not known here")
+    err << "halftone: " << (unknown.empty() ? text_of(error) : "\"" + unknown.front() + "\" is not known here")
         << "\nhalftone" << (chosen.empty() ? "" : " " + chosen.front()->get_name()) << " --help shows what there is.\n";
     return kUsageError;
   }

@@ -20,6 +20,15 @@ WorkFolder::WorkFolder(fs::path folder, bool fresh) : folder_(fs::absolute(folde
   if (fresh && fs::exists(journal())) Journal(journal()).remove();
 }
 
+bool WorkFolder::holds_work() const {
+  std::error_code ignored;
+  try {
+    return fs::exists(journal(), ignored) && Journal(journal()).records() > 0;
+  } catch (const Error&) {
+    return false;  // whoever opens it in earnest is told
+  }
+}
+
 WorkFolder::~WorkFolder() {
   std::error_code ignored;
   try {

@@ -16,6 +16,9 @@ class WorkFolder {
   WorkFolder& operator=(WorkFolder&&) = delete;
 
   static constexpr const char* kJournal = "journal";
+  [[nodiscard]] const std::filesystem::path& path() const { return folder_; }
+  /// Whether there is finished work to go on from. False while another opens the journal.
+  [[nodiscard]] bool holds_work() const;
   [[nodiscard]] std::filesystem::path journal() const { return folder_ / kJournal; }
 
  private:

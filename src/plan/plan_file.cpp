@@ -208,7 +208,9 @@ PlanFile read_plan_file(const std::filesystem::path& path) {
   const nlohmann::json json = internal::parse_json(read_text(path, kMostBytes), file);
   const JsonField field(json, file);
   if (json.is_object() && field.has("evaluations") && field.has("options"))
-    throw Error(Errc::BadFile, message(file, " is what a run found out (run.json): give the plan.json beside it"));
+    throw Error(Errc::BadFile, message(file,
+                                       " is what a run found out (run.json): give the plan.json beside it, or "
+                                       "the plan file of a looser target, such as plan-keep-95.json"));
   // A later version may have other keys: say so rather than complain about those.
   if (json.is_object() && field.has("version") && field["version"].integer(1) != kVersion)
     field["version"].fail(message("this program reads version ", kVersion));

@@ -122,9 +122,9 @@ void Finalists::choose_fastest(TargetResult& target, KeptEvaluator& evaluator, s
     take(target, variant->plan, evaluation, setup_.latency(variant->plan));
     const std::string before = with_unit(predicted_time, "ms");
     if (const std::string result = with_unit(time, "ms"); result != before)
-      notes.push_back(message("The plan that the search found",
-                              setup_.gates.size() > 1 ? " for " + to_string(target.gate) : "", " took ", before, ", ",
-                              variant->name, ' ', result, " and passes too: it is the result."));
+      notes.push_back(message(
+          "The plan that the search found", setup_.gates.size() > 1 ? " for " + to_string(target.gate) : "", " took ",
+          before, " in its fastest pass, ", variant->name, ' ', result, " and passes too: it is the result."));
     return;
   }
 }
@@ -148,9 +148,14 @@ Evaluation Finalists::score(const Variant& variant, TargetResult& target, KeptEv
   return *evaluation;
 }
 
+bool Finalists::is_within(const Plan& plan) const {
+  const LatencyTarget& asked = *setup_.options.latency_target;
+  if (asked.change == 0) return timing(plan).minimum <= asked.limit;
+  return compare(timing(plan), timing(setup_.baseline())).value <= 1 + asked.change;
+}
+
 void Finalists::choose_within(TargetResult& target, std::vector<std::string>& notes) const {
-  const double limit = setup_.latency_limit(timing(setup_.baseline()).minimum);
-  if (timing(target.plan).minimum <= limit) {
+  if (is_within(target.plan)) {
     target.status = RunStatus::Met;
     return;
   }
@@ -158,17 +163,25 @@ void Finalists::choose_within(TargetResult& target, std::vector<std::string>& no
   const SearchStep* best = nullptr;
   for (const Variant& variant : variants_)
     if (const SearchStep* step = find_step(steps_, variant.plan);
-        step != nullptr && timing(variant.plan).minimum <= limit &&
+        step != nullptr && is_within(variant.plan) &&
         (best == nullptr || step->evaluation.damage < best->evaluation.damage))
       best = step;
   if (best == nullptr) {
     target.status = RunStatus::Missed;
     return;
   }
+  target.decisions.push_back(
+      {target.figures.evaluation.plan_digest, false, "the plan of the search: measured slower than asked for"});
+  target.decisions.push_back(
+      {best->evaluation.plan_digest, true, "of least damage among those measured within the latency"});
   take(target, best->plan, best->evaluation, best->latency);
   target.status = RunStatus::Met;
-  notes.push_back(message("The plan that the search found took ", with_unit(timing(before).minimum, "ms"),
-                          ", longer than predicted and than asked for: the result is the one that damages least of "
+  const bool by_change = setup_.options.latency_target->change != 0;
+  const std::string time =
+      by_change ? change(1, compare(timing(before), timing(setup_.baseline())).value) + " against 16 bits"
+                : with_unit(timing(before).minimum, "ms");
+  notes.push_back(message("The plan that the search found was measured at ", time,
+                          ", slower than predicted and than asked for: the result is the one that damages least of "
                           "those that were measured within it."));
 }
 

@@ -36,6 +36,8 @@ class Finalists {
   void add_next_best(const TargetResult& target, const Evaluation& baseline);
   [[nodiscard]] Digest fingerprint(const Calibration& calibration) const;
   void choose_fastest(TargetResult& target, KeptEvaluator& evaluator, std::vector<std::string>& notes);
+  /// What the latency target allows, as measured: a change by turns side by side, a time by the fastest pass.
+  [[nodiscard]] bool is_within(const Plan& plan) const;
   void choose_within(TargetResult& target, std::vector<std::string>& notes) const;
   /// What is known of `plan`, judged by `gate`; nothing where it was not scored.
   [[nodiscard]] std::optional<Evaluation> find_score(const Plan& plan, const Gate& gate,

@@ -61,11 +61,6 @@ Setup::Setup(const Model& network, const QuantizeData& parts_of_data, const Quan
   if (options.threads == 0) options.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
 }
 
-double Setup::latency_limit(double baseline) const {
-  const LatencyTarget& asked = *options.latency_target;
-  return asked.change != 0 ? (1 + asked.change) * baseline : asked.limit;
-}
-
 bool Setup::is_allowed(const Plan& plan) const {
   return std::all_of(plan.precisions.begin(), plan.precisions.end(), [&](Precision precision) {
     return std::find(options.precisions.begin(), options.precisions.end(), precision) != options.precisions.end();

@@ -34,8 +34,6 @@ struct Setup {
   [[nodiscard]] double latency(const Plan& plan) const {
     return parts.latency ? parts.latency->estimate(model.sites, plan) : 0;
   }
-  /// What the latency target allows, where all sites at 16 bits take `baseline`.
-  [[nodiscard]] double latency_limit(double baseline) const;
   /// Whether `plan` has none but the precisions asked for.
   [[nodiscard]] bool is_allowed(const Plan& plan) const;
 

@@ -81,6 +81,7 @@ void Targets::search() {
     evaluator_.set_gate(target.gate);
     judge_again(target.gate);
     if (stopped_) {
+      target.unsearched = "the run was stopped before";
       take_best_known(target);
       continue;
     }
@@ -116,13 +117,14 @@ void Targets::search(TargetResult& target) {
   if (!from_16 && !start_passes(target)) return;
   if (is_spent()) {
     say_spent();
+    if (&target != targets_.data()) target.unsearched = "the budget was spent on looser targets";
     return take_best_known(target);
   }
   finish(target, setup_.parts.search->search(problem(), evaluator_));
 }
 
 void Targets::search_within(TargetResult& target) {
-  const double limit = setup_.latency_limit(setup_.latency(setup_.baseline()));
+  const double limit = setup_.options.latency_target->limit_beside(setup_.latency(setup_.baseline()));
   WithinLatencyResult found = search_within_latency(problem(), evaluator_, limit);
   if (!found.search.best_evaluation && found.search.best != setup_.baseline()) {  // no plan is quoted unscored
     found.search.best_evaluation = evaluator_.evaluate_fully(found.search.best);
@@ -131,6 +133,9 @@ void Targets::search_within(TargetResult& target) {
                                   found.is_within ? "within the latency" : "the fastest predicted"});
   }
   finish(target, found.search);
+  for (Decision& decision : target.decisions)
+    if (decision.plan_digest == target.figures.evaluation.plan_digest)
+      decision.text += ", of least damage there: the plan of the search";
   if (!found.is_within && target.status != RunStatus::Stopped) target.status = RunStatus::Missed;
 }
 

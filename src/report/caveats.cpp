@@ -6,6 +6,7 @@
 #include "halftone/core/error.hpp"
 #include "halftone/evaluate/gate.hpp"
 #include "report/text.hpp"
+#include "report/text_summary.hpp"
 
 namespace halftone::internal {
 namespace {
@@ -88,14 +89,14 @@ void add_report_part(const RunResult& run, std::vector<std::string>& found) {
   const std::string start = "On the report part, which chose nothing, the plan ";
   if (run.gate.kind == GateKind::Damage) {
     if (!run.gate.passes(report, *run.baseline.report))
-      found.push_back(message(start, "does ", significant(report.damage), " damage, more than ", run.gate.budget,
+      found.push_back(message(start, "does ", ScoreText(run).damage(report), " damage, more than ", run.gate.budget,
                               ": expect as much on new data."));
     return;
   }
-  const double kept = report.score / run.baseline.report->score;
   if (Gate{.keep = run.gate.keep}.passes(report, *run.baseline.report)) return;
   const bool clear = report.interval.high < run.gate.keep;
-  found.push_back(message(start, "keeps ", percent(kept), ", less than ", percent_asked(run),
+  found.push_back(message(start, "keeps ", ScoreText(run).kept(report, *run.baseline.report), ", less than ",
+                          percent_asked(run),
                           clear ? ": expect it to miss the target on new data."
                                 : "; its 95 % interval includes what was asked for, so this may be chance."));
 }

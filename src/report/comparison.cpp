@@ -54,12 +54,12 @@ void add_quality(std::span<const NamedRun> runs, Document& document) {
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const RunResult& run = runs[i].run;
     for (const TargetResult& target : all_targets(run)) {
-      const ScoreText scores(run.task, target.gate.keep);
+      const ScoreText scores(run);
       const Evaluation& evaluation = target.figures.evaluation;
       const bool known = evaluation.samples > 0;
       table.add({number_of(i), run.latency_target ? asked_for(run, target.gate) : to_string(target.gate),
-                 to_string(target.status), known ? scores.kept(evaluation, run.baseline.evaluation) : "-",
-                 known ? scores.interval(evaluation) : "-", known ? scores.damage(evaluation, 3) : "-",
+                 outcome_word(target), known ? scores.kept(evaluation, run.baseline.evaluation) : "-",
+                 known ? scores.interval(evaluation) : "-", known ? scores.damage(evaluation) : "-",
                  short_composition(target.plan)});
     }
   }
@@ -79,12 +79,16 @@ void add_latency(std::span<const NamedRun> runs, Document& document) {
            known ? message(run.latency_measured ? "predicted " : "modelled ", with_unit(predicted, run.latency_unit))
                  : "-",
            known ? change(run.baseline.predicted_latency, predicted) : "-",
-           target.measured ? with_unit(target.measured->minimum, "ms") : "-",
-           target.measured && run.measured ? change(run.measured->baseline.minimum, target.measured->minimum) : "-",
+           target.measured ? with_unit(target.measured->median, "ms") : "-",
+           target.measured && run.measured ? measured_change(*target.measured, run.measured->baseline) : "-",
            engine_of(run)});
     }
   }
-  document.table("Latency; estimated: modelled, or predicted from measurements", table);
+  document.table(
+      "Latency; estimated: modelled, or predicted from measurements; measured: the median pass, and the change by "
+      "turns "
+      "side by side",
+      table);
 }
 
 void add_effort(std::span<const NamedRun> runs, Document& document) {
@@ -98,7 +102,9 @@ void add_effort(std::span<const NamedRun> runs, Document& document) {
                grouped(samples_scored(run)), fixed(seconds_of(run), 1), std::to_string(run.threads),
                message(run.search, " on ", run.order, " by ", run.metric)});
   }
-  document.table("Size and effort; seconds by the clock, over all stages", table);
+  document.table(
+      "Size, of the strictest target's plan, and effort, for all targets; seconds by the clock, over all stages",
+      table);
 }
 
 bool have_same_sites(std::span<const NamedRun> runs) {
@@ -144,10 +150,13 @@ std::string different(std::span<const NamedRun> runs, const std::function<std::s
 }
 
 json target_json(const RunResult& run, const TargetResult& target) {
-  json latency{{"estimated", target.figures.predicted_latency},
-               {"estimate", run.latency_measured ? "predicted" : "modelled"},
-               {"unit", run.latency_unit},
-               {"measured_ms", target.measured ? json(target.measured->minimum) : json()}};
+  json latency{
+      {"estimated", target.figures.predicted_latency},
+      {"estimate", run.latency_measured ? "predicted" : "modelled"},
+      {"unit", run.latency_unit},
+      {"measured_ms", target.measured ? json(target.measured->minimum) : json()},
+      {"measured_change",
+       target.measured && run.measured ? json(measured_change(*target.measured, run.measured->baseline)) : json()}};
   return {{"target", run.latency_target ? asked_for(run, target.gate) : to_string(target.gate)},
           {"gate", run.latency_target ? json() : json(to_string(target.gate.kind))},
           {"status", to_string(target.status)},

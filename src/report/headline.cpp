@@ -1,9 +1,6 @@
 #include "report/headline.hpp"
 
-#include <optional>
-
 #include "halftone/core/error.hpp"
-#include "report/measured_ratio.hpp"
 #include "report/outcome.hpp"
 #include "report/text.hpp"
 #include "report/text_summary.hpp"
@@ -12,7 +9,7 @@ namespace halftone::internal {
 namespace {
 
 HeadlineFigure quality(const RunResult& run) {
-  const ScoreText scores(run.task, run.gate.keep);
+  const ScoreText scores(run);
   const Evaluation& result = run.result.evaluation;
   std::string noun = scores.noun();
   noun[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(noun[0])));
@@ -26,7 +23,7 @@ HeadlineFigure quality(const RunResult& run) {
                    : run.scored_in.empty()       ? ""
                                                  : "deployed",
           .detail =
-              message(interval, "; ", by_damage ? "" : asked, "damage ", scores.damage(result, 3),
+              message(interval, "; ", by_damage ? "" : asked, "damage ", scores.damage(result),
                       by_damage ? ", " + asked_for(run, run.gate) + " asked for" : "", "; ",
                       run.scored_in == "simulation" || run.scored_in.empty() ? "" : "scored in " + run.scored_in + ", ",
                       grouped(result.samples), " samples")};
@@ -38,15 +35,11 @@ std::string engine_text(const RunResult& run) {
 }
 
 HeadlineFigure measured(const RunResult& run, const std::string& against, const Timing& other) {
-  const Timing& plan = run.measured->plan;
-  const auto known = ratio(plan, other);
-  const std::string value = !known || !known->is_known() ? change(other.minimum, plan.minimum)
-                            : known->differs()           ? change(1, known->value)
-                                                         : "no difference";
+  const std::string interval = measured_interval(run.measured->plan, other);
   return {.label = "Latency against " + against,
-          .value = value,
+          .value = measured_change(run.measured->plan, other),
           .basis = "measured",
-          .detail = message(with_unit(plan.minimum, "ms"), " against ", with_unit(other.minimum, "ms"), "; ",
+          .detail = message(interval.empty() ? "" : "95 % interval " + interval + ", turns side by side; ",
                             engine_text(run))};
 }
 

@@ -48,9 +48,24 @@ std::string in_script(const json& object) {
   return escaped;
 }
 
+/// For which targets each plan is good enough, by its own figures: "95 %, 99 %"; empty for none.
+json verdicts(const RunResult& run) {
+  json verdicts = json::array();
+  const double limit = run.latency_target ? run.latency_target->limit_beside(run.baseline.predicted_latency) : 0;
+  for (const SearchStep& step : run.steps) {
+    std::string passed;
+    if (run.latency_target && step.latency <= limit) passed = "predicted within";
+    for (const TargetResult& target : all_targets(run))
+      if (!run.latency_target && target.gate.passes(step.evaluation, run.baseline.evaluation))
+        passed += message(passed.empty() ? "" : ", ", to_string(target.gate));
+    verdicts.push_back(std::move(passed));
+  }
+  return verdicts;
+}
+
 /// What the page says in the words of the text report.
 json texts(const RunResult& run) {
-  const ScoreText scores(run.task, run.gate.keep);
+  const ScoreText scores(run);
   json figures = json::array();
   for (const HeadlineFigure& figure : headline(run))
     figures.push_back(
@@ -62,6 +77,10 @@ json texts(const RunResult& run) {
           {"sum_noun", scores.sum_noun()},
           {"is_accuracy", run.task.starts_with("top")},
           {"kept_decimals", scores.decimals()},
+          {"keeps", scores.keeps()},
+          {"budgets", scores.budgets()},
+          {"explanations", explanations(run)},
+          {"verdicts", verdicts(run)},
           {"estimate", run.latency_measured ? "predicted" : "modelled"},
           {"has_plots", kPageHasPlots}};
 }

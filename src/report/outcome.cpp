@@ -1,6 +1,7 @@
 #include "report/outcome.hpp"
 
 #include "halftone/core/error.hpp"
+#include "report/measured_ratio.hpp"
 #include "report/text.hpp"
 #include "report/text_summary.hpp"
 
@@ -12,10 +13,24 @@ std::string stopped(const RunResult& run) {
   return "Stopped " + (run.stop_reason.empty() ? "on request" : run.stop_reason);
 }
 
+/// Whether the measurement leaves open if the plan is as fast as asked for: its 95 % interval includes the limit.
+bool is_within_noise(const RunResult& run) {
+  if (!run.latency_target || !run.measured || !run.latency_measured) return false;
+  const Timing& plan = run.measured->plan;
+  const auto [limit, change] = *run.latency_target;
+  if (change == 0) return plan.low <= limit && limit <= plan.high;
+  const auto found = ratio(plan, run.measured->baseline);
+  return found && found->low <= 1 + change && 1 + change <= found->high;
+}
+
 std::string lead(const RunResult& run) {
-  if (run.status == RunStatus::Met) return "Met: ";
+  const char* noise = is_within_noise(run) ? ", though within the measurement's noise" : "";
+  if (run.status == RunStatus::Met) return message("Met", noise, ": ");
+  if (run.status == RunStatus::Stopped && !run.unsearched.empty())
+    return message(stopped(run), "; for ", asked_for(run, run.gate), " no search was made: ", run.unsearched,
+                   ". The best plan known: ");
   if (run.status == RunStatus::Stopped) return stopped(run) + ". The best plan so far: ";
-  if (run.latency_target) return "Missed, no plan is as fast as asked for. The fastest found: ";
+  if (run.latency_target) return message("Missed", noise, ", no plan is as fast as asked for. The fastest found: ");
   if (run.gate.kind == GateKind::Damage) return "Missed, no plan does as little damage. The best found: ";
   return "Missed, no plan keeps enough. The best found: ";
 }
@@ -39,18 +54,25 @@ std::string kept(const RunResult& run, const ScoreText& scores) {
 std::string latency_reached(const RunResult& run) {
   std::string text = message(run.latency_measured ? "predicted " : "modelled ",
                              change(run.baseline.predicted_latency, run.result.predicted_latency));
-  if (run.measured) text += ", measured " + change(run.measured->baseline.minimum, run.measured->plan.minimum);
+  if (!run.measured) return text + " against 16 bits";
+  const Timing& plan = run.measured->plan;
+  text += message(", measured ", measured_change(plan, run.measured->baseline), " against 16 bits");
+  const std::string interval = measured_interval(plan, run.measured->baseline);
+  if (run.latency_target->change == 0)
+    text += message(" (", with_unit(plan.minimum, "ms"), ", median ", with_unit(plan.median, "ms"), ')');
+  else if (!interval.empty())
+    text += message(" (95 % interval ", interval, ')');
   return text;
 }
 
 /// What the plan does, beside what was asked for.
 std::string achievement(const RunResult& run) {
-  const ScoreText scores(run.task, run.gate.keep);
+  const ScoreText scores(run);
   const Evaluation& result = run.result.evaluation;
   const std::string asked = asked_for(run, run.gate);
   if (run.latency_target)
-    return message("its latency is ", latency_reached(run), " against 16 bits, ", asked, " asked for; ",
-                   kept(run, scores), ", damage ", scores.damage(result), " (", evidence(run, scores), ")");
+    return message("its latency is ", latency_reached(run), ", ", asked, " asked for; ", kept(run, scores), ", damage ",
+                   scores.damage(result), " (", evidence(run, scores), ")");
   if (run.gate.kind == GateKind::Damage)
     return message("does ", scores.damage(result), " damage, ", asked, " asked for; ", kept(run, scores), " (",
                    evidence(run, scores), ")");

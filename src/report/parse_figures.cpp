@@ -18,6 +18,8 @@ Ends read_ends(const JsonField& field) {
   return {ends[0], ends[1]};
 }
 
+}  // namespace
+
 Timing read_timing(const JsonField& field) {
   constexpr double kUnknown = std::numeric_limits<double>::infinity();
   Timing timing{.minimum = field.need("minimum").number_not_negative(),
@@ -36,9 +38,15 @@ Timing read_timing(const JsonField& field) {
   return timing;
 }
 
-}  // namespace
+/// A score, or a sum of scores of `samples`. Shares of right answers have limits; of other tasks nothing is known.
+static double read_score(const JsonField& field, const std::string& task, std::int64_t samples) {
+  if (!task.starts_with("top")) return field.number();
+  const double score = field.number_not_negative();
+  if (score > static_cast<double>(samples)) field.fail(message("a number of at most ", samples, " is needed"));
+  return score;
+}
 
-Evaluation read_evaluation(const JsonField& field) {
+Evaluation read_evaluation(const JsonField& field, const std::string& task) {
   Evaluation evaluation;
   evaluation.samples = field.need("samples").integer(0);
   if (evaluation.samples == 0) return evaluation;
@@ -47,8 +55,9 @@ Evaluation read_evaluation(const JsonField& field) {
     evaluation.unscored = evaluation.samples - scored->integer(0, evaluation.samples);
   // What a score can still be, where a task knows no limit, has no number.
   const bool may_lack = evaluation.ended_early() && !field.find("score");
-  evaluation.score = may_lack ? std::numeric_limits<double>::infinity() : field.need("score").number();
-  evaluation.score_count = may_lack ? std::numeric_limits<double>::infinity() : field.need("score_count").number();
+  evaluation.score = may_lack ? std::numeric_limits<double>::infinity() : read_score(field.need("score"), task, 1);
+  evaluation.score_count = may_lack ? std::numeric_limits<double>::infinity()
+                                    : read_score(field.need("score_count"), task, evaluation.samples);
   if (const auto span = field.find("score_span")) evaluation.score_span = span->number_not_negative();
   if (const auto error = field.find("score_error")) evaluation.score_error = error->number_not_negative();
   if (evaluation.ended_early()) return evaluation;
@@ -57,8 +66,8 @@ Evaluation read_evaluation(const JsonField& field) {
   return evaluation;
 }
 
-PlanFigures read_plan_figures(const JsonField& field) {
-  PlanFigures figures{.evaluation = read_evaluation(field)};
+PlanFigures read_plan_figures(const JsonField& field, const std::string& task) {
+  PlanFigures figures{.evaluation = read_evaluation(field, task)};
   if (const auto latency = field.need("latency_ms").find("predicted"))
     figures.predicted_latency = latency->number_not_negative();
   return figures;

@@ -8,10 +8,13 @@
 /// Parts of run.json that hold figures.
 namespace halftone::internal {
 
-Evaluation read_evaluation(const JsonField& field);
+Evaluation read_evaluation(const JsonField& field, const std::string& task);
 
 /// With the predicted latency beside it.
-PlanFigures read_plan_figures(const JsonField& field);
+PlanFigures read_plan_figures(const JsonField& field, const std::string& task);
+
+/// With the turns, where they are written.
+Timing read_timing(const JsonField& field);
 
 /// Minimum, median and spread of what stands beside a predicted latency; nothing where none was measured.
 std::optional<Timing> read_latency_timing(const JsonField& figures);

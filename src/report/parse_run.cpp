@@ -82,18 +82,26 @@ std::vector<Decision> read_decisions(const JsonField& field) {
   return decisions;
 }
 
+/// Earlier versions wrote no turns of targets.
+std::optional<Timing> read_target_timing(const JsonField& field) {
+  const auto measured = field.find("measured");
+  return measured ? read_timing(*measured) : read_latency_timing(field.need("result"));
+}
+
 /// The last is the run's own result, whose decisions stand nowhere else.
 void read_targets(const JsonField& field, RunResult& run) {
   field.each_element([&](const JsonField& entry) {
     run.looser.push_back({.gate = read_gate(entry),
                           .status = read_status(entry.need("status")),
                           .plan = read_plan(entry.need("plan"), run.sites),
-                          .figures = read_plan_figures(entry.need("result")),
-                          .measured = read_latency_timing(entry.need("result")),
-                          .decisions = read_decisions(entry.need("decisions"))});
+                          .figures = read_plan_figures(entry.need("result"), run.task),
+                          .measured = read_target_timing(entry),
+                          .decisions = read_decisions(entry.need("decisions")),
+                          .unsearched = text_if_any(entry, "unsearched")});
   });
   if (run.looser.empty()) field.fail("at least one target is needed");
   run.decisions = std::move(run.looser.back().decisions);
+  run.unsearched = std::move(run.looser.back().unsearched);
   run.looser.pop_back();
 }
 
@@ -109,8 +117,8 @@ LatencyTarget read_latency_target(const JsonField& field) {
 void read_steps(const JsonField& field, RunResult& run) {
   field.each_element([&](const JsonField& entry) {
     SearchStep step{.plan = read_plan_words(entry.need("plan"), run.sites.size()),
-                    .evaluation = read_evaluation(entry),
-                    .latency = entry.need("latency").number(),
+                    .evaluation = read_evaluation(entry, run.task),
+                    .latency = entry.need("latency").number_not_negative(),
                     .decision = entry.need("decision").text_or_empty()};
     step.evaluation.plan_digest = entry.need("plan_digest").text_or_empty();
     step.evaluation.passed = entry.need("passed").truth();
@@ -126,27 +134,27 @@ DataPart read_data(const JsonField& field) {
 }
 
 void read_scores(const JsonField& field, RunResult& run) {
-  run.float_score = read_evaluation(field.need("float"));
-  run.baseline = read_plan_figures(field.need("baseline"));
-  run.result = read_plan_figures(field.need("result"));
+  run.float_score = read_evaluation(field.need("float"), run.task);
+  run.baseline = read_plan_figures(field.need("baseline"), run.task);
+  run.result = read_plan_figures(field.need("result"), run.task);
   run.scored_in = field.need("scored_in").text_or_empty();
   if (const auto other = field.find("other_score")) {
     run.other_score.emplace();
     run.other_score->scored_in = other->need("scored_in").text_or_empty();
-    run.other_score->evaluation = read_evaluation(*other);
+    run.other_score->evaluation = read_evaluation(*other, run.task);
     if (const auto same = other->find("same_samples"))
-      run.other_score->same_samples = {.baseline = read_evaluation(same->need("baseline")),
-                                       .plan = read_evaluation(same->need("plan"))};
+      run.other_score->same_samples = {.baseline = read_evaluation(same->need("baseline"), run.task),
+                                       .plan = read_evaluation(same->need("plan"), run.task)};
   }
   if (const auto report = field.find("report")) {
-    run.result.report = read_evaluation(*report);
-    if (const auto baseline = report->find("baseline")) run.baseline.report = read_evaluation(*baseline);
+    run.result.report = read_evaluation(*report, run.task);
+    if (const auto baseline = report->find("baseline")) run.baseline.report = read_evaluation(*baseline, run.task);
   }
   const JsonField latency = field.need("baseline").need("latency_ms");
   run.latency_origin = latency.need("origin").text_or_empty();
   run.latency_unit = latency.need("unit").text_or_empty();
   field.need("uniform_latency").each_precision([&](Precision precision, const JsonField& value) {
-    run.uniform_latency[to_string(precision)] = value.number();
+    run.uniform_latency[to_string(precision)] = value.number_not_negative();
   });
 }
 
@@ -162,6 +170,24 @@ SensitivityTable read_sensitivity(json table, const JsonField& field, const std:
   return table.get<SensitivityTable>();
 }
 
+/// In the order of "stages"; earlier versions wrote none.
+void read_seconds(const JsonField& field, RunResult& run) {
+  const JsonField seconds = field.need("seconds");
+  const auto stages = field.find("stages");
+  if (!stages)
+    return seconds.each_member([&](const std::string& stage, const JsonField& value) {
+      run.seconds.emplace_back(stage, value.number_not_negative());
+    });
+  std::set<std::string> names;
+  stages->each_element([&](const JsonField& stage) {
+    if (!names.insert(stage.text()).second) stage.fail("it is listed twice");
+    run.seconds.emplace_back(stage.text(), seconds.need(stage.text()).number_not_negative());
+  });
+  seconds.each_member([&](const std::string& stage, const JsonField& value) {
+    if (!names.contains(stage)) value.fail("it is no stage that \"stages\" lists");
+  });
+}
+
 void read_rest(const JsonField& field, RunResult& run) {
   run.notes.clear();
   field.need("notes").each_element([&](const JsonField& note) { run.notes.push_back(note.text_or_empty()); });
@@ -171,9 +197,7 @@ void read_rest(const JsonField& field, RunResult& run) {
   if (const auto report = data.find("report")) run.report_data = read_data(*report);
   run.forward_passes = field.need("passes").need("forward").number_not_negative();
   run.backward_passes = field.need("passes").need("backward").number_not_negative();
-  field.need("seconds").each_member([&](const std::string& stage, const JsonField& seconds) {
-    run.seconds.emplace_back(stage, seconds.number_not_negative());
-  });
+  read_seconds(field, run);
   field.need("environment").each_member([&](const std::string& name, const JsonField& value) {
     run.environment[name] = value.text_or_empty();
   });
@@ -199,8 +223,8 @@ RunResult parse_run_json(const std::string& text, const std::string& place) {
   run.plan = read_plan(field.need("plan"), run.sites);
   run.gate = read_gate(field);
   if (const auto target = field.find("latency_target")) run.latency_target = read_latency_target(*target);
+  read_options(field.need("options"), run);  // before figures: limits of scores are the task's
   if (const auto targets = field.find("targets")) read_targets(*targets, run);
-  read_options(field.need("options"), run);
   read_engine(field, run);
   read_scores(field, run);
   read_steps(field.need("evaluations"), run);

@@ -25,19 +25,20 @@ WeightMethodChoice read_weight_method(const JsonField& field) {
 }
 
 RangeAdjustment read_adjustment(const JsonField& field) {
-  RangeAdjustment adjustment{.plan = field.need("plan").text_or_empty(),
-                             .damage_before = field.need("damage_before").number(),
-                             .damage_after = field.need("damage_after").number(),
-                             .held_out = field.need("held_out").integer(0),
-                             .trained_on = field.need("trained_on").integer(0),
-                             .bounds = static_cast<std::size_t>(field.need("bounds").integer(0)),
-                             .steps = read_count(field.need("steps")),
-                             .step_kept = read_count(field.need("step_kept")),
-                             .checks = {},
-                             .forward_passes = field.need("passes").need("forward").number_not_negative(),
-                             .backward_passes = field.need("passes").need("backward").number_not_negative(),
-                             .seconds = field.need("seconds").number_not_negative(),
-                             .stopped = field.need("stopped").truth()};
+  RangeAdjustment adjustment{
+      .plan = field.need("plan").text_or_empty(),
+      .damage_before = field.need("damage_before").number(),
+      .damage_after = field.need("damage_after").number(),
+      .held_out = field.need("held_out").integer(0),
+      .trained_on = field.need("trained_on").integer(0),
+      .bounds = static_cast<std::size_t>(field.need("bounds").integer(0)),
+      .steps = read_count(field.need("steps")),
+      .step_kept = static_cast<int>(field.need("step_kept").integer(0, field.need("steps").integer(0, INT_MAX))),
+      .checks = {},
+      .forward_passes = field.need("passes").need("forward").number_not_negative(),
+      .backward_passes = field.need("passes").need("backward").number_not_negative(),
+      .seconds = field.need("seconds").number_not_negative(),
+      .stopped = field.need("stopped").truth()};
   field.need("checks").each_element([&](const JsonField& check) {
     adjustment.checks.push_back({.step = read_count(check.need("step")),
                                  .training = check.need("training").number(),

@@ -5,9 +5,11 @@
 #include <map>
 #include <utility>
 
+#include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/plan/plan_file.hpp"
 #include "halftone/report/html_report.hpp"
+#include "halftone/report/run_file.hpp"
 #include "halftone/report/run_result.hpp"
 #include "report/evaluation_json.hpp"
 #include "report/frontier.hpp"
@@ -252,17 +254,24 @@ json target_json(const RunResult& run, const TargetResult& target) {
   for (const Decision& decision : target.decisions)
     decisions.push_back({{"plan_digest", decision.plan_digest}, {"passed", decision.passed}, {"text", decision.text}});
   json object = gate_json(run, target.gate);
-  object.update({{"status", to_string(target.status)},
-                 {"result", figures_json(run, target.figures, target.measured ? &*target.measured : nullptr)},
-                 {"plan", plan_json(run, target.plan)},
-                 {"decisions", std::move(decisions)}});
+  object.update(
+      {{"status", to_string(target.status)},
+       {"result", figures_json(run, target.figures, target.measured ? &*target.measured : nullptr)},
+       {"plan", plan_json(run, target.plan)},
+       {"decisions", std::move(decisions)},
+       {"measured", target.measured && run.measured ? timing_json(*target.measured, run.measured->baseline) : json()},
+       {"unsearched", target.unsearched.empty() ? json() : json(target.unsearched)}});
   return object;
 }
 
 /// Loosest first; the last is the run's own result.
 json targets_json(const RunResult& run) {
   json targets = json::array();
-  for (const TargetResult& target : all_targets(run)) targets.push_back(target_json(run, target));
+  for (const TargetResult& target : all_targets(run)) {
+    targets.push_back(target_json(run, target));
+    const bool is_last = targets.size() > run.looser.size();
+    targets.back()["plan_file"] = is_last ? "plan.json" : plan_file_name(target.gate);
+  }
   return targets;
 }
 
@@ -279,6 +288,13 @@ json latency_target_json(const RunResult& run) {
   return {{"limit", target.change != 0 ? json() : json(target.limit)},
           {"change", target.change != 0 ? json(target.change) : json()},
           {"unit", run.latency_unit}};
+}
+
+/// In the order in which they ran, which an object does not keep.
+json stages_json(const RunResult& run) {
+  json stages = json::array();
+  for (const auto& [stage, unused] : run.seconds) stages.push_back(stage);
+  return stages;
 }
 
 json seconds_json(const RunResult& run) {
@@ -313,6 +329,7 @@ json to_run_json(const RunResult& run) {
                  {"uniform_latency", run.uniform_latency},
                  {"evaluations", std::move(evaluations)},
                  {"passes", {{"forward", run.forward_passes}, {"backward", run.backward_passes}}},
+                 {"stages", stages_json(run)},
                  {"seconds", seconds_json(run)},
                  {"options", options_json(run)},
                  {"environment", run.environment},
@@ -327,17 +344,33 @@ json to_run_json(const RunResult& run) {
   return object;
 }
 
+/// Those that the run.json in `directory` lists.
+static void remove_looser_plans(const std::filesystem::path& directory) {
+  try {
+    std::error_code ignored;
+    for (const TargetResult& target : read_run(directory).looser)
+      std::filesystem::remove(directory / plan_file_name(target.gate), ignored);
+  } catch (const Error&) {
+    // there is none, or none that can be read
+  }
+}
+
 void write_run(const RunResult& result, const std::string& directory) {
   const std::filesystem::path path(directory);
   // Everything is made before anything is written.
-  const std::string plan = to_text(make_plan_file(result.sites, result.plan, result.calibration, result.model_digest));
+  const auto plan_text = [&](const Plan& plan) {
+    return to_text(make_plan_file(result.sites, plan, result.calibration, result.model_digest));
+  };
+  std::map<std::string, std::string> plans{{"plan.json", plan_text(result.plan)}};
+  for (const TargetResult& target : result.looser) plans[plan_file_name(target.gate)] = plan_text(target.plan);
   const std::string run = to_run_json(result).dump(2, ' ', false, json::error_handler_t::replace) + "\n";
   const std::string report = text_report(result);
   const std::string page = html_report(result);
   require_writable(path);
+  remove_looser_plans(path);
   std::error_code ignored;
   std::filesystem::remove(path / "run.json", ignored);
-  write_atomically(path / "plan.json", plan);
+  for (const auto& [name, text] : plans) write_atomically(path / name, text);
   write_atomically(path / "report.txt", report);
   write_atomically(path / "report.html", page);
   write_atomically(path / "run.json", run);  // last: where it is, the others are

@@ -15,7 +15,7 @@ struct StoryLine {
   std::string text;
 };
 
-/// What a search decided, in order: `decisions`, or the steps as they were scored where there are none.
+/// What a search decided, in order: `decisions`, or the steps as they were scored where a run for one target has none.
 std::vector<StoryLine> story(const RunResult& run, const std::vector<Decision>& decisions);
 
 /// The results for all targets, side by side; nothing where there is one.

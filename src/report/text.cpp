@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 #include "halftone/core/error.hpp"
 
@@ -15,14 +16,31 @@ std::string grouped(std::int64_t number) {
   return text;
 }
 
+/// Moved off the ties between two roundings, which C and JavaScript round differently: the page's code does the same.
+static double untied(double number) { return number * (1 + 1e-12); }
+
 std::string fixed(double number, int decimals) {
   char text[400];
-  return {text, static_cast<std::size_t>(std::snprintf(text, sizeof text, "%.*f", decimals, number))};
+  return {text, static_cast<std::size_t>(std::snprintf(text, sizeof text, "%.*f", decimals, untied(number)))};
 }
 
 std::string significant(double number, int digits) {
+  constexpr double kMostGrouped = 1e9;
+  const double size = std::abs(number);
+  if (size >= std::pow(10, digits) && size < kMostGrouped) return grouped(std::llround(untied(number)));
   char text[64];
-  return {text, static_cast<std::size_t>(std::snprintf(text, sizeof text, "%.*g", digits, number))};
+  return {text, static_cast<std::size_t>(std::snprintf(text, sizeof text, "%.*g", digits, untied(number)))};
+}
+
+std::string significant_beside(double number, int digits, const std::vector<double>& limits) {
+  constexpr int kMostDigits = 15;
+  const auto looks_right = [&](const std::string& text, double limit) {
+    return (std::strtod(text.c_str(), nullptr) > limit) == (number > limit);
+  };
+  for (std::string text = significant(number, digits);; text = significant(number, ++digits))
+    if (digits >= kMostDigits ||
+        std::all_of(limits.begin(), limits.end(), [&](double limit) { return looks_right(text, limit); }))
+      return text;
 }
 
 std::string with_unit(double latency, const std::string& unit) {
@@ -44,8 +62,9 @@ std::string duration(double seconds) {
 std::string percent(double share, int decimals) { return fixed(100 * share, decimals) + " %"; }
 
 std::string change(double from, double to) {
+  constexpr double kShown = 5e-4;  // below it there are only zeros
   const double share = to / from - 1;
-  return message(share > 0 ? "+" : "", percent(share == 0 ? 0 : share, 1));
+  return message(share >= kShown ? "+" : "", percent(std::abs(share) < kShown ? 0 : share, 1));
 }
 
 std::size_t columns(std::string_view text) {

@@ -12,9 +12,11 @@ namespace halftone::internal {
 
 inline constexpr std::size_t kTextWidth = 100;
 
-std::string grouped(std::int64_t number);                        ///< "4,589"
-std::string fixed(double number, int decimals);                  ///< "99.930"
-std::string significant(double number, int digits = 4);          ///< at most so many digits: "0.0123", "1.2e-07"
+std::string grouped(std::int64_t number);                ///< "4,589"
+std::string fixed(double number, int decimals);          ///< "99.930"
+std::string significant(double number, int digits = 4);  ///< at most so many digits: "0.0123", "1.2e-07", "12,345"
+/// With more digits where these would look as if `number` were on the other side of one of the `limits`.
+std::string significant_beside(double number, int digits, const std::vector<double>& limits);
 std::string with_unit(double latency, const std::string& unit);  ///< in microseconds below a tenth of a millisecond
 std::string bytes_text(double bytes);                            ///< "2.5 KiB"
 std::string duration(double seconds);                            ///< "42 s", "3 min 5 s", "2 h 10 min", rounded up

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 
 #include "halftone/core/error.hpp"
@@ -42,11 +43,32 @@ bool is_clamped(const SensitivityTable& table, std::size_t site, Precision preci
                      [&](const ClampedScore& score) { return score.site == site && score.precision == precision; });
 }
 
-int ScoreText::decimals() const {
+static int decimals_of(double percentage) {
   int decimals = 1;
-  for (double k = 100 * keep_; decimals < 7 && std::abs(k - std::round(k)) > 1e-6; k *= 10) ++decimals;
-  return std::max(2, decimals);
+  for (; decimals < 7 && std::abs(percentage - std::round(percentage)) > 1e-6; percentage *= 10) ++decimals;
+  return decimals;
 }
+
+ScoreText::ScoreText(std::string task, const std::vector<Gate>& gates)
+    : task_(std::move(task)), accuracy_(task_.starts_with("top")) {
+  for (const Gate& gate : gates) {
+    if (gate.kind == GateKind::Damage) {
+      budgets_.push_back(gate.budget);
+    } else {
+      keeps_.push_back(100 * gate.keep);
+      decimals_ = std::max(decimals_, decimals_of(keeps_.back()));
+    }
+  }
+}
+
+static std::vector<Gate> gates_of(const RunResult& run) {
+  std::vector<Gate> gates;
+  if (run.latency_target) return gates;
+  for (const TargetResult& target : all_targets(run)) gates.push_back(target.gate);
+  return gates;
+}
+
+ScoreText::ScoreText(const RunResult& run) : ScoreText(run.task, gates_of(run)) {}
 
 std::string ScoreText::noun() const {
   if (!accuracy_) return task_ + " score";
@@ -68,11 +90,22 @@ std::string ScoreText::sum(const Evaluation& evaluation) const {
 
 std::string ScoreText::kept(const Evaluation& evaluation, const Evaluation& baseline) const {
   if (!(baseline.score > 0) || !std::isfinite(evaluation.score)) return "-";
-  return at_most(evaluation) + percent(evaluation.score / baseline.score, decimals());
+  constexpr int kMostDecimals = 10;
+  constexpr double kEqual = 1e-9;
+  const double kept = 100 * (evaluation.score / baseline.score);
+  const auto looks_right = [&](const std::string& text, double keep) {
+    return (std::strtod(text.c_str(), nullptr) < keep - kEqual) == (kept < keep - kEqual);
+  };
+  int decimals = decimals_;
+  std::string text = fixed(kept, decimals);
+  while (decimals < kMostDecimals &&
+         !std::all_of(keeps_.begin(), keeps_.end(), [&](double keep) { return looks_right(text, keep); }))
+    text = fixed(kept, ++decimals);
+  return at_most(evaluation) + text + " %";
 }
 
-std::string ScoreText::damage(const Evaluation& evaluation, int digits) const {
-  return (evaluation.ended_early() ? "at least " : "") + significant(evaluation.damage, digits);
+std::string ScoreText::damage(const Evaluation& evaluation) const {
+  return (evaluation.ended_early() ? "at least " : "") + significant_beside(evaluation.damage, 3, budgets_);
 }
 
 std::string ScoreText::interval(const Evaluation& evaluation) const {
@@ -126,15 +159,7 @@ void add_scores(const RunResult& run, Document& document) {
           ? "simulated"
           : message("deployed in ", run.scored_in, run.engine ? ", all but integers in " + run.engine->float_type : "");
   document.table(run.scored_in.empty() ? "" : message("Scored ", place, ", where not said otherwise:"),
-                 score_table(ScoreText(run.task, run.gate.keep), rows));
-}
-
-/// "-33.3 %", or that no difference was seen.
-std::string measured_change(const Timing& timing, const Timing& baseline) {
-  const auto found = ratio(timing, baseline);
-  if (!found) return "-";
-  if (!found->is_known()) return "too few turns";
-  return found->differs() ? change(1, found->value) : "no difference";
+                 score_table(ScoreText(run), rows));
 }
 
 void add_measured(const RunResult& run, Document& document) {
@@ -207,6 +232,37 @@ WeightBytes weight_bytes(const RunResult& run) {
   return bytes;
 }
 
+std::string measured_change(const Timing& timing, const Timing& reference) {
+  const auto found = ratio(timing, reference);
+  if (!found) return change(reference.minimum, timing.minimum);
+  if (!found->is_known()) return change(1, found->value) + ", too few turns";
+  return found->differs() ? change(1, found->value) : "no difference";
+}
+
+std::string measured_interval(const Timing& timing, const Timing& reference) {
+  const auto found = ratio(timing, reference);
+  if (!found || !found->is_known()) return {};
+  const std::string low = change(1, found->low);
+  return message(low.substr(0, low.size() - 2), " to ", change(1, found->high));
+}
+
+std::string outcome_word(const TargetResult& target) {
+  return target.unsearched.empty() ? to_string(target.status) : "not searched";
+}
+
+std::vector<std::string> explanations(const RunResult& run) {
+  std::vector<std::string> found;
+  if (run.measured)
+    found.emplace_back(
+        "Measured times are those of the fastest pass and of the median one; measured changes are the median of the "
+        "ratios of turns that ran side by side, not the ratio of two times.");
+  if (run.gate.kind == GateKind::Confidence && !run.latency_target && run.result.evaluation.samples > 0)
+    found.emplace_back(
+        "What is kept \"with 95 % confidence\" is a one-sided bound that also allows for few differing samples, and so "
+        "may lie below the two-sided 95 % interval, which does not.");
+  return found;
+}
+
 std::string weights_text(const RunResult& run) {
   const auto [plan, baseline] = weight_bytes(run);
   return message("Weights: ", bytes_text(plan), " in the plan, ", bytes_text(baseline), " at 16 bits (",
@@ -217,6 +273,7 @@ void add_summary(const RunResult& run, Document& document) {
   document.paragraph(outcome(run));
   add_scores(run, document);
   add_latency(run, document);
+  for (const auto& explanation : explanations(run)) document.paragraph(explanation);
   add_targets(run, document);
   document.paragraph(weights_text(run));
   for (const auto& note : run.notes) document.paragraph(note);

@@ -21,6 +21,19 @@ struct WeightBytes {
 WeightBytes weight_bytes(const RunResult& run);
 std::string weights_text(const RunResult& run);  ///< how large weights are, in a sentence
 
+/// How much longer or shorter `timing` is than `reference`, by the ratio of turns side by side: "-33.3 %", or that no
+/// difference was seen. By the fastest pass where turns are not known, as in a run.json of an earlier version.
+std::string measured_change(const Timing& timing, const Timing& reference);
+
+/// "-21.2 to -18.7 %": the 95 % interval of the same; empty where it is not known.
+std::string measured_interval(const Timing& timing, const Timing& reference);
+
+/// "met", "missed", "stopped" or "not searched".
+std::string outcome_word(const TargetResult& target);
+
+/// What to know to read a report's figures, in sentences.
+std::vector<std::string> explanations(const RunResult& run);
+
 /// The first part of a report.
 void add_summary(const RunResult& run, Document& document);
 
@@ -29,29 +42,35 @@ inline constexpr const char* kClampedLegend =
     "*: the metric gave a negative score, taken as 0, or none that is finite, taken as the largest.";
 bool is_clamped(const SensitivityTable& table, std::size_t site, Precision precision);
 
-/// How scores of a task are called and printed; `keep` is the share asked for. What an evaluation that ended early
-/// gives is said to be "at most", its damage "at least".
+/// How scores of a task are called and printed. What an evaluation that ended early gives is said to be "at most", its
+/// damage "at least".
 class ScoreText {
  public:
-  explicit ScoreText(std::string task, double keep = 0.999)
-      : task_(std::move(task)), keep_(keep), accuracy_(task_.starts_with("top")) {}
+  /// `gates`: what was asked for.
+  explicit ScoreText(std::string task, const std::vector<Gate>& gates = {});
+  /// Figures look the same in all parts of a report, whatever target they stand beside.
+  explicit ScoreText(const RunResult& run);
 
-  [[nodiscard]] int decimals() const;          ///< of shares in percent: one more than was asked for
-  [[nodiscard]] std::string noun() const;      ///< "accuracy"
-  [[nodiscard]] std::string sum_noun() const;  ///< "correct"
+  [[nodiscard]] int decimals() const { return decimals_; }  ///< of shares in percent: one more than was asked for
+  [[nodiscard]] const std::vector<double>& keeps() const { return keeps_; }      ///< asked for, in percent
+  [[nodiscard]] const std::vector<double>& budgets() const { return budgets_; }  ///< of damage, asked for
+  [[nodiscard]] std::string noun() const;                                        ///< "accuracy"
+  [[nodiscard]] std::string sum_noun() const;                                    ///< "correct"
   [[nodiscard]] std::string score(const Evaluation& evaluation) const;
   [[nodiscard]] std::string sum(const Evaluation& evaluation) const;
-  /// Share of the baseline's score, with one decimal more than was asked for: passing and failing then look different.
+  /// Share of the baseline's score, with as many decimals as tell it from what was asked for.
   [[nodiscard]] std::string kept(const Evaluation& evaluation, const Evaluation& baseline) const;
-  [[nodiscard]] std::string damage(const Evaluation& evaluation, int digits = 4) const;
+  [[nodiscard]] std::string damage(const Evaluation& evaluation) const;
   [[nodiscard]] std::string interval(const Evaluation& evaluation) const;
 
  private:
   static std::string at_most(const Evaluation& evaluation);
 
   std::string task_;
-  double keep_;
   bool accuracy_;
+  int decimals_ = 2;
+  std::vector<double> keeps_{};
+  std::vector<double> budgets_{};
 };
 
 struct ScoreRow {

@@ -173,11 +173,27 @@ TEST_CASE("a request to stop keeps the best plan so far and gives exit code 1") 
   const Words words = with(with(quantize((dir / "out").string()), "--search", "interrupted"), "--keep", "50%");
   const auto quantized = call(words, registry);
   CHECK(quantized.code == 1);
-  CHECK_THAT(quantized.err, Contains("the best plan so far is in"));
+  CHECK_THAT(quantized.err, Contains("the best plan so far is in") &&
+                                Contains("The same command goes on where this one was cut short."));
   CHECK_THAT(quantized.out, Catch::StartsWith("Stopped on request"));
   CHECK(json::parse(read_text(dir / "out/run.json"))["status"] == "stopped");
   CHECK(call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", (dir / "out/plan.json").string()}).code ==
         0);
+}
+
+TEST_CASE("every target's plan is a file that can be evaluated, and a second run says that it goes on") {
+  const TempDir dir;
+  const std::string out = (dir / "out").string();
+  const Words words = with(quantize(out), "--keep", "50%,95%");
+  const auto first = call(words);
+  CHECK_THAT(first.out, Contains(out + "/plan.json, " + out + "/plan-keep-50.json\n"));
+  CHECK_THAT(first.err, !Contains("Going on"));
+  CHECK(call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", out + "/plan-keep-50.json"}).code == 0);
+  CHECK_THAT(call({"evaluate", kModel, "--data", validation("[0:20]"), "--plan", out + "/run.json"}).err,
+             Contains("or the plan file of a looser target, such as plan-keep-95.json"));
+  Words loud = words;
+  std::erase(loud, "--quiet");
+  CHECK_THAT(call(loud).err, Contains("Going on from what an earlier run left in " + out));
 }
 
 TEST_CASE("a request to stop before any plan was scored leaves earlier results, and no folder, behind") {
@@ -196,8 +212,8 @@ TEST_CASE("a request to stop before any plan was scored leaves earlier results, 
   };
   const auto first = stopped("new/out");
   CHECK(first.code == 1);
-  CHECK_THAT(first.err, Contains("nothing was written"));
-  CHECK_THAT(first.out, Catch::StartsWith("Stopped on request") && !Contains("Written: "));
+  CHECK_THAT(first.err, Contains("no result was written") && Contains("What is finished is kept either way"));
+  CHECK_THAT(first.out, Catch::StartsWith("Stopped on request") && !Contains("Written: ") && !Contains("correct"));
   CHECK(dir.count() == 0);
   REQUIRE(call(quantize((dir / "out").string())).code == 0);
   const std::string plan = read_text(dir / "out/plan.json");
@@ -246,8 +262,13 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
         "--out", out},
        "has random weights"},
       {"small share", with(good, "--report", "1%"), "--report 1% of the 10 samples"},
-      {"batch", with(good, "--batch", "0"), "--batch: Value 0 not in range"},
-      {"threads", with(good, "--threads", "many"), "--threads: Value many not in range"},
+      {"batch", with(good, "--batch", "0"), "--batch: \"0\" is given: a whole number from 1 to 1048576 is needed"},
+      {"threads", with(good, "--threads", "many"), "--threads: \"many\" is given: a whole number from 0 to 1048576"},
+      {"fraction", with(good, "--max-evaluations", "2.5"), "--max-evaluations: \"2.5\" is given: a whole number"},
+      {"threads twice", good + Words{"--threads", "1", "--threads", "2"},
+       "--threads is given more than once: give it once"},
+      {"seconds", with(good, "--max-seconds", "-3"),
+       "--max-seconds: \"-3\" is given: a number of seconds, 0 (no limit) or more, is needed"},
       {"seed", with(good, "--seed", "-1"), "--seed"},
       {"std alone", with(good, "--std", "1,1,1"), "--std is given alone"},
       {"std", with(with(good, "--std", "1,0,1"), "--mean", "0,0,0"), "--std is \"1,0,1\": it must be above 0"},

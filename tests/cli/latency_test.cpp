@@ -110,7 +110,7 @@ TEST_CASE("what is wrong with engine and latency is said before any work") {
   const std::vector<std::tuple<Words, std::string>> cases{
       {{"--evaluate", "magic"}, "--evaluate is \"magic\": simulated or deployed is needed"},
       {{"--engine", "magic"}, "there is no engine \"magic\": choose from libtorch, trap"},
-      {{"--engine-threads", "0"}, "--engine-threads: Value 0 not in range"},
+      {{"--engine-threads", "0"}, "--engine-threads: \"0\" is given: a whole number from 1"},
       {{"--latency", "measured:a100"}, "there is no latency model \"measured:a100\": choose from measured, roofline"},
       {{"--engine-threads", "9999"}, "--engine-threads is 9999: there are "},
   };

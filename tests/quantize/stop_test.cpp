@@ -91,3 +91,17 @@ TEST_CASE("a run that was stopped while latency was measured has the baseline, n
   CHECK(run.site_saving.empty());
   CHECK_NOTHROW(text_report(run));
 }
+
+TEST_CASE("a run that was stopped says which figures are missing") {
+  QuantizeFixture f;
+  f.with_report = true;
+  bool measuring = false;
+  const RunResult run = f.run({.on_progress = [&](const Progress& p) { measuring |= p.stage == "measure"; },
+                               .should_stop = [&] { return measuring; }});
+  CHECK(run.status == RunStatus::Stopped);
+  REQUIRE_FALSE(run.notes.empty());
+  CHECK(run.notes.back() ==
+        "Missing, as the run was stopped before: the finalists' measured times; the plan's score in simulation; the "
+        "plan's score on the report part.");
+  for (const std::string& note : f.run().notes) CHECK_THAT(note, !Catch::Contains("Missing"));
+}

@@ -141,7 +141,7 @@ TEST_CASE("a latency target holds as measured where latency is measured") {
   const RunResult run = f.run();
   REQUIRE(run.measured);
   CHECK(run.status == RunStatus::Met);
-  CHECK(run.measured->plan.minimum <= 0.75 * run.measured->baseline.minimum);
+  CHECK(compare(run.measured->plan, run.measured->baseline).value <= 0.75);
 }
 
 TEST_CASE("targets that do not fit together are refused, all at once") {
@@ -156,4 +156,21 @@ TEST_CASE("targets that do not fit together are refused, all at once") {
         "gates and latency_target are both given", "has limit 1 and change -2", "latency_target.change is -2",
         "limits: repairs is -1", "adjust_ranges is for the plan found"})
     CHECK_THAT(refused.text, Contains(word));
+}
+
+TEST_CASE("targets that the budget does not reach are not searched, and have the best plan known that passes") {
+  Fixture f;
+  f.options.gates = {{.keep = 0.5}, {.keep = 0.9}, {.keep = 1}};
+  f.options.limits.most_evaluations = 1;
+  const RunResult run = f.run();
+  REQUIRE(run.looser.size() == 2);
+  CHECK(run.looser[0].unsearched.empty());
+  CHECK(run.looser[1].unsearched == "the budget was spent on looser targets");
+  CHECK(run.unsearched == run.looser[1].unsearched);
+  CHECK(run.decisions.empty());
+  REQUIRE(run.steps.size() == 1);
+  for (const TargetResult& target : all_targets(run)) {
+    const bool passes = target.gate.passes(run.steps[0].evaluation, run.baseline.evaluation);
+    CHECK(target.plan == (passes ? run.steps[0].plan : Plan::uniform(5, k16)));
+  }
 }

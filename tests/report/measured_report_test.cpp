@@ -6,7 +6,9 @@
 #include "catch.hpp"
 #include "example_run.hpp"
 #include "flat.hpp"
+#include "report/headline.hpp"
 #include "report/text.hpp"
+#include "report/text_summary.hpp"
 
 using namespace halftone;
 using Catch::Contains;
@@ -141,4 +143,21 @@ TEST_CASE("without an engine nothing measured is in run.json") {
   CHECK(run["measured"].is_null());
   CHECK(run["other_score"].is_null());
   CHECK(run["notes"].empty());
+}
+
+TEST_CASE("a change in latency is one figure wherever it stands, the one of turns side by side") {
+  RunResult run = measured_run();
+  run.measured->plan.minimum = 0.9;  // the ratio of two minima would be another
+  run.looser.push_back({.gate = {.keep = 0.98}, .plan = run.plan, .decisions = {}});
+  run.looser[0].figures = run.result;
+  run.looser[0].measured = run.measured->plan;
+  const std::string text = flat(text_report(run));
+  CHECK_THAT(text, Contains("plan 0.5 ms 0.9 ms 1 ms -50.0 %") && Contains("0.003 -50.0 % -50.0 % 1 at 4, 2 at 8"));
+  CHECK_THAT(text, Contains("measured changes are the median of the ratios of turns that ran side by side"));
+  CHECK_THAT(text, !Contains("-54.1 %"));
+  CHECK(internal::measured_change(run.measured->plan, run.measured->baseline) == "-50.0 %");
+  const auto figures = internal::headline(run);
+  CHECK(figures[1].value == "-50.0 %");
+  CHECK_THAT(figures[1].detail, Catch::StartsWith("95 % interval -50.5 to -49.5 %, turns side by side; openvino"));
+  CHECK_THAT(figures[2].detail, !Contains(" ms"));  // a ratio of two times would be another figure
 }

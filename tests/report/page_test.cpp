@@ -160,6 +160,39 @@ TEST_CASE("a browser draws the page without an error") {
     }
 }
 
+TEST_CASE("the page writes figures with the digits that the text report has") {
+  if (browser().empty()) {
+    WARN("no browser is installed: the digits of report.html were not looked at");
+    return;
+  }
+  RunResult run = large_run(4);
+  run.gate = {.kind = GateKind::Damage, .budget = 0.03};
+  run.looser[0].gate = {.kind = GateKind::Damage, .budget = 0.2};
+  run.result.evaluation.score = 721.0 / 800;  // half a digit more than 90.12 %
+  run.steps[1].evaluation.damage = 0.0300004;
+  run.steps[2].evaluation.damage = 1.23456e-7;
+  run.measured->plan.samples = std::vector<double>(9, 1.005);
+  const std::string text = text_report(run);
+  const std::string elements = rendered(TempDir(), html_report(run), 1280);
+  for (const char* figure : {"90.13 %", "0.0300004", "1.23e-07", "-49.2 %"}) {
+    CAPTURE(figure);
+    CHECK(count(text, figure) > 0);
+    CHECK(count(elements, std::string(figure) + "</") > 0);
+  }
+}
+
+TEST_CASE("a plan's verdict on the page names the targets that it passes") {
+  RunResult run = large_run(8);
+  const auto verdicts = [&] { return json::parse(script(html_report(run), "texts"))["verdicts"]; };
+  CHECK(verdicts()[0] == "98 %, 99.9 %");
+  CHECK(verdicts()[1] == "98 %");
+  CHECK(verdicts()[7] == "");
+  run.looser.clear();
+  run.latency_target = LatencyTarget{.change = -0.4};
+  CHECK(verdicts()[0] == "");
+  CHECK(verdicts()[7] == "predicted within");
+}
+
 TEST_CASE("every control of the page works") {
   if (browser().empty()) {
     WARN("no browser is installed: the controls of report.html were not tried");

@@ -8,6 +8,8 @@
 #include "catch.hpp"
 #include "failure.hpp"
 #include "flat.hpp"
+#include "halftone/core/file.hpp"
+#include "halftone/plan/plan_file.hpp"
 #include "halftone/report/html_report.hpp"
 #include "halftone/report/markdown_report.hpp"
 #include "large_run.hpp"
@@ -42,13 +44,14 @@ RunResult full_run() {
   RunResult run = large_run(5);
   run.gate = {.kind = GateKind::Damage, .budget = 0.03};
   run.looser[0].gate = {.keep = 0.98, .kind = GateKind::Confidence};
-  run.model_options = {{"mean", "0.5"},      {"resize", "256"},           {"crop", "224"},    {"rename", "^a=b"},
+  run.model_options = {{"mean", "0.5"},      {"resize", "256"},           {"crop", "224"},       {"rename", "^a=b"},
                        {"max_tokens", "64"}, {"vocabulary", "vocab.txt"}, {"additions", "true"}, {"state_dict", "ema"}};
   run.limits = {.most_evaluations = 20, .most_seconds = 60.5, .repairs = 3};
   run.sensitivity_file = "sensitivity.json";
   run.sensitivity.clamped = {{.site = 1, .precision = k4, .given = -0.5},
                              {.site = 2, .precision = k8, .given = std::numeric_limits<double>::infinity()}};
   run.range_weight = "auto";
+  run.unsearched = "the budget was spent on looser targets";
   run.weight_methods = {{.bits = 4,
                          .precision = k4,
                          .chosen = RangeMethod::MeanSquaredError,
@@ -138,7 +141,7 @@ TEST_CASE("fields that earlier versions lack are not needed") {
   const RunResult read = parse_run_json(run.dump());
   CHECK(read.engine->full_name() == "openvino 2026.4.1");
   CHECK(read.steps.size() == 3);
-  CHECK_THAT(flat(text_report(read)), Contains("plan 0.5 ms 0.98 ms 1 ms - ####"));
+  CHECK_THAT(flat(text_report(read)), Contains("plan 0.5 ms 0.98 ms 1 ms -50.0 % ####"));
 }
 
 TEST_CASE("what is wrong with a run.json is said with its place") {
@@ -157,6 +160,15 @@ TEST_CASE("what is wrong with a run.json is said with its place") {
   CHECK_THAT(complaint("/plan", json::object()), Contains("run.json.plan has no \"layer1.0.conv1\""));
   CHECK_THAT(complaint("/sensitivity/scores/other", json::object()), Contains("scores of sites that are not there"));
   CHECK_THAT(complaint("/measured/plan/turns", json{0}), Contains("measured.plan.turns[0] is 0: a positive number"));
+  CHECK(complaint("/result/score", 7.3) == "run.json.result.score is 7.3: a number of at most 1 is needed");
+  CHECK_THAT(complaint("/float/score", -0.1), Contains("float.score is -0.1: a number of at least 0 is needed"));
+  CHECK_THAT(complaint("/evaluations/0/score_count", 4601),
+             Contains("evaluations[0].score_count is 4601: a number of at most 4600 is needed"));
+  CHECK_THAT(complaint("/targets/0/result/score", 2), Contains("targets[0].result.score is 2: a number of at most 1"));
+  CHECK_THAT(complaint("/evaluations/0/latency", -1), Contains("evaluations[0].latency is -1: a number of at least 0"));
+  CHECK_THAT(complaint("/uniform_latency/8", -1), Contains("uniform_latency.8 is -1: a number of at least 0"));
+  CHECK_THAT(complaint("/ranges/adjustments/0/step_kept", 101),
+             Contains("step_kept is 101: an integer of at most 100"));
   CHECK_THAT(complaint("/options/seed", -1), Contains("options.seed is -1: an integer of at least 0"));
   CHECK(failure([] { parse_run_json("[]"); }).text == "run.json is an array: an object is needed");
   CHECK(failure([] { parse_run_json("{}"); }).text == "run.json has no \"version\"");
@@ -193,4 +205,39 @@ TEST_CASE("no damaged run.json does more harm than to be refused") {
     }
   }
   CHECK(refused > 200);
+}
+
+TEST_CASE("a plan file for each looser target stands beside plan.json, and goes with its target") {
+  const TempDir dir;
+  RunResult run = large_run(4);
+  run.looser[0].gate = {.keep = 0.95};
+  run.looser.push_back(run.looser[0]);
+  run.looser[1].gate = {.keep = 0.995, .kind = GateKind::Confidence};
+  write_run(run, dir.path().string());
+  CHECK(apply_precisions(read_plan_file(dir / "plan-keep-95.json"), run.sites, run.model_digest) == run.looser[0].plan);
+  CHECK(std::filesystem::exists(dir / "plan-confidence-99.5.json"));
+  const json targets = json::parse(read_text(dir / "run.json"))["targets"];
+  CHECK(targets[0]["plan_file"] == "plan-keep-95.json");
+  CHECK(targets[2]["plan_file"] == "plan.json");
+  dir.write("plan-keep-42.json", "my own");
+  run.looser = {run.looser[1]};
+  run.looser[0].gate = {.kind = GateKind::Damage, .budget = 0.1};
+  write_run(run, dir.path().string());
+  CHECK_FALSE(std::filesystem::exists(dir / "plan-keep-95.json"));
+  CHECK_FALSE(std::filesystem::exists(dir / "plan-confidence-99.5.json"));
+  CHECK(std::filesystem::exists(dir / "plan-damage-0.1.json"));
+  CHECK(std::filesystem::exists(dir / "plan-keep-42.json"));
+}
+
+TEST_CASE("stages keep the order in which they ran") {
+  RunResult run = example_run();
+  run.seconds = {{"read", 1}, {"calibrate", 2}, {"baseline", 3}, {"adjust", 4}};
+  json written = to_run_json(run);
+  CHECK_THAT(text_report(parse_run_json(written.dump())),
+             Contains("read 1.0, calibrate 2.0, baseline 3.0, adjust 4.0"));
+  written.erase("stages");
+  CHECK_THAT(text_report(parse_run_json(written.dump())), Contains("adjust 4.0, baseline 3.0"));
+  written["stages"] = {"read"};
+  CHECK_THAT(failure([&] { (void)parse_run_json(written.dump()); }).text,
+             Contains("seconds.adjust is 4.0: it is no stage that \"stages\" lists"));
 }

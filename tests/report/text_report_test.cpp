@@ -79,8 +79,10 @@ TEST_CASE("the report has a row for every site in network order") {
 TEST_CASE("the report tells the story of the search") {
   const std::string text = flat(text_report(example_run()));
   CHECK_THAT(text, Contains("Search (bisection on the order gain by error): 3 plans evaluated"));
-  CHECK_THAT(text, Contains("1 99.98 % 0.001 pass all 3 sites: next"));
-  CHECK_THAT(text, Contains("2 98.00 % 0.092 fail 2 lose too much: try 1"));
+  CHECK_THAT(text, Contains("plan kept damage modelled 1 99.98 % 0.001 - pass all 3 sites: next"));
+  CHECK_THAT(text,
+             Contains("2 98.00 % 0.092 - fail 2 lose too much: try 1 3 99.93 % 0.003 - pass 1 keeps enough: done (the "
+                      "result)"));
 }
 
 TEST_CASE("a run without flaws has no warnings") { CHECK(warnings(example_run()) == 0); }
@@ -257,11 +259,20 @@ TEST_CASE("a run that stopped says why") {
   CHECK_THAT(first_paragraph(run), Catch::StartsWith("Stopped after 20 evaluations. The best plan so far: "));
 }
 
+TEST_CASE("what confidence means is explained where it was asked for") {
+  RunResult run = example_run();
+  CHECK_THAT(text_report(run), !Contains("one-sided"));
+  run.gate.kind = GateKind::Confidence;
+  CHECK_THAT(flat(text_report(run)),
+             Contains("What is kept \"with 95 % confidence\" is a one-sided bound that also allows for few differing "
+                      "samples, and so may lie below the two-sided 95 % interval, which does not."));
+}
+
 TEST_CASE("what ended early is bounded, not known") {
   RunResult run = example_run();
   run.steps[1].evaluation.unscored = 4000;
   CHECK_THAT(flat(text_report(run)), Contains("3 plans evaluated, 1 of them only until") &&
-                                         Contains("2 at most 98.00 % at least 0.092 fail 2 lose too much"));
+                                         Contains("2 at most 98.00 % at least 0.092 - fail 2 lose too much"));
   run.status = RunStatus::Missed;
   run.result.evaluation.unscored = 100;
   CHECK_THAT(first_paragraph(run), Contains("keeps at most 99.93 % of the accuracy") &&
@@ -285,12 +296,15 @@ TEST_CASE("reports with bounds and several targets fit into 100 columns") {
 TEST_CASE("several targets stand side by side, each with its story") {
   const std::string text = flat(text_report(large_run(20)));
   CHECK_THAT(text,
-             Contains("All targets, loosest first; latency predicted against 16 bits: target kept damage predicted "
-                      "measured sites 98 % met 97.08 % 0.134 -41.3 % 0.882 ms 7 at 4, 13 at 8 99.9 % met 99.93 %"));
-  const auto looser = text.find("For 98 %: plan kept damage 1 100.02 %");
-  CHECK(looser < text.find("4 97.08 % 0.134 pass 3 of 8: enough is kept"));
-  CHECK(looser < text.find("For 99.9 %: plan kept damage 1 100.02 %"));
-  CHECK(text.find("For 99.9 %:") < text.find("4 97.08 % 0.134 fail 7 sites at 4 bits: too much is lost"));
+             Contains("All targets, loosest first; latency against 16 bits: target kept damage predicted "
+                      "measured sites 98 % met 97.08 % 0.134 -41.3 % -55.0 % 7 at 4, 13 at 8 99.9 % met 99.93 %"));
+  CHECK_THAT(text,
+             Contains("Their plans: plan-keep-98.json, plan.json. The last target, the strictest, is the run's "
+                      "own: all else in this report is of its plan, and the report part is scored for it alone."));
+  const auto looser = text.find("For 98 %: plan kept damage predicted 1 100.02 %");
+  CHECK(looser < text.find("4 97.08 % 0.134 -41.3 % pass 3 of 8: enough is kept (the result)"));
+  CHECK(looser < text.find("For 99.9 %: plan kept damage predicted 1 100.02 %"));
+  CHECK(text.find("For 99.9 %:") < text.find("4 97.08 % 0.134 -41.3 % fail 7 sites at 4 bits: too much is lost"));
 }
 
 TEST_CASE("the Markdown report has the text report's figures in real tables") {
@@ -306,4 +320,53 @@ TEST_CASE("the Markdown report has the text report's figures in real tables") {
   run.sites[0].name = "a|b_c\n<script>";
   CHECK_THAT(markdown_report(run), Contains("| a\\|b\\_c \\<script\\> | conv |"));
   CHECK_THAT(markdown_report(run), Contains("| calibration | 500 samples | cifar10:train.bin\\[0:500\\] |"));
+}
+
+TEST_CASE("a target that no search was made for says so, and has no other target's story") {
+  RunResult run = large_run(20);
+  run.status = RunStatus::Stopped;
+  run.stop_reason = "after 9 evaluations, all that were allowed";
+  run.unsearched = "the budget was spent on looser targets";
+  run.decisions.clear();
+  const std::string text = flat(text_report(run));
+  CHECK_THAT(text, Contains("For 99.9 %: not searched: the budget was spent on looser targets. Ranges") ||
+                       Contains("For 99.9 %: not searched: the budget was spent on looser targets. Data"));
+  CHECK_THAT(text, !Contains("too much is lost"));
+  CHECK_THAT(text, Contains("99.9 % not searched 99.93 %"));
+  CHECK_THAT(first_paragraph(run),
+             Catch::StartsWith("Stopped after 9 evaluations, all that were allowed; for 99.9 % no search was made: the "
+                               "budget was spent on looser targets. The best plan known: 6 of 20 sites at 4 bits"));
+}
+
+TEST_CASE("what fails by less than the usual digits show has more of them") {
+  RunResult run = example_run();
+  run.gate = {.kind = GateKind::Damage, .budget = 0.03};
+  run.steps[1].evaluation.damage = 0.030004;
+  run.steps[1].evaluation.unscored = 100;
+  run.steps[0].evaluation.damage = 0.029999;
+  CHECK_THAT(flat(text_report(run)), Contains("at least 0.030004 - fail") && Contains("99.98 % 0.03 - pass"));
+  run = example_run();
+  run.steps[1].evaluation.score = run.baseline.evaluation.score * 0.998999;
+  CHECK_THAT(flat(text_report(run)), Contains("2 99.8999 % 0.092 - fail"));
+}
+
+TEST_CASE("a latency target's outcome says where the measurement's noise hides it") {
+  RunResult run = measured_run();
+  run.latency_target = LatencyTarget{.change = -0.3};
+  CHECK_THAT(first_paragraph(run), Catch::StartsWith("Met: ") &&
+                                       Contains("its latency is predicted -50.0 %, measured -50.0 % against 16 bits "
+                                                "(95 % interval -50.5 to -49.5 %), -30.0 % asked for;"));
+  run.latency_target->change = -0.499;
+  CHECK_THAT(first_paragraph(run), Catch::StartsWith("Met, though within the measurement's noise: "));
+  run.latency_target->change = -0.501;
+  run.status = RunStatus::Missed;
+  CHECK_THAT(first_paragraph(run),
+             Catch::StartsWith("Missed, though within the measurement's noise, no plan is as fast as asked for. "));
+  run.status = RunStatus::Met;
+  run.latency_target = LatencyTarget{.limit = 1.005};
+  CHECK_THAT(first_paragraph(run),
+             Catch::StartsWith("Met, though within the measurement's noise: ") &&
+                 Contains("measured -50.0 % against 16 bits (0.98 ms, median 1 ms), 1.005 ms asked for;"));
+  run.latency_target->limit = 1.1;
+  CHECK_THAT(first_paragraph(run), Catch::StartsWith("Met: "));
 }

@@ -69,3 +69,13 @@ TEST_CASE("short latencies are given in microseconds") {
   CHECK(with_unit(0.25, "ms") == "0.25 ms");
   CHECK(with_unit(0.01, "x all-16") == "0.01 x all-16");
 }
+
+TEST_CASE("ties are rounded up, as the page does") {
+  CHECK(halftone::internal::percent(721.0 / 800) == "90.13 %");
+  CHECK(halftone::internal::fixed(0.125, 2) == "0.13");
+  CHECK(halftone::internal::fixed(-0.125, 2) == "-0.13");
+  CHECK(halftone::internal::significant(2.5, 1) == "3");
+  CHECK(halftone::internal::change(1, 1.0004) == "0.0 %");
+  CHECK(halftone::internal::change(1, 0.9996) == "0.0 %");
+  CHECK(halftone::internal::significant(12345.4, 4) == "12,345");
+}

@@ -72,12 +72,16 @@ struct TargetResult {
   PlanFigures figures;
   std::optional<Timing> measured{};  ///< where finalists were timed
   std::vector<Decision> decisions;   ///< in order; plans may have been scored for an earlier gate
+  std::string unsearched{};          ///< why no search was made for it, in words; empty where one was
 };
 
 /// A latency that a plan must not exceed.
 struct LatencyTarget {
   double limit = 0;   ///< in the latency model's unit; or
   double change = 0;  ///< against all sites at 16 bits: -0.3 is 30 % less. One of the two is 0.
+
+  /// The limit where all sites at 16 bits take `baseline`.
+  [[nodiscard]] double limit_beside(double baseline) const { return change != 0 ? (1 + change) * baseline : limit; }
 };
 
 /// "2 ms" or "-30 %".
@@ -147,6 +151,7 @@ struct RunResult {
   SensitivityTable sensitivity;
   std::vector<SearchStep> steps;    ///< every plan scored, once
   std::vector<Decision> decisions;  ///< of the search for `gate`, in order
+  std::string unsearched;           ///< why no search was made for `gate`, in words; empty where one was
 
   DataPart calibration_data;
   DataPart validation_data;
@@ -161,6 +166,10 @@ struct RunResult {
 /// `looser` and, last, the run's own result.
 std::vector<TargetResult> all_targets(const RunResult& run);
 
+/// What the plan for a looser gate is called beside plan.json: "plan-keep-95.json", "plan-confidence-99.json",
+/// "plan-damage-0.1.json".
+std::string plan_file_name(const Gate& gate);
+
 /// run.json; see docs/guide for its fields. Two runs with one seed differ in nothing but times: fields named "seconds",
 /// and what was measured in an engine.
 nlohmann::json to_run_json(const RunResult& result);
@@ -171,7 +180,8 @@ std::string text_report(const RunResult& result);
 /// The first part of `text_report`: outcome, scores, latency, size, and what to be wary of.
 std::string text_summary(const RunResult& result);
 
-/// Writes plan.json, run.json, report.txt and report.html into `directory`, each as a whole or not at all.
+/// Writes plan.json, a plan file for each looser gate, run.json, report.txt and report.html into `directory`, each as a
+/// whole or not at all. Plan files of looser gates that an earlier run.json there lists go.
 void write_run(const RunResult& result, const std::string& directory);
 
 }  // namespace halftone

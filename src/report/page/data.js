@@ -27,22 +27,39 @@ function grouped(number) {
   return String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+// Moved off the ties between two roundings, as in the text report: the same digits stand in both.
+function untied(number) {
+  return number * (1 + 1e-12);
+}
+
+function fixed(number, decimals) {
+  return untied(number).toFixed(decimals);
+}
+
 function significant(number, digits = 3) {
   if (number === null || number === undefined) return '';
   if (number === 0) return '0';
   const size = Math.abs(number);
-  if (size >= 10 ** digits && size < 1e9) return grouped(number);
-  return size < 1e-4 || size >= 1e9 ? number.toExponential(digits - 1) : String(Number(number.toPrecision(digits)));
+  if (size >= 10 ** digits && size < 1e9) return grouped(untied(number));
+  if (size >= 1e-4 && size < 1e9) return String(Number(untied(number).toPrecision(digits)));
+  return untied(number).toExponential(digits - 1).replace(/\.?0*e/, 'e').replace(/e([+-])(\d)$/, 'e$10$2');
+}
+
+// As many digits, from `least` on, as tell a number from the limits: what is above one looks so.
+function beside(write, least, most, looksRight) {
+  let digits = least;
+  while (digits < most && !looksRight(Number(write(digits)))) ++digits;
+  return write(digits);
 }
 
 function percent(share, decimals = 1) {
-  return (100 * share).toFixed(decimals) + ' %';
+  return fixed(100 * share, decimals) + ' %';
 }
 
 function change(from, to) {
   if (!(from > 0) || to === null || to === undefined) return '';
   const share = to / from - 1;
-  return (share > 0 ? '+' : '') + percent(Math.abs(share) < 5e-5 ? 0 : share);
+  return (share >= 5e-4 ? '+' : '') + percent(Math.abs(share) < 5e-4 ? 0 : share);
 }
 
 function latency(value, unit = latencyUnit) {
@@ -57,16 +74,20 @@ function bound(figures, word, text) {
 
 function kept(figures, baseline = baselineScore) {
   if (!(figures.samples > 0) || !(baseline > 0) || figures.score === null) return '';
-  return bound(figures, 'at most', percent(figures.score / baseline, texts.kept_decimals));
+  const share = 100 * (figures.score / baseline);
+  const looksRight = shown => texts.keeps.every(keep => (shown < keep - 1e-9) === (share < keep - 1e-9));
+  return bound(figures, 'at most', beside(digits => fixed(share, digits), texts.kept_decimals, 10, looksRight) + ' %');
 }
 
 function damage(figures) {
-  return figures.samples > 0 ? bound(figures, 'at least', significant(figures.damage)) : '';
+  if (!(figures.samples > 0)) return '';
+  const looksRight = shown => texts.budgets.every(budget => (shown > budget) === (figures.damage > budget));
+  return bound(figures, 'at least', beside(digits => significant(figures.damage, digits), 3, 15, looksRight));
 }
 
 function interval(figures) {
   if (!figures.interval) return '';
-  return (100 * figures.interval[0]).toFixed(2) + ' to ' + percent(figures.interval[1], 2);
+  return fixed(100 * figures.interval[0], 2) + ' to ' + percent(figures.interval[1], 2);
 }
 
 function gateText(target) {

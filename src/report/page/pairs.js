@@ -49,7 +49,7 @@ function strongestPairs(precision) {
   const entries = correlations(precision).filter(entry => entry.i < entry.j && entry.r !== null);
   entries.sort((a, b) => Math.abs(b.r) - Math.abs(a.r));
   const rows = entries.slice(0, most).map(entry => [
-    run.sites[entry.i - 1].name, run.sites[entry.j - 1].name, (entry.r > 0 ? '+' : '') + entry.r.toFixed(3),
+    run.sites[entry.i - 1].name, run.sites[entry.j - 1].name, (entry.r > 0 ? '+' : '') + fixed(entry.r, 3),
     entry.r > 0 ? 'more than the sum' : 'less than the sum'
   ]);
   return table('The ' + rows.length + ' strongest pairs at ' + precision + ' bits.',

@@ -2,27 +2,24 @@
 
 // Small times are drawn in microseconds, as they are written.
 const kPlaneUnit = latencyUnit === 'ms' && baselineLatency < 0.1 ? {name: 'us', scale: 1000} : {name: latencyUnit, scale: 1};
-const kKinds = [targets.length > 1 ? 'a target\'s result' : 'the result', 'passes', 'fails', 'bound: not scored on all samples', 'all at 16 bits'];
+const kVerdicts = run.latency_target ? ['within the latency, predicted', 'slower, predicted']
+    : targets.length > 1 ? ['passes a target', 'fails all targets'] : ['passes', 'fails'];
+const kKinds = [targets.length > 1 ? 'a target\'s result' : 'the result', ...kVerdicts, 'bound: not scored on all samples', 'all at 16 bits'];
 
-// Plans that are a target's result, and those that passed for any.
-const resultPlans = new Set([planWords]);
-const passedPlans = new Set(run.evaluations.filter(step => step.passed).map(step => step.plan_digest));
-for (const target of targets) {
-  resultPlans.add(run.sites.map(site => target.plan[site.name]).join(' '));
-  for (const decision of target.decisions) if (decision.passed) passedPlans.add(decision.plan_digest);
-}
+// Plans that are a target's result.
+const resultPlans = new Set([planWords, ...targets.map(target => run.sites.map(site => target.plan[site.name]).join(' '))]);
 
 function planePoints() {
   const points = run.evaluations.map((step, index) => ({
     plan: 'plan ' + (index + 1), kept: step.score === null ? null : 100 * step.score / baselineScore, damage: step.damage, latency: kPlaneUnit.scale * step.latency,
-    kind: resultPlans.has(step.plan) ? kKinds[0] : isPartial(step) ? kKinds[3] : passedPlans.has(step.plan_digest) ? kKinds[1] : kKinds[2],
+    kind: resultPlans.has(step.plan) ? kKinds[0] : isPartial(step) ? kKinds[3] : texts.verdicts[index] ? kKinds[1] : kKinds[2],
     keptText: kept(step), damageText: damage(step), latencyText: latency(step.latency),
-    sites: composition(step.plan.split(' '))
+    sites: composition(step.plan.split(' ')), passes: verdictText(index)
   }));
   points.push({
     plan: 'all at 16 bits', kept: 100, damage: run.baseline.damage, latency: kPlaneUnit.scale * baselineLatency, kind: kKinds[4],
     keptText: '100 %', damageText: significant(run.baseline.damage), latencyText: latency(baselineLatency),
-    sites: composition(run.sites.map(() => '16'))
+    sites: composition(run.sites.map(() => '16')), passes: ''
   });
   return points;
 }
@@ -34,17 +31,21 @@ function planeFrontier(points) {
   return (isBeaten ? found : [...found, baseline]).sort((a, b) => a.latency - b.latency);
 }
 
-// The part of the vertical axis where it is decided, where some plans lie far from it.
+// The part of the vertical axis where it is decided, where some plans lie far from it: it ends with the data there.
 function nearTarget(points, field) {
   if (field === 'damage') {
-    const budget = isDamageGate ? Math.max(...targets.map(target => target.budget)) : 0;
+    const budgets = isDamageGate ? targets.map(target => target.budget) : [];
     const known = points.filter(point => point.kind !== kKinds[3]).map(point => point.damage);
-    const most = Math.max(3 * budget, 1.2 * Math.min(Math.max(...known), 10 * (budget || Infinity)));
-    return [0, most];
+    const most = Math.max(...budgets.map(budget => 3 * budget), 1.2 * Math.min(Math.max(...known), 10 * Math.max(...budgets)));
+    const near = budgets.length > 0 ? points.map(point => point.damage).filter(value => value <= most) : known;
+    return [0, 1.05 * Math.max(...near, ...budgets, 1e-12)];
   }
-  const least = Math.min(...targets.map(target => target.keep ?? 1), run.keep ?? 1);
-  const loss = Math.max(100 * (1 - least), 0.05);
-  return [100 - 4 * loss, Math.max(100 + 0.4 * loss, ...points.map(point => point.kept + 0.3 * loss))];
+  const keeps = targets.map(target => target.keep).filter(keep => keep > 0).map(keep => 100 * keep);
+  const loss = Math.max(100 - Math.min(...keeps, 100), 0.05);
+  const near = [...points.map(point => point.kept).filter(kept => kept !== null && kept >= 100 - 4 * loss), ...keeps];
+  const [low, high] = [Math.min(...near), Math.max(...near)];
+  const margin = 0.06 * Math.max(high - low, 0.1);
+  return [low - margin, high + margin];
 }
 
 function isOutside(point, field, [low, high]) {
@@ -76,7 +77,7 @@ function planeSpec(width, field, near) {
   };
   const tooltip = [
     {field: 'plan', title: 'plan'}, {field: 'sites', title: 'sites'}, {field: 'keptText', title: 'kept'},
-    {field: 'damageText', title: 'damage'}, {field: 'latencyText', title: texts.estimate}, {field: 'kind', title: 'verdict'}
+    {field: 'damageText', title: 'damage'}, {field: 'latencyText', title: texts.estimate}, {field: 'kind', title: 'verdict'}, ...(targets.length > 1 ? [{field: 'passes', title: 'passes'}] : [])
   ];
   const byKind = values => ({
     field: 'kind', type: 'nominal', scale: {domain: kKinds, range: values},
@@ -114,17 +115,24 @@ function planeSpec(width, field, near) {
   };
 }
 
+// The targets that a plan passes, where there are several.
+function verdictText(index) {
+  const passed = texts.verdicts[index];
+  if (targets.length > 1) return passed || 'none';
+  return run.latency_target ? passed || 'predicted slower' : passed ? 'pass' : 'fail';
+}
+
 function planeTable() {
   const columns = [
     {title: 'plan', kind: 'number'}, {title: 'sites'}, {title: 'kept', kind: 'number'}, {title: 'damage', kind: 'number'},
     {title: texts.estimate, kind: 'number'}, {title: 'of 16 bits', kind: 'number'}, {title: 'samples', kind: 'number'},
-    {title: 'verdict'}, {title: 'frontier'}
+    {title: targets.length > 1 ? 'passes' : 'verdict'}, {title: 'frontier'}
   ];
   const rows = run.evaluations.map((step, index) => [
     String(index + 1), composition(step.plan.split(' ')), kept(step), damage(step), latency(step.latency),
     change(baselineLatency, step.latency),
     isPartial(step) ? grouped(step.samples_scored) + ' of ' + grouped(step.samples) : grouped(step.samples),
-    passedPlans.has(step.plan_digest) ? 'pass' : 'fail', run.frontier.includes(step.plan_digest) ? 'yes' : ''
+    verdictText(index), run.frontier.includes(step.plan_digest) ? 'yes' : ''
   ]);
   return table('Plans in the order they were scored. Latency is ' + texts.estimate + '.', columns, rows,
                (row, index) => resultPlans.has(run.evaluations[index].plan));

@@ -48,10 +48,12 @@ function scoreTable() {
       : table(place ? 'Scored ' + place + ', where not said otherwise.' : '', columns, rows, row => row[0] === 'plan');
 }
 
+// As the text report has it: see `explanations`.
 function ofBaseline(timing) {
+  if (!timing || !run.measured) return '';
   const ratio = timing.of_baseline;
-  if (!ratio) return '';
-  if (!ratio.interval) return 'too few turns';
+  if (!ratio) return change(run.measured.baseline.minimum, timing.minimum);
+  if (!ratio.interval) return change(1, ratio.value) + ', too few turns';
   const [low, high] = ratio.interval;
   return low > 1.0005 || high < 0.9995 ? change(1, ratio.value) : 'no difference';
 }
@@ -74,7 +76,7 @@ function latencyTable() {
   ]);
   const measured = run.measured ? ' Measured in ' + run.measured.engine + ', batch ' + run.measured.batch + ', ' +
       run.measured.threads + (run.measured.threads === 1 ? ' thread' : ' threads') + ', all but integers in ' +
-      run.measured.float_type + '; load of the machine ' + run.measured.load.toFixed(1) +
+      run.measured.float_type + '; load of the machine ' + fixed(run.measured.load, 1) +
       (run.measured.precise ? '.' : '; not all medians are known to 1 %.') : '';
   return table('Latency ' + run.baseline.latency_ms.origin + '.' + measured, columns, cells,
                row => row[0] === 'plan');
@@ -84,30 +86,37 @@ function addResults() {
   const scores = scoreTable();
   const latencies = latencyTable();
   if (!scores && !latencies) return;
-  section('results', 'Results', scores, latencies, paragraph(texts.weights, {class: 'soft'}));
+  section('results', 'Results', scores, latencies, paragraph(texts.weights, {class: 'soft'}),
+          texts.explanations.map(text => paragraph(text, {class: 'soft'})));
 }
 
 function addTargets() {
   if (targets.length < 2) return;
   const columns = [
     {title: 'target'}, {title: 'outcome'}, {title: 'sites'}, {title: 'kept', kind: 'number'}, {title: 'damage', kind: 'number'},
-    {title: texts.estimate, kind: 'number'}, {title: 'of 16 bits', kind: 'number'}, {title: 'measured', kind: 'number'}
+    {title: texts.estimate, kind: 'number'}, {title: 'of 16 bits', kind: 'number'},
+    ...(run.measured ? [{title: 'measured, median', kind: 'number'}, {title: 'of 16 bits', kind: 'number'}] : []), {title: 'plan', kind: 'name'}
   ];
+  const measured = target => target.measured ?? target.result.latency_ms;
   const rows = targets.map(target => [
-    gateText(target), target.status, composition(Object.values(target.plan)), kept(target.result), damage(target.result),
+    gateText(target), target.unsearched ? 'not searched' : target.status, composition(Object.values(target.plan)), kept(target.result), damage(target.result),
     latency(target.result.latency_ms.predicted), change(baselineLatency, target.result.latency_ms.predicted),
-    latency(target.result.latency_ms.measured, 'ms')
+    ...(run.measured ? [latency(measured(target).median, 'ms'), target.measured ? ofBaseline(target.measured) : ''] : []),
+    target.plan_file ?? ''
   ]);
-  section('targets', 'Targets', table('Loosest first; the last is the main result. Latency ' + texts.estimate +
+  section('targets', 'Targets', table('Loosest first; the last is the main result: all else on this page is of its plan' +
+                                      (run.report ? ', and the report part is scored for it alone' : '') + '. Latency ' + texts.estimate +
                                       ' unless a column says measured.', columns, rows, (row, index) => index === rows.length - 1));
 }
 
 function decisionsOf(target) {
-  if (target?.decisions?.length > 0) return target.decisions;
+  if (target?.decisions?.length > 0 || targets.length > 1) return target.decisions;
   return run.evaluations.map(step => ({plan_digest: step.plan_digest, passed: step.passed, text: step.decision}));
 }
 
-function storyTable(caption, decisions, label = caption) {
+function storyTable(caption, target, label = caption) {
+  const decisions = decisionsOf(target);
+  const result = target ? run.sites.map(site => target.plan[site.name]).join(' ') : planWords;
   const columns = [
     {title: 'plan', kind: 'number'}, {title: 'sites'}, {title: 'kept', kind: 'number'}, {title: 'damage', kind: 'number'},
     {title: texts.estimate, kind: 'number'}, {title: 'verdict'}, {title: 'decision', kind: 'words'}
@@ -120,7 +129,12 @@ function storyTable(caption, decisions, label = caption) {
       String(index + 1), composition(step.plan.split(' ')), kept(step), damage(step), change(baselineLatency, step.latency),
       decision.passed ? 'pass' : 'fail', decision.text
     ];
-  }), () => false, label);
+  }), (row, index) => run.evaluations[stepOf.get(decisions[index].plan_digest)]?.plan === result, label);
+}
+
+function targetStory(target) {
+  const head = 'For ' + gateText(target) + ': ' + (target.unsearched ? 'not searched: ' + target.unsearched : target.status) + '.';
+  return decisionsOf(target).length > 0 ? storyTable(head, target) : paragraph(head, {class: 'soft'});
 }
 
 function addStory() {
@@ -131,8 +145,8 @@ function addStory() {
   const text = how + (count === 0 ? 'no plan was evaluated.' : count + (count === 1 ? ' plan evaluated.' : ' plans evaluated.')) +
       (run.status === 'stopped' ? ' Stopped ' + (run.stop_reason ?? 'on request') + '.' : '');
   const stories = count === 0 ? [] : targets.length > 1
-      ? targets.map(target => storyTable('For ' + gateText(target) + ': ' + target.status + '.', decisionsOf(target)))
-      : [storyTable('', decisionsOf(targets[0]), 'Decisions')];
+      ? targets.map(targetStory)
+      : [storyTable('', targets[0], 'Decisions')];
   section('search', 'The search', paragraph(text, {class: 'soft'}), stories);
 }
 
@@ -154,13 +168,13 @@ function addRanges() {
 function addRun() {
   const data = Object.entries(run.data).map(([part, value]) =>
       value ? [part, grouped(value.samples), value.name, value.digest] : [part, 'none', '', '']);
-  const seconds = Object.entries(run.seconds);
+  const seconds = (run.stages ?? Object.keys(run.seconds)).map(stage => [stage, run.seconds[stage]]);
   const total = seconds.reduce((sum, [, value]) => sum + value, 0);
   const said = value => value === null || value === undefined ? '' : Array.isArray(value) ? value.join(', ') : String(value);
   section('run-details', 'Data and run',
           element('h3', {}, 'Data'), table('', [{title: 'part'}, {title: 'samples', kind: 'number'}, {title: 'name', kind: 'name'}, {title: 'digest', kind: 'name'}], data, () => false, 'Data'),
           element('h3', {}, 'Time'),
-          paragraph(total.toFixed(1) + ' seconds' + (seconds.length ? ': ' + seconds.map(([stage, value]) => stage + ' ' + value.toFixed(1)).join(', ') : '') +
+          paragraph(fixed(total, 1) + ' seconds' + (seconds.length ? ': ' + seconds.map(([stage, value]) => stage + ' ' + fixed(value, 1)).join(', ') : '') +
                     '. Passes over one data part: ' + significant(run.passes.forward) + ' forward, ' + significant(run.passes.backward) + ' backward.'),
           element('h3', {}, 'Environment'), definitions('Environment', [['model digest', run.model_digest], ...Object.entries(run.environment)]),
           element('h3', {}, 'Options'), definitions('Options', Object.entries(run.options).map(([name, value]) => [name, said(value)])));
