@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <set>
 #include <utility>
@@ -53,7 +54,21 @@ void Preparation::calibrate() {
   }
   result_.calibration = std::move(chosen->calibration);
   result_.weight_methods = std::move(chosen->choices);
+  describe_activations();
   result_.forward_passes += chosen->forward_passes;
+}
+
+/// Before ranges are adjusted: what adjusted ones do to the values is not known.
+void Preparation::describe_activations() {
+  for (const SiteRanges& site : result_.calibration.sites) {
+    const auto eight = site.input.find(8);
+    if (eight == site.input.end()) return;
+    const double largest = std::max(-site.input_min, site.input_max);
+    const double power = site.input_rms * site.input_rms;
+    result_.activations.push_back(power > 0 ? ActivationFigures{.peak = largest / site.input_rms,
+                                                                .error = eight->second.mean_squared_error / power}
+                                            : ActivationFigures{});
+  }
 }
 
 void Preparation::adjust_uniform_plans() {

@@ -229,6 +229,8 @@ json sites_json(const RunResult& run) {
                      {"groups", site.groups},
                      {"macs", site.macs},
                      {"weight_elements", site.weight_elements},
+                     {"activation_peak", i < run.activations.size() ? json(run.activations[i].peak) : json()},
+                     {"activation_error_at_8", i < run.activations.size() ? json(run.activations[i].error) : json()},
                      {"saving", i < run.site_saving.size() ? json(run.site_saving[i]) : json()}});
   }
   return sites;

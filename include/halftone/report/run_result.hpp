@@ -100,6 +100,12 @@ struct OtherScore {
   std::optional<ScoresOnSome> same_samples{};  ///< where `evaluation` is not of all samples
 };
 
+/// What 8 bits do to the activation that a site reads, on the calibration data.
+struct ActivationFigures {
+  double peak = 0;   ///< largest magnitude by root mean square; 0 where unknown
+  double error = 0;  ///< mean squared error by mean square, in [0, 1] but for odd ranges; 0 where unknown
+};
+
 /// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
 struct RunResult {
   RunStatus status = RunStatus::Missed;
@@ -133,8 +139,9 @@ struct RunResult {
   std::string latency_model;   ///< e.g. "roofline:a100"
   std::string latency_origin;  ///< where its figures come from, and that they are modelled where they are
   std::string latency_unit;
-  bool latency_measured = false;    ///< whether it is predicted from measurements of this network
-  std::int64_t latency_batch = 0;   ///< samples that one latency is of; 0 where unknown
+  bool latency_measured = false;               ///< whether it is predicted from measurements of this network
+  std::int64_t latency_batch = 0;              ///< samples that one latency is of; 0 where unknown
+  std::vector<ActivationFigures> activations;  ///< by site; empty where 8 bits were no choice
   std::vector<double> site_saving;  ///< predicted: what the plan would lose by each site alone at 16 bits; may be empty
 
   Evaluation float_score;                         ///< the network as trained, on the validation part
