@@ -193,6 +193,22 @@ void add_latency(CLI::App& command, const Registry& registry, QuantizeArguments&
            "folder of latencies measured earlier, or none;\n~/.cache/halftone by default, where it can be written");
 }
 
+void add_rules(CLI::App& command, QuantizeArguments& arguments) {
+  const auto add = [&](const char* name, std::vector<std::string>& rules, const char* value, const char* help) {
+    command.add_option(name, rules, help)->allow_extra_args(false)->type_name(value);
+  };
+  add("--together", arguments.together, "PATTERN",
+      "sites that share one precision: a regular expression of whole\nnames; with a capture, those of equal captures: "
+      "'(.*)\\.(q|k|v)'");
+  add("--keep-high", arguments.keep_high, "PATTERN",
+      "sites that stay at 16 bits, or with PATTERN=PRECISION, e.g.\n'head=8', at least there");
+  add("--leave-out", arguments.leave_out, "PATTERN",
+      "sites that take no part in the search: they stay at the highest\nof the precisions");
+  add_text(command, "--rules", arguments.rules, "FILE",
+           "such rules: {\"version\": 1, \"rules\": [{\"together\": PATTERN},\n{\"keep\": PATTERN, \"at_least\": "
+           "\"8\"}, {\"out\": PATTERN}]}");
+}
+
 void add_search(CLI::App& command, const Registry& registry, QuantizeArguments& arguments) {
   add_text(command, "--precisions", arguments.precisions, "LIST",
            "to choose from: 16, 2 to 8, w4a8; 8,16 where latency is\nmeasured, else 4,8,16");
@@ -217,6 +233,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   add_goal(command, context.registry, *arguments);
   add_latency(command, context.registry, *arguments);
   add_search(command, context.registry, *arguments);
+  add_rules(command, *arguments);
   add_ranges(command, arguments->ranges);
   add_text(command, "--adjust", arguments->adjust, "WHEN",
            "adjust ranges by gradient descent: before the search (search),\nto the plan found (final), both, or none");

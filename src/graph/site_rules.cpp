@@ -10,6 +10,7 @@
 
 #include "core/json_field.hpp"
 #include "core/quoted.hpp"
+#include "graph/read_site_rule.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 
@@ -87,7 +88,9 @@ std::string nearest(const std::string& pattern, std::span<const Site> sites) {
   return names;
 }
 
-SiteRule read_rule(const JsonField& field) {
+}  // namespace
+
+SiteRule internal::read_site_rule(const JsonField& field) {
   SiteRule rule;
   if (field.find("keep")) {
     field.expect_keys({"keep", "at_least"});
@@ -101,8 +104,6 @@ SiteRule read_rule(const JsonField& field) {
   }
   return rule;
 }
-
-}  // namespace
 
 std::string to_string(const SiteRule& rule) {
   const std::string pattern = internal::quoted(rule.pattern);
@@ -162,7 +163,7 @@ void to_json(json& json, const SiteRule& rule) {
   }
 }
 
-void from_json(const json& json, SiteRule& rule) { rule = read_rule(JsonField(json, "rule")); }
+void from_json(const json& json, SiteRule& rule) { rule = internal::read_site_rule(JsonField(json, "rule")); }
 
 std::vector<SiteRule> parse_site_rules(const std::string& text, const std::string& place) {
   const json object = internal::parse_json(text, place);
@@ -173,7 +174,7 @@ std::vector<SiteRule> parse_site_rules(const std::string& text, const std::strin
   field["rules"].each_element([&](const JsonField& entry) {
     if (rules.size() == kMostRules)
       throw Error(Errc::BadFile, message(place, ": at most ", kMostRules, " rules are possible"));
-    rules.push_back(read_rule(entry));
+    rules.push_back(internal::read_site_rule(entry));
   });
   return rules;
 }

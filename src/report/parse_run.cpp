@@ -8,6 +8,7 @@
 #include "report/parse_fields.hpp"
 #include "report/parse_figures.hpp"
 #include "report/parse_settings.hpp"
+#include "report/rules.hpp"
 
 namespace halftone {
 namespace {
@@ -200,6 +201,7 @@ RunResult parse_run_json(const std::string& text, const std::string& place) {
   run.gate = read_gate(field);
   if (const auto target = field.find("latency_target")) run.latency_target = read_latency_target(*target);
   if (const auto targets = field.find("targets")) read_targets(*targets, run);
+  if (const auto rules = field.find("rules")) read_rules(*rules, run);
   read_options(field.need("options"), run);
   read_engine(field, run);
   read_scores(field, run);

@@ -12,6 +12,7 @@
 #include "report/evaluation_json.hpp"
 #include "report/frontier.hpp"
 #include "report/measured_ratio.hpp"
+#include "report/rules.hpp"
 #include "report/text.hpp"
 
 namespace halftone {
@@ -324,6 +325,7 @@ json to_run_json(const RunResult& run) {
                  {"sensitivity", sensitivity_json(run)},
                  {"sites", sites_json(run)}};
   object.update(gate_json(run, run.gate));
+  if (!run.rules.empty()) object["rules"] = internal::rules_json(run);
   return object;
 }
 

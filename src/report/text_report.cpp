@@ -2,6 +2,7 @@
 #include "halftone/report/markdown_report.hpp"
 #include "halftone/report/run_result.hpp"
 #include "report/document.hpp"
+#include "report/rules.hpp"
 #include "report/search_story.hpp"
 #include "report/site_table.hpp"
 #include "report/text_summary.hpp"
@@ -76,6 +77,7 @@ void add_report(const RunResult& run, Document& document) {
   document.heading("Sites");
   add_sites(run, document);
   document.heading("Search");
+  add_rules(run, document);
   add_search(run, document);
   document.heading("Data and run");
   add_ranges(run, document);

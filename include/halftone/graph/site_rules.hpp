@@ -15,7 +15,7 @@ namespace halftone {
 enum class RuleKind {
   Together,  ///< sites share one precision
   AtLeast,   ///< sites are never lower than a precision
-  Out,       ///< sites stay at the highest precision to choose from, and their sensitivity is not measured
+  Out,       ///< sites take no part in the search: they stay at the highest precision to choose from
 };
 
 /// What must hold of some sites in every plan. Sites of two `Together` rules make one group; the strictest of all other
