@@ -8,7 +8,7 @@
 #include "report/parse_fields.hpp"
 #include "report/parse_figures.hpp"
 #include "report/parse_settings.hpp"
-#include "report/rules.hpp"
+#include "report/rules_json.hpp"
 
 namespace halftone {
 namespace {

@@ -12,7 +12,7 @@
 #include "report/evaluation_json.hpp"
 #include "report/frontier.hpp"
 #include "report/measured_ratio.hpp"
-#include "report/rules.hpp"
+#include "report/rules_json.hpp"
 #include "report/text.hpp"
 
 namespace halftone {

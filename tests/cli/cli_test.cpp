@@ -251,7 +251,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"metric", with(good, "--metric", "magic"), "there is no metric \"magic\": choose from damage, error"},
       {"search", with(good, "--search", "magic"),
        "there is no search \"magic\": choose from bisection, frontier, greedy"},
-      {"task", with(good, "--task", "top2"), "there is no task \"top2\": choose from sts, top1, top5"},
+      {"task", with(good, "--task", "top2"), "there is no task \"top2\": choose from squad, squad_em, sts, top1, top5"},
       {"latency", with(good, "--latency", "magic"),
        "there is no latency model \"magic\": choose from measured, roofline, size, table"},
       {"device", with(good, "--latency", "roofline:abacus"),
