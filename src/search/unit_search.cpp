@@ -29,6 +29,19 @@ std::vector<Precision> lowered(const SiteUnits& units) {
 
 }  // namespace
 
+UnitSearch::UnitLatency::UnitLatency(const SiteUnits& units, std::span<const Site> sites, const LatencyModel& inner)
+    : units_(units), sites_(sites), inner_(inner) {
+  constexpr double kShare = 1e-7;  // above what searches take for rounding
+  trifle_ = kShare * of_sites(Plan::uniform(sites.size(), units.precisions().front()));
+}
+
+double UnitSearch::UnitLatency::do_estimate(std::span<const Site> /*units*/, const Plan& plan) const {
+  double time = of_sites(units_.expand(plan));
+  for (std::size_t u = 0; u < plan.size(); ++u)
+    if (units_.allowed(units_.units()[u], plan[u]) != plan[u]) time += trifle_;
+  return time;
+}
+
 UnitSearch::UnitSearch(const SiteUnits& units, std::span<const Site> sites, const LatencyModel& latency,
                        Evaluator& evaluator)
     : units_(units), latency_(units, sites, latency), evaluator_(units, evaluator) {
@@ -102,11 +115,18 @@ PairMatrix UnitSearch::pairs(const PairMatrix& of_sites) const {
 SearchResult UnitSearch::expand(SearchResult of_units) const {
   SearchResult result = std::move(of_units);
   result.best = units_.expand(result.best);
+  result.best_latency = latency_.of_sites(result.best);
   std::vector<SearchStep> steps;
   for (SearchStep& step : result.steps) {
     step.plan = units_.expand(step.plan);
-    if (find_step(steps, step.plan) == nullptr && find_step(known_sites_, step.plan) == nullptr)
+    step.latency = latency_.of_sites(step.plan);
+    if (find_step(steps, step.plan) == nullptr && find_step(known_sites_, step.plan) == nullptr) {
       steps.push_back(std::move(step));
+      continue;
+    }
+    std::erase_if(result.decisions, [&](const Decision& decision) {
+      return decision.plan_digest == step.evaluation.plan_digest && decision.text == step.decision;
+    });
   }
   result.steps = std::move(steps);
   return result;

@@ -77,6 +77,17 @@ double least(const Quadratic& problem, const std::function<bool(const Plan&)>& a
   }
 }
 
+/// Gives plans a digest, as evaluators of networks do.
+struct DigestingEvaluator : Evaluator {
+  explicit DigestingEvaluator(Evaluator& inner_) : inner(inner_) {}
+  std::optional<Evaluation> evaluate(const Plan& plan) override {
+    auto evaluation = inner.evaluate(plan);
+    evaluation->plan_digest = to_string(plan);
+    return evaluation;
+  }
+  Evaluator& inner;
+};
+
 std::vector<std::shared_ptr<const SearchStrategy>> strategies() {
   return {std::make_shared<Bisection>(1), std::make_shared<Greedy>(), std::make_shared<Frontier>()};
 }
@@ -187,6 +198,27 @@ TEST_CASE("plans scored before count where they obey the rules, and are not scor
   const SearchResult second = again.search.expand(Frontier().search(again.problem(), again.search.evaluator()));
   CHECK(counting.calls == 0);
   CHECK(second.best == found.best);
+}
+
+TEST_CASE("no decision is of a unit lower than it may be") {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    const Quadratic quadratic(6, kThree, seed);
+    const std::vector<SiteRule> rules{{RuleKind::AtLeast, "site[0-3]", k8}};
+    const SiteUnits units(quadratic.sites, rules, kThree);
+    for (const auto& strategy : strategies()) {
+      auto inner = quadratic.within(quadratic.budget(0.2));
+      DigestingEvaluator evaluator(inner);
+      Ruled ruled(quadratic, units, evaluator, gain_order());
+      const SearchResult found = ruled.search.expand(strategy->search(ruled.problem(), ruled.search.evaluator()));
+      CHECK(found.best_latency == quadratic.time(found.best));
+      for (const SearchStep& step : found.steps) CHECK(step.latency == quadratic.time(step.plan));
+      for (const Decision& decision : found.decisions)
+        for (const char* low : {"site0 at 4", "site1 at 4", "site2 at 4", "site3 at 4"}) {
+          CAPTURE(seed, strategy->name(), decision.text);
+          CHECK(decision.text.find(low) == std::string::npos);
+        }
+    }
+  }
 }
 
 TEST_CASE("sites that stay below 16 bits count in the damage that units are predicted to do") {

@@ -31,27 +31,28 @@ class UnitSearch {
   /// that stay at a precision below 16 bits count in what units do alone. Cost: sites squared with pairs.
   [[nodiscard]] SensitivityTable table(const SensitivityTable& of_sites) const;
 
-  /// The result in plans of sites, none scored twice.
+  /// The result in plans of sites: none is scored, and none decided on, twice.
   [[nodiscard]] SearchResult expand(SearchResult of_units) const;
 
  private:
+  /// Of plans of units that are one of sites, the one that says what its sites have is a trifle faster.
   class UnitLatency final : public LatencyModel {
    public:
-    UnitLatency(const SiteUnits& units, std::span<const Site> sites, const LatencyModel& inner)
-        : units_(units), sites_(sites), inner_(inner) {}
+    UnitLatency(const SiteUnits& units, std::span<const Site> sites, const LatencyModel& inner);
+    /// Of a plan of sites.
+    [[nodiscard]] double of_sites(const Plan& plan) const { return inner_.estimate(sites_, plan); }
     [[nodiscard]] std::string name() const override { return inner_.name(); }
     [[nodiscard]] std::string origin() const override { return inner_.origin(); }
     [[nodiscard]] std::string unit() const override { return inner_.unit(); }
     [[nodiscard]] std::int64_t batch() const override { return inner_.batch(); }
 
    private:
-    [[nodiscard]] double do_estimate(std::span<const Site> /*units*/, const Plan& plan) const override {
-      return inner_.estimate(sites_, units_.expand(plan));
-    }
+    [[nodiscard]] double do_estimate(std::span<const Site> units, const Plan& plan) const override;
 
     const SiteUnits& units_;
     std::span<const Site> sites_;
     const LatencyModel& inner_;
+    double trifle_ = 0;
   };
 
   /// Two plans of units may be one of sites: it is scored once.
