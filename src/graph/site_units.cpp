@@ -1,7 +1,6 @@
 #include "halftone/graph/site_units.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -9,8 +8,6 @@
 
 namespace halftone {
 namespace {
-
-constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
 bool is_at_least(Precision precision, Precision lowest) {
   return precision.weight_bits >= lowest.weight_bits && precision.activation_bits >= lowest.activation_bits;
@@ -72,7 +69,7 @@ std::string list_of(std::span<const Precision> precisions) {
 
 SiteUnits::SiteUnits(std::span<const Site> sites, std::span<const SiteRule> rules,
                      std::span<const Precision> precisions)
-    : precisions_(precisions.begin(), precisions.end()), unit_of_(sites.size(), kNone) {
+    : precisions_(ordered_precisions({precisions.begin(), precisions.end()})), sites_(sites.size()) {
   for (const SiteRule& rule : rules) {
     if (rule.kind == RuleKind::AtLeast && !is_at_least(precisions_.front(), rule.precision))
       throw Error(Errc::InvalidArgument,
@@ -108,20 +105,10 @@ void SiteUnits::build(std::span<const Site> sites) {
       fixed_.insert(fixed_.end(), unit.sites.begin(), unit.sites.end());
       continue;
     }
-    for (const std::size_t site : unit.sites) unit_of_[site] = units_.size();
     unit.name = group_name(sites, unit.sites);
     units_.push_back(std::move(unit));
   }
   std::sort(fixed_.begin(), fixed_.end());
-}
-
-std::vector<std::size_t> SiteUnits::left_out() const {
-  std::vector<std::size_t> sites;
-  for (const auto& [rule, groups] : rules_)
-    if (rule.kind == RuleKind::Out) sites.insert(sites.end(), groups.front().begin(), groups.front().end());
-  std::sort(sites.begin(), sites.end());
-  sites.erase(std::unique(sites.begin(), sites.end()), sites.end());
-  return sites;
 }
 
 Precision SiteUnits::allowed(const SiteUnit& unit, Precision precision) const {
@@ -133,7 +120,7 @@ Precision SiteUnits::allowed(const SiteUnit& unit, Precision precision) const {
 }
 
 Plan SiteUnits::expand(const Plan& units) const {
-  Plan plan = Plan::uniform(sites(), precisions_.front());
+  Plan plan = Plan::uniform(sites_, precisions_.front());
   for (std::size_t u = 0; u < units_.size(); ++u)
     for (const std::size_t site : units_[u].sites) plan[site] = allowed(units_[u], units[u]);
   return plan;

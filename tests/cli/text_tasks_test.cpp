@@ -77,7 +77,7 @@ struct Files {
   std::string rated = dir.write("p.tsv", pairs(30)).string();
 
   [[nodiscard]] Words quantize(const std::string& model, const std::string& data, const std::string& task) const {
-    return {"quantize",     model + ":random",
+    return {"quantize",     model + ":" + words,
             "--calibrate",  data + "[0:10]",
             "--validate",   data,
             "--task",       task,

@@ -134,7 +134,7 @@ TEST_CASE("texts are cut to 384 tokens by default") {
 TEST_CASE("parts of the questions keep their numbers in the set") {
   const Folder folder;
   const auto part = open_dataset("squad:" + folder.write(good()) + "[1:]", folder.options());
-  CHECK(part->targets().equal(longs({1, 5, 8, 4, 13}).view({1, 5})));
+  CHECK(part->targets().slice(1, 0, 5).equal(longs({1, 5, 8, 4, 13}).view({1, 5})));
   CHECK(part->digest() != folder.open(good())->digest());
 }
 

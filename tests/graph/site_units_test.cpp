@@ -38,7 +38,6 @@ TEST_CASE("units are groups and sites that no rule ties, by their first site") {
   CHECK(names(of) == std::vector<std::string>{"stem", "l.0 (q, k, v)", "l.1 (q, k, v)"});
   CHECK(of.units()[2].sites == std::vector<std::size_t>{4, 5, 6});
   CHECK(of.fixed() == std::vector<std::size_t>{7});
-  CHECK(of.left_out() == std::vector<std::size_t>{7});
   CHECK(of.expand({{k8, k16, k4}}) == Plan{{k8, k16, k16, k16, k4, k4, k4, k16}});
   CHECK(of.contract({{k8, k16, k16, k16, k4, k4, k4, k16}}) == Plan{{k8, k16, k4}});
 }

@@ -21,19 +21,16 @@ struct SiteUnit {
 /// others stay at the highest precision. A value.
 class SiteUnits {
  public:
-  /// `precisions` are those to choose from, highest first. Throws `InvalidArgument` as `apply_rule`, where a rule asks
-  /// for more than the highest precision, and where nothing is left to lower.
+  /// `precisions` are those to choose from. Throws `InvalidArgument` as `ordered_precisions` and `apply_rule`, where a
+  /// rule asks for more than the highest precision, and where nothing is left to lower.
   SiteUnits(std::span<const Site> sites, std::span<const SiteRule> rules, std::span<const Precision> precisions);
 
   /// Those that may be lowered, by their first site.
   [[nodiscard]] const std::vector<SiteUnit>& units() const { return units_; }
   [[nodiscard]] const std::vector<AppliedRule>& rules() const { return rules_; }
   [[nodiscard]] const std::vector<Precision>& precisions() const { return precisions_; }
-  [[nodiscard]] std::size_t sites() const { return unit_of_.size(); }
   /// Sites that are in no unit, in network order.
   [[nodiscard]] const std::vector<std::size_t>& fixed() const { return fixed_; }
-  /// Sites of `Out` rules, in network order; all of them fixed.
-  [[nodiscard]] std::vector<std::size_t> left_out() const;
 
   /// `precision`, or the lowest one that `unit` allows.
   [[nodiscard]] Precision allowed(const SiteUnit& unit, Precision precision) const;
@@ -54,7 +51,7 @@ class SiteUnits {
   std::vector<AppliedRule> rules_;
   std::vector<SiteUnit> units_;
   std::vector<std::size_t> fixed_;
-  std::vector<std::size_t> unit_of_;  ///< by site; past the end for those fixed
+  std::size_t sites_ = 0;
 };
 
 }  // namespace halftone
