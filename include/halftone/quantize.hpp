@@ -95,15 +95,15 @@ struct QuantizeOptions {
 
 std::vector<std::string> validate(const QuantizeOptions& options);
 
-/// Finds the precision of every site, under the rules given: calibrates, adjusts ranges where that was asked for, measures latency where there
-/// is an engine, searches, scores sensitivities once the search asks for an ordering, times the finalists end to end,
-/// and scores the plan once more on the report part. The plan returned was itself evaluated and passed, or is the
-/// baseline; only where the status is `Missed` it did not pass. With measured latency, unless stopped before, it is
-/// also the fastest of the finalists as measured: never slower than all sites at one of `precisions`, where that
-/// passes. `model` must be prepared. A stop request, at any stage, returns the best plan so far: all-16, with no
-/// samples scored, where the baseline was not reached. Cost in forward passes: one over the calibration data, what
-/// `choose_weight_method`, `adjust_ranges` and, where it is needed, the metric say, two over the validation data, one
-/// more per evaluated plan; with an engine one more, and where a faster finalist has to be scored.
+/// Finds the precision of every site, under the rules given: calibrates, adjusts ranges where that was asked for,
+/// measures latency where there is an engine, searches, scores sensitivities once the search asks for an ordering,
+/// times the finalists end to end, and scores the plan once more on the report part. The plan returned was itself
+/// evaluated and passed, or is the baseline; only where the status is `Missed` it did not pass. With measured latency,
+/// unless stopped before, it is also the fastest of the finalists as measured: never slower than all sites at one of
+/// `precisions`, where that passes. `model` must be prepared. A stop request, at any stage, returns the best plan so
+/// far: all-16, with no samples scored, where the baseline was not reached. Cost in forward passes: one over the
+/// calibration data, what `choose_weight_method`, `adjust_ranges` and, where it is needed, the metric say, two over the
+/// validation data, one more per evaluated plan; with an engine one more, and where a faster finalist has to be scored.
 RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options = {},
                    const QuantizeParts& parts = {}, const Monitor& monitor = {});
 

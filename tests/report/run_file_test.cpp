@@ -42,7 +42,7 @@ RunResult full_run() {
   RunResult run = large_run(5);
   run.gate = {.kind = GateKind::Damage, .budget = 0.03};
   run.looser[0].gate = {.keep = 0.98, .kind = GateKind::Confidence};
-  run.model_options = {{"mean", "0.5"},      {"resize", "256"},           {"crop", "224"},    {"rename", "^a=b"},
+  run.model_options = {{"mean", "0.5"},      {"resize", "256"},           {"crop", "224"},       {"rename", "^a=b"},
                        {"max_tokens", "64"}, {"vocabulary", "vocab.txt"}, {"additions", "true"}, {"state_dict", "ema"}};
   run.limits = {.most_evaluations = 20, .most_seconds = 60.5, .repairs = 3};
   run.sensitivity_file = "sensitivity.json";

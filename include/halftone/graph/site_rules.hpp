@@ -42,7 +42,8 @@ struct AppliedRule {
 /// `together "PATTERN"`, `at least 8 bits "PATTERN"`, `left out "PATTERN"`.
 std::string to_string(const SiteRule& rule);
 
-/// Reads "PATTERN" (16 bits) or "PATTERN=PRECISION". Throws `InvalidArgument`.
+/// Reads "PATTERN" (16 bits) or "PATTERN=PRECISION"; a pattern with "=" in it needs a precision behind it. Throws
+/// `InvalidArgument`.
 SiteRule parse_at_least(const std::string& text);
 
 /// Throws `InvalidArgument` for a pattern that is no expression of at most 500 characters without counted repetitions
