@@ -78,8 +78,7 @@ void Preparation::adjust_uniform_plans() {
     const bool new_inputs = inputs.insert(precision.activation_bits).second;
     const bool new_weights = weights.insert(precision.weight_bits).second;
     if (!new_inputs && !new_weights) continue;
-    result_.calibration =
-        adjust(Plan::uniform(setup_.model.sites.size(), precision), new_inputs, new_weights).calibration;
+    result_.calibration = adjust(setup_.uniform(precision), new_inputs, new_weights).calibration;
   }
 }
 
@@ -140,11 +139,11 @@ void Preparation::set_latency(MeasuredLatency measured) {
 }
 
 void Preparation::compile_once() const {
-  (void)setup_.parts.engine->compile(
-      setup_.model, Plan::uniform(setup_.model.sites.size(), setup_.options.precisions.back()), result_.calibration,
-      {.batch = setup_.options.latency_batch,
-       .threads = setup_.options.latency_threads,
-       .float_type = setup_.float_type});
+  (void)setup_.parts.engine->compile(setup_.model, setup_.uniform(setup_.options.precisions.back()),
+                                     result_.calibration,
+                                     {.batch = setup_.options.latency_batch,
+                                      .threads = setup_.options.latency_threads,
+                                      .float_type = setup_.float_type});
 }
 
 void Preparation::predict() {
@@ -156,7 +155,7 @@ void Preparation::predict() {
   result_.latency_batch = latency.batch();
   result_.baseline.predicted_latency = setup_.latency(setup_.baseline());
   for (const Precision precision : setup_.options.precisions)
-    result_.uniform_latency[to_string(precision)] = setup_.latency(Plan::uniform(setup_.model.sites.size(), precision));
+    result_.uniform_latency[to_string(precision)] = setup_.latency(setup_.uniform(precision));
 }
 
 }  // namespace halftone::internal

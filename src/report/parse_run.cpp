@@ -8,6 +8,7 @@
 #include "report/parse_fields.hpp"
 #include "report/parse_figures.hpp"
 #include "report/parse_settings.hpp"
+#include "report/rules_json.hpp"
 
 namespace halftone {
 namespace {
@@ -231,6 +232,7 @@ RunResult parse_run_json(const std::string& text, const std::string& place) {
   if (const auto target = field.find("latency_target")) run.latency_target = read_latency_target(*target);
   read_options(field.need("options"), run);  // before figures: limits of scores are the task's
   if (const auto targets = field.find("targets")) read_targets(*targets, run);
+  if (const auto rules = field.find("rules")) read_rules(*rules, run);
   read_engine(field, run);
   read_scores(field, run);
   read_steps(field.need("evaluations"), run);

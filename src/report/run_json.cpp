@@ -14,6 +14,7 @@
 #include "report/evaluation_json.hpp"
 #include "report/frontier.hpp"
 #include "report/measured_ratio.hpp"
+#include "report/rules_json.hpp"
 #include "report/text.hpp"
 
 namespace halftone {
@@ -343,6 +344,7 @@ json to_run_json(const RunResult& run) {
                  {"sensitivity", sensitivity_json(run)},
                  {"sites", sites_json(run)}};
   object.update(gate_json(run, run.gate));
+  if (!run.rules.empty()) object["rules"] = internal::rules_json(run);
   return object;
 }
 

@@ -3,6 +3,7 @@
 #include "halftone/report/run_result.hpp"
 #include "report/activations.hpp"
 #include "report/document.hpp"
+#include "report/rules.hpp"
 #include "report/search_story.hpp"
 #include "report/site_table.hpp"
 #include "report/text_summary.hpp"
@@ -89,6 +90,7 @@ void add_report(const RunResult& run, Document& document) {
   add_sites(run, document);
   add_activations(run, document);
   document.heading("Search");
+  add_rules(run, document);
   add_search(run, document);
   document.heading("Data and run");
   add_ranges(run, document);

@@ -15,7 +15,7 @@
 #include "halftone/engine/measure.hpp"
 #include "halftone/evaluate/evaluation.hpp"
 #include "halftone/evaluate/gate.hpp"
-#include "halftone/graph/site.hpp"
+#include "halftone/graph/site_rules.hpp"
 #include "halftone/search/search.hpp"
 #include "halftone/sensitivity/table.hpp"
 
@@ -127,6 +127,7 @@ struct RunResult {
   std::string order;             ///< how sites were ordered by the metric
   std::string search;
   std::vector<Precision> precisions;
+  std::vector<AppliedRule> rules{};  ///< that every plan obeys, those for all sites at one precision too
   std::uint64_t seed = 0;
   int threads = 1;
   std::int64_t batch_size = 1;  ///< samples evaluated together; does not change figures
