@@ -337,7 +337,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"shape", {"scan", "network.pt", "--input", "3,0"}, "--input is \"3,0\": sizes are 1 or more"},
       {"no TorchScript", {"scan", "none.pt", "--input", "3,8,8"}, "none.pt"},
       {"no program", {"scan", "none.pt2"}, "none.pt2\" does not exist"},
-      {"shape of a program", {"scan", "x.pt2", "--input", "3,8,8"}, "leave --input out"},
+      {"shape of a program", {"scan", "x.pt2", "--input", "3,8,8"}, "leave --input and --any-length out"},
       {"no ranges", {"evaluate", kModel, "--data", "d", "--uniform", "8"}, "--uniform 8 needs ranges to quantize to"},
       {"uniform", {"evaluate", kModel, "--data", "d", "--uniform", "int8"}, "precision \"int8\" is not known"},
       {"two networks", {"evaluate", kModel, "--data", "d", "--uniform", "8", "--plan", "p"}, "both given"},

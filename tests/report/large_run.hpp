@@ -18,6 +18,7 @@ inline RunResult large_run(std::size_t count) {
   run.sites.clear();
   run.calibration.sites.clear();
   run.site_saving.clear();
+  run.activations.clear();
   run.plan = {};
   run.sensitivity = {.metric = "interlayer", .seconds = 2.5};
   const auto wave = [](std::size_t i, double step) { return std::sin(step * static_cast<double>(i + 1)); };
@@ -31,6 +32,7 @@ inline RunResult large_run(std::size_t count) {
     run.sites.push_back(site);
     run.calibration.sites.push_back(example_run().calibration.sites[0]);
     run.plan.precisions.push_back(i % 11 == 3 ? k16 : i % 3 == 0 ? k4 : k8);
+    run.activations.push_back({.peak = 4 + 3 * wave(i, 0.7), .error = 1e-4 * (1.5 + wave(i, 0.9))});
     run.site_saving.push_back(0.6 / static_cast<double>(count) * (1 + 1.2 * wave(i, 1.3)));
     const double score = 0.002 * std::exp(2 * wave(i, 0.9));
     run.sensitivity.scores.push_back({{k8, score}, {k4, 9 * score}});

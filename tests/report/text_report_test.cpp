@@ -204,9 +204,9 @@ TEST_CASE("inputs that lose most at 8 bits are told, once a tensor") {
   RunResult run = example_run();
   const std::string text = text_report(run);
   CHECK_THAT(text, Contains("Activations at 8 bits, worst first"));
-  const auto second = text.find("layer1.0.conv2 and 1 more    40    2 %");
+  const auto second = text.find("layer1.0.conv2 and 1 more    40     2 %     4  0.002");
   REQUIRE(second != text.npos);
-  CHECK(text.find("conv1                         3  0.01 %", second) != text.npos);
+  CHECK(text.find("conv1                         3  0.01 %     8  0.001", second) != text.npos);
   run.activations.clear();
   CHECK_THAT(text_report(run), !Contains("Activations at 8 bits"));
 }
