@@ -58,8 +58,9 @@ std::vector<LabelledFile> list_images(const fs::path& directory) {
     const fs::path folder = directory / classes[label];
     const std::vector<std::string> images = names(folder, is_image);
     if (images.empty())
-      throw Error(Errc::BadFile, message("image folder ", directory, ": class folder ", internal::quoted(classes[label]),
-                                         " holds no .jpg, .jpeg or .png file: every folder there is a class"));
+      throw Error(Errc::BadFile,
+                  message("image folder ", directory, ": class folder ", internal::quoted(classes[label]),
+                          " holds no .jpg, .jpeg or .png file: every folder there is a class"));
     for (const std::string& name : images) files.push_back({folder / name, static_cast<std::int64_t>(label)});
   }
   return files;

@@ -37,10 +37,12 @@ class Reader {
       table_.refuse(row, "filename ", internal::quoted(name), " is not allowed: a path below ", directory_,
                     " without \"..\" is needed");
     const auto [earlier, is_new] = seen_.emplace(relative.lexically_normal(), TsvFile::line(row));
-    if (!is_new) table_.refuse(row, "filename ", internal::quoted(name), " stands on line ", earlier->second, " already");
+    if (!is_new)
+      table_.refuse(row, "filename ", internal::quoted(name), " stands on line ", earlier->second, " already");
     fs::path path = directory_ / relative;
     std::error_code failure;
-    if (!fs::is_regular_file(path, failure)) table_.refuse(row, "there is no file ", internal::quoted(name), " in ", directory_);
+    if (!fs::is_regular_file(path, failure))
+      table_.refuse(row, "there is no file ", internal::quoted(name), " in ", directory_);
     return path;
   }
 

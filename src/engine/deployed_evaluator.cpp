@@ -49,7 +49,7 @@ class Deployment final : public PlanRunner {
   const Calibration& calibration_;
   std::shared_ptr<const Engine> engine_;
   CompileOptions options_;
-  std::mutex mutex_;  ///< guards what follows
+  std::mutex mutex_;                                                   ///< guards what follows
   std::map<std::int64_t, std::unique_ptr<CompiledNetwork>> networks_;  ///< by length
 };
 

@@ -77,10 +77,10 @@ struct WithoutOperands {
         plan.precisions.push_back(whole_plan[i]);
         calibration.sites.push_back(ranges.sites[i]);
       } else if (whole_plan[i].activation_bits < 16) {
-        throw Error(Errc::Unsupported,
-                    message("the LibTorch engine adds and multiplies activations in float, and site \"", site.name,
-                            "\" is at ", in_words(whole_plan[i]),
-                            ": leave out --additions and --products, or run in another engine"));
+        throw Error(
+            Errc::Unsupported,
+            message("the LibTorch engine adds and multiplies activations in float, and site \"", site.name, "\" is at ",
+                    in_words(whole_plan[i]), ": leave out --additions and --products, or run in another engine"));
       }
     }
   }

@@ -157,7 +157,7 @@ TEST_CASE("sensitivities that do not fit are refused before any work") {
       {"no metric", given({}), "are of several metrics, choose one with --metric: error, damage"},
       {"metric", given({"--metric", "noise"}), "there are none by metric \"noise\", only by error, damage"},
       {"precision", given({"--metric", "error", "--precisions", "16,6"}), "precision 6 is not among theirs, 8,4"},
-      {"sites", given({"--metric", "error", "--additions"}), "is --additions the difference?"},
+      {"sites", given({"--metric", "error", "--additions"}), "is --additions or --products the difference?"},
       {"pairs", given({"--metric", "error", "--order", "nested"}), "--order nested needs"},
       {"no file", quantize(out, {"--sensitivity", "none.json"}), "none.json"},
       {"no JSON", quantize(out, {"--sensitivity", text.string()}), "not JSON"},

@@ -118,7 +118,7 @@ std::string missing_in_onnx(const std::string& name) {
       {"constants", "aten::index"}, {"decoder", "aten::rms_norm"}, {"decomposed_bert", "aten::any"},
       {"double", "float64"},        {"einsum", "aten::einsum"},    {"lstm", "aten::zeros"},
       {"nested", "aten::flip"},     {"slices", "aten::copy_"},     {"nn_rms_norm", "aten::rms_norm"},
-      {"vision", "aten::roll"},     {"unet", "aten::_weight_norm"}};
+      {"vision", "aten::roll"}};
   const auto found = reasons.find(name);
   return found == reasons.end() ? "" : found->second;
 }
