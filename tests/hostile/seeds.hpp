@@ -50,15 +50,18 @@ struct Format {
   const char* name;
   void (*read)(Bytes file);
   Seeds (*seeds)();
+  std::size_t memory = 64u << 20;  ///< bytes that any file may take, beside what follows from its size
 };
+
+constexpr std::size_t kPictureMemory = 256u << 20;  ///< two copies of the most pixels that are decoded
 
 /// Every format. A new one: a line here, read_NAME.cpp, and its seeds.
 inline constexpr Format kFormats[] = {
-    {"jpeg", read_jpeg, jpeg_seeds},
+    {"jpeg", read_jpeg, jpeg_seeds, kPictureMemory},
     {"measurements", read_measurements, measurements_seeds},
     {"npy", read_npy, npy_seeds},
     {"plan", read_plan, plan_seeds},
-    {"png", read_png, png_seeds},
+    {"png", read_png, png_seeds, kPictureMemory},
     {"pt2", read_pt2, pt2_seeds},
     {"run", read_run, run_seeds},
     {"safetensors", read_safetensors, safetensors_seeds},

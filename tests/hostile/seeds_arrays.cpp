@@ -62,30 +62,35 @@ Seeds npy_seeds() {
 
 Seeds safetensors_seeds() {
   Seeds seeds;
-  seeds.good = {safetensors("two", R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,2],)"
-                                   R"("data_offsets":[0,16]},"b":{"dtype":"I64","shape":[1],"data_offsets":[16,24]}})",
+  seeds.good = {safetensors("two",
+                            R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,2],)"
+                            R"("data_offsets":[0,16]},"b":{"dtype":"I64","shape":[1],"data_offsets":[16,24]}})",
                             kNumbers),
                 safetensors("empty", "{}", ""),
                 safetensors("zero", R"({"a":{"dtype":"BF16","shape":[0,3],"data_offsets":[0,0]}})", "")};
-  seeds.bad = {safetensors("deep arrays", repeated("{\"a\":[", 1) + repeated("[", 500000), ""),
-               safetensors("deep objects", repeated("{\"a\":", 200000), ""),
-               seed("long header", little_endian(~0ULL, 8) + "{}"), seed("header of 100 MB", little_endian(100000000, 8) + "{}"),
-               safetensors("overflow", R"({"a":{"dtype":"F32","shape":[9223372036854775807,9223372036854775807],)"
-                                       R"("data_offsets":[0,24]}})",
-                           kNumbers),
-               safetensors("huge and empty", R"({"a":{"dtype":"F64","shape":[0,9223372036854775807,3],)"
-                                             R"("data_offsets":[0,0]}})",
-                           ""),
-               safetensors("a long shape", R"({"a":{"dtype":"U8","data_offsets":[0,1],"shape":[1)" +
-                                               repeated(",1", 200000) + "]}}",
-                           "0")};
+  seeds.bad = {
+      safetensors("deep arrays", repeated("{\"a\":[", 1) + repeated("[", 500000), ""),
+      safetensors("deep objects", repeated("{\"a\":", 200000), ""),
+      seed("long header", little_endian(~0ULL, 8) + "{}"),
+      seed("header of 100 MB", little_endian(100000000, 8) + "{}"),
+      safetensors("overflow",
+                  R"({"a":{"dtype":"F32","shape":[9223372036854775807,9223372036854775807],)"
+                  R"("data_offsets":[0,24]}})",
+                  kNumbers),
+      safetensors("huge and empty",
+                  R"({"a":{"dtype":"F64","shape":[0,9223372036854775807,3],)"
+                  R"("data_offsets":[0,0]}})",
+                  ""),
+      safetensors("a long shape",
+                  R"({"a":{"dtype":"U8","data_offsets":[0,1],"shape":[1)" + repeated(",1", 200000) + "]}}", "0")};
   return seeds;
 }
 
 Seeds sentence_pairs_seeds() {
   Seeds seeds;
-  seeds.good = {seed("pairs", "score\tsentence1\tsentence2\n2.5\tThe cats sat.\ton a mat\n0\twho?\t\xe4\xb8\xad \xc3\xa9\r\n"),
-                seed("columns", "\xEF\xBB\xBFsplit\tsentence2\tscore\tsentence1\ndev\ta\t-1e3\t[CLS] the [MASK]\n")};
+  seeds.good = {
+      seed("pairs", "score\tsentence1\tsentence2\n2.5\tThe cats sat.\ton a mat\n0\twho?\t\xe4\xb8\xad \xc3\xa9\r\n"),
+      seed("columns", "\xEF\xBB\xBFsplit\tsentence2\tscore\tsentence1\ndev\ta\t-1e3\t[CLS] the [MASK]\n")};
   seeds.bad = {seed("long word", "score\tsentence1\tsentence2\n1\t" + repeated("a", 1000000) + "\tb\n"),
                seed("marks", "score\tsentence1\tsentence2\n1\ta" + repeated("\xcc\x81", 300000) + "\t" +
                                  repeated("[", 500000) + "\n"),

@@ -21,7 +21,8 @@ std::string deflated_zeros(std::size_t bytes) {
   const std::string zeros(bytes, '\0');
   uLongf size = compressBound(zeros.size());
   std::string deflated(size, '\0');
-  compress(reinterpret_cast<Bytef*>(deflated.data()), &size, reinterpret_cast<const Bytef*>(zeros.data()), zeros.size());
+  compress(reinterpret_cast<Bytef*>(deflated.data()), &size, reinterpret_cast<const Bytef*>(zeros.data()),
+           zeros.size());
   return deflated.substr(0, size);
 }
 
@@ -68,8 +69,10 @@ Seeds jpeg_seeds() {
   Seeds seeds;
   const std::string colours = jpeg_bytes(picture(3), 70);
   seeds.good = {seed("colours", colours), seed("grey", jpeg_bytes(picture(1), 90))};
-  seeds.bad = {seed("cmyk", jpeg_bytes(picture(4))), seed("65535 wide", with_size(colours, 65535, 65535)),
-               seed("most pixels", with_size(colours, 4096, 8192)), seed("no rows", with_size(colours, 0, 16)),
+  seeds.bad = {seed("cmyk", jpeg_bytes(picture(4))),
+               seed("65535 wide", with_size(colours, 65535, 65535)),
+               seed("most pixels", with_size(colours, 4096, 8192)),
+               seed("no rows", with_size(colours, 0, 16)),
                seed("restarts", colours.substr(0, colours.size() / 2) + repeated("\xff\xd0", 100000)),
                seed("comments", "\xff\xd8" + repeated("\xff\xfe\xff\xff" + std::string(65533, 'x'), 30))};
   return seeds;
@@ -81,12 +84,14 @@ Seeds png_seeds() {
   seeds.good = {png("colours", png_bytes(picture(3))), png("grey", png_bytes(picture(1))),
                 png("transparent", png_bytes(picture(4)))};
   const std::string row = deflated_zeros(17 * 12);
-  seeds.bad = {seed("a bomb", png_file(32768, 32768, "", deflated_zeros(kBomb))),
-               seed("more data than pixels", png_file(16, 12, "", deflated_zeros(kBomb))),
-               seed("profile bomb", png_file(16, 12, chunk("iCCP", std::string("p\0\0", 3) + deflated_zeros(kBomb)), row)),
-               seed("text bomb", png_file(16, 12, chunk("zTXt", std::string("t\0\0", 3) + deflated_zeros(kBomb)), row)),
-               seed("many texts", png_file(16, 12, repeated(chunk("tEXt", std::string("t\0x", 3)), 50000), row)),
-               seed("no width", png_file(0, 12, "", row)), seed("largest", png_file(0x7fffffff, 0x7fffffff, "", row))};
+  seeds.bad = {
+      seed("a bomb", png_file(32768, 32768, "", deflated_zeros(kBomb))),
+      seed("more data than pixels", png_file(16, 12, "", deflated_zeros(kBomb))),
+      seed("profile bomb", png_file(16, 12, chunk("iCCP", std::string("p\0\0", 3) + deflated_zeros(kBomb)), row)),
+      seed("text bomb", png_file(16, 12, chunk("zTXt", std::string("t\0\0", 3) + deflated_zeros(kBomb)), row)),
+      seed("many texts", png_file(16, 12, repeated(chunk("tEXt", std::string("t\0x", 3)), 50000), row)),
+      seed("no width", png_file(0, 12, "", row)),
+      seed("largest", png_file(0x7fffffff, 0x7fffffff, "", row))};
   return seeds;
 }
 

@@ -77,14 +77,15 @@ Seeds sensitivity_seeds() {
   file.data = {"cifar10:test.bin", "v", 64};
   file.range_input = "mse";
   file.range_weight = "max";
-  file.tables = {*run.sensitivity};
+  file.tables.push_back(run.sensitivity);
   file.tables[0].pairs = PairMatrix(3, {k8, k4}, std::vector<double>(36, 0.5), 1);
   file.tables[0].clamped = {{.site = 0, .precision = k8, .given = -1}};
   return json_seeds("three sites", nlohmann::json(file).dump());
 }
 
 Seeds table_seeds() {
-  return json_seeds("two sites", R"({"version": 1, "device": "a board", "source": "its vendor", "unit": "ms", "batch": 1,
+  return json_seeds("two sites",
+                    R"({"version": 1, "device": "a board", "source": "its vendor", "unit": "ms", "batch": 1,
     "overhead": 0.25, "sites": {"conv1": {"16": 2, "8": 1, "w4a8": 0.75}, "fc": {"16": 1.5e-3, "4": 0.001}}})");
 }
 

@@ -11,7 +11,7 @@ namespace {
 using nlohmann::json;
 
 /// Every kind of argument and of node that is read: y = split(relu(x w^T + b) * s, n)[0], under no_grad, for x [s, 2].
-constexpr const char* kProgram = R"({
+constexpr const char* kProgram = R"---({
   "schema_version": {"major": 8, "minor": 20},
   "range_constraints": {"s0": {"min_val": 2, "max_val": 64}},
   "graph_module": {
@@ -69,7 +69,7 @@ constexpr const char* kProgram = R"({
           {"name": "self", "arg": {"as_tensor": {"name": "cat"}}},
           {"name": "split_sizes", "arg": {"as_sym_ints": [{"as_name": "size"}, {"as_int": 2}]}}],
           "outputs": [{"as_tensors": [{"name": "part"}, {"name": "rest"}]}]}
-      ]}}})";
+      ]}}})---";
 
 constexpr const char* kWeights = R"({"config": {
   "fc.weight": {"path_name": "weight_0", "is_param": true, "use_pickle": false, "tensor_meta": {
@@ -106,7 +106,8 @@ Seed with_node(const std::string& target, const std::string& first, const json& 
   json node = {{"target", target}, {"name", "more"}, {"inputs", json::array()}, {"outputs", json::array()}};
   node["inputs"].push_back({{"name", first}, {"arg", tensor_argument("p_w")}});
   for (const auto& [name, argument] : others.items()) node["inputs"].push_back({{"name", name}, {"arg", argument}});
-  for (int i = 0; i < results; ++i) node["outputs"].push_back(tensor_argument((i == 0 ? "r" : "r_unused_") + std::to_string(i)));
+  for (int i = 0; i < results; ++i)
+    node["outputs"].push_back(tensor_argument((i == 0 ? "r" : "r_unused_") + std::to_string(i)));
   model["graph_module"]["graph"]["nodes"].push_back(node);
   return program(target, model.dump());
 }
@@ -119,14 +120,27 @@ std::vector<Seed> writing_forms() {
   const std::string aten = "torch.ops.aten.";
   return {with_node(aten + "lift_fresh_copy.out", "self", {{"out", x}}, 1),
           with_node(aten + "native_layer_norm.out", "input",
-                    {{"normalized_shape", sizes}, {"weight", none}, {"bias", none}, {"eps", {{"as_float", 0.1}}},
-                     {"out0", x}, {"out1", x}, {"out2", tensor_argument("p_w")}}, 3),
+                    {{"normalized_shape", sizes},
+                     {"weight", none},
+                     {"bias", none},
+                     {"eps", {{"as_float", 0.1}}},
+                     {"out0", x},
+                     {"out1", x},
+                     {"out2", tensor_argument("p_w")}},
+                    3),
           with_node(aten + "max_pool2d_with_indices.out", "self",
                     {{"kernel_size", sizes}, {"out", x}, {"indices", tensor_argument("p_w")}}, 2),
           with_node(aten + "_native_batch_norm_legit_no_training.out", "input",
-                    {{"weight", none}, {"bias", none}, {"running_mean", x}, {"running_var", x},
-                     {"momentum", {{"as_float", 0.1}}}, {"eps", {{"as_float", 0.1}}}, {"out0", x}, {"out1", x},
-                     {"out2", tensor_argument("p_w")}}, 3)};
+                    {{"weight", none},
+                     {"bias", none},
+                     {"running_mean", x},
+                     {"running_var", x},
+                     {"momentum", {{"as_float", 0.1}}},
+                     {"eps", {{"as_float", 0.1}}},
+                     {"out0", x},
+                     {"out1", x},
+                     {"out2", tensor_argument("p_w")}},
+                    3)};
 }
 
 std::string replaced(std::string text, const std::string& what, const std::string& by) {
@@ -148,7 +162,8 @@ Seeds pt2_seeds() {
   seeds.bad = writing_forms();
   const std::vector<Seed> more = {
       weights("overflow", "[" + most + "," + most + "]", "[" + most + "," + most + "]"),
-      weights("one element, repeated", R"([{"as_int": 1000000000}, {"as_int": 1000000000}])", "[" + none + "," + none + "]"),
+      weights("one element, repeated", R"([{"as_int": 1000000000}, {"as_int": 1000000000}])",
+              "[" + none + "," + none + "]"),
       weights("huge and empty", "[" + most + "," + none + "]", "[" + most + "," + most + "]"),
       weights("many dimensions", "[" + repeated(none + ",", 100000) + none + "]",
               "[" + repeated(none + ",", 100000) + none + "]"),

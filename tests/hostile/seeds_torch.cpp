@@ -75,8 +75,11 @@ std::string dictionaries() {
 
 /// An archive with a changed name of one entry, or with other content.
 Seed with_entry(const std::string& name, const std::string& entry, const std::string& content = "x") {
-  return seed(name, zip_bytes({{"m/data.pkl", state_dict()}, {"m/byteorder", "little"}, {"m/data/0", kFourFloats},
-                               {"m/data/1", kFourFloats.substr(4)}, {entry, content}}));
+  return seed(name, zip_bytes({{"m/data.pkl", state_dict()},
+                               {"m/byteorder", "little"},
+                               {"m/data/0", kFourFloats},
+                               {"m/data/1", kFourFloats.substr(4)},
+                               {entry, content}}));
 }
 
 /// What is said of the compressed entry in both headers: 1 GiB of content in a few bytes.
