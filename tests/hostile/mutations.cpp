@@ -14,9 +14,9 @@ namespace {
 using nlohmann::json;
 using Random = std::mt19937;
 
-constexpr std::size_t kMostRandom = 300;  // of one part
+constexpr std::size_t kMostRandom = 250;  // of one part
 constexpr std::size_t kMostNumbers = 400;
-constexpr std::size_t kMostJson = 1200;
+constexpr std::size_t kMostJson = 700;
 
 /// What a reader of text may trip over.
 const std::vector<std::string> kWords = {"-1",

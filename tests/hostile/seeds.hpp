@@ -54,6 +54,7 @@ struct Format {
 };
 
 constexpr std::size_t kPictureMemory = 256u << 20;  ///< two copies of the most pixels that are decoded
+constexpr std::size_t kPickleMemory = 400u << 20;   ///< as read_pickle says
 
 /// Every format. A new one: a line here, read_NAME.cpp, and its seeds.
 inline constexpr Format kFormats[] = {
@@ -69,7 +70,7 @@ inline constexpr Format kFormats[] = {
     {"sentence_pairs", read_sentence_pairs, sentence_pairs_seeds},
     {"squad", read_squad, squad_seeds},
     {"table", read_table, table_seeds},
-    {"torch", read_torch, torch_seeds},
+    {"torch", read_torch, torch_seeds, kPickleMemory},
     {"vocabulary", read_vocabulary, vocabulary_seeds},
 };
 
