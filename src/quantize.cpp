@@ -82,6 +82,11 @@ class Run {
     result_.order = setup_.parts.order->name;
     result_.search = options.latency_target ? "within latency" : setup_.parts.search->name();
     result_.precisions = options.precisions;
+    if (setup_.units) {
+      result_.rules = setup_.units->rules();
+      result_.notes.emplace_back(
+          "Every plan obeys the rules given; one of all sites at a precision has as many there as they allow.");
+    }
     result_.seed = options.seed;
     result_.threads = options.threads;
     result_.batch_size = options.batch_size;

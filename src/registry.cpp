@@ -69,6 +69,8 @@ Registry default_registry() {
   registry.searches["frontier"] = [] { return std::make_shared<const Frontier>(); };
   registry.tasks["top1"] = [] { return make_top_k(1); };
   registry.tasks["sts"] = [] { return make_sentence_similarity(); };
+  registry.tasks["squad"] = [] { return make_squad(); };
+  registry.tasks["squad_em"] = [] { return make_squad(SquadScore::ExactMatch); };
   registry.tasks["top5"] = [] { return make_top_k(5); };
   registry.engines["libtorch"] = make_libtorch_engine;
   registry.engines["openvino"] = make_openvino_engine;

@@ -4,7 +4,8 @@
 //  - on networks of up to 12 sites that damage over the best subset of as many sites, by enumeration;
 //  - for each of --searches and --latency what the plan found costs at equal damage and at equal accuracy.
 //   metric_quality MODEL CALIBRATION VALIDATION [--metrics error,noise,…] [--steps 16:8,16:4,8:4,16:w4a16] …
-// Damage is KL to the float network, simulated; gates are shares of the damage at the last precision.
+// Damage is the task's (of top1 KL to the float network), simulated; gates are shares of the damage at the last
+// precision.
 #include <ATen/Parallel.h>
 #include <CLI/CLI.hpp>
 
@@ -39,6 +40,7 @@ struct Arguments {
   std::string model;
   std::string calibration;
   std::string validation;
+  std::string task = "top1";
   std::vector<std::string> metrics{"random",        "error",  "noise",  "hessian",
                                    "hessian-error", "fisher", "damage", "interlayer"};
   std::vector<std::string> steps{"16:8", "8:4", "16:4"};
@@ -150,7 +152,9 @@ std::string diagonal_of(const std::string& variant) {
 class Study {
  public:
   explicit Study(Arguments arguments)
-      : arguments_(std::move(arguments)), loaded_(load_model(arguments_.model)), task_(make_top_k(1)) {
+      : arguments_(std::move(arguments)),
+        loaded_(load_model(arguments_.model)),
+        task_(default_registry().task(arguments_.task)) {
     calibration_ = open_dataset(arguments_.calibration, loaded_.data);
     validation_ = open_dataset(arguments_.validation, loaded_.data);
     for (const auto& text : arguments_.steps) steps_.push_back(parse_step(text));
@@ -373,7 +377,7 @@ class Study {
 
   Arguments arguments_;
   LoadedModel loaded_;
-  std::unique_ptr<Task> task_;
+  std::shared_ptr<const Task> task_;
   std::shared_ptr<const Dataset> calibration_;
   std::shared_ptr<const Dataset> validation_;
   std::vector<Step> steps_;
@@ -398,6 +402,7 @@ int main(int argc, char** argv) {
   app.add_option("--metrics", arguments.metrics)->delimiter(',');
   app.add_option("--steps", arguments.steps, "for the study of prefixes")->delimiter(',');
   app.add_flag_callback("--no-steps", [&] { arguments.steps.clear(); });
+  app.add_option("--task", arguments.task, "what is scored");
   app.add_option("--prefixes", arguments.prefixes, "scored of each ordering; 0: all");
   app.add_option("--searches", arguments.searches)->delimiter(',');
   app.add_option("--latency", arguments.latencies, "linear (MACs x bits / 16), measured, size, roofline:…")

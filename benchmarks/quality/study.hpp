@@ -35,11 +35,15 @@ inline std::shared_ptr<const LatencyModel> linear_cost() {
 }
 
 inline std::shared_ptr<const Dataset> draw(const std::shared_ptr<const Dataset>& data, std::int64_t count, int seed) {
-  std::vector<std::int64_t> indices(static_cast<std::size_t>(data->size()));
-  std::iota(indices.begin(), indices.end(), 0);
+  const std::int64_t group = data->group();
+  std::vector<std::int64_t> groups(static_cast<std::size_t>(data->size() / group));
+  std::iota(groups.begin(), groups.end(), 0);
   std::mt19937_64 generator(static_cast<std::uint64_t>(seed));
-  internal::shuffle(indices, generator);
-  indices.resize(static_cast<std::size_t>(std::min(count, data->size())));
+  internal::shuffle(groups, generator);
+  groups.resize(static_cast<std::size_t>(std::min(count, data->size()) / group));
+  std::vector<std::int64_t> indices;
+  for (const std::int64_t first : groups)
+    for (std::int64_t i = 0; i < group; ++i) indices.push_back(first * group + i);
   return make_subset(data, indices, message(data->name(), " drawn by ", seed));
 }
 

@@ -13,6 +13,7 @@
 #include "halftone/evaluate/gate.hpp"
 #include "halftone/evaluate/task.hpp"
 #include "halftone/graph/model.hpp"
+#include "halftone/graph/site_rules.hpp"
 #include "halftone/latency/latency_model.hpp"
 #include "halftone/order/ordering.hpp"
 #include "halftone/report/run_result.hpp"
@@ -64,6 +65,9 @@ struct QuantizeOptions {
   std::optional<LatencyTarget> latency_target{};  ///< in place of both: the plan that does least damage within it
   SearchLimits limits{};
   std::vector<Precision> precisions{k16, k8, k4};
+  /// Sites that share a precision, or are not to be lowered as far as others. Every plan obeys them, those that stand
+  /// for "all sites at 8 bits" too: as many sites at 8 as the rules allow.
+  std::vector<SiteRule> rules{};
   RangeOptions input_range{.method = RangeMethod::MeanSquaredError};
   RangeOptions weight_range{.method = RangeMethod::Automatic};
   RangeAdjusting adjust_ranges = RangeAdjusting::None;
@@ -91,15 +95,15 @@ struct QuantizeOptions {
 
 std::vector<std::string> validate(const QuantizeOptions& options);
 
-/// Finds the precision of every site: calibrates, adjusts ranges where that was asked for, measures latency where there
-/// is an engine, searches, scores sensitivities once the search asks for an ordering, times the finalists end to end,
-/// and scores the plan once more on the report part. The plan returned was itself evaluated and passed, or is the
-/// baseline; only where the status is `Missed` it did not pass. With measured latency, unless stopped before, it is
-/// also the fastest of the finalists as measured: never slower than all sites at one of `precisions`, where that
-/// passes. `model` must be prepared. A stop request, at any stage, returns the best plan so far: all-16, with no
-/// samples scored, where the baseline was not reached. Cost in forward passes: one over the calibration data, what
-/// `choose_weight_method`, `adjust_ranges` and, where it is needed, the metric say, two over the validation data, one
-/// more per evaluated plan; with an engine one more, and where a faster finalist has to be scored.
+/// Finds the precision of every site, under the rules given: calibrates, adjusts ranges where that was asked for,
+/// measures latency where there is an engine, searches, scores sensitivities once the search asks for an ordering,
+/// times the finalists end to end, and scores the plan once more on the report part. The plan returned was itself
+/// evaluated and passed, or is the baseline; only where the status is `Missed` it did not pass. With measured latency,
+/// unless stopped before, it is also the fastest of the finalists as measured: never slower than all sites at one of
+/// `precisions`, where that passes. `model` must be prepared. A stop request, at any stage, returns the best plan so
+/// far: all-16, with no samples scored, where the baseline was not reached. Cost in forward passes: one over the
+/// calibration data, what `choose_weight_method`, `adjust_ranges` and, where it is needed, the metric say, two over the
+/// validation data, one more per evaluated plan; with an engine one more, and where a faster finalist has to be scored.
 RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options = {},
                    const QuantizeParts& parts = {}, const Monitor& monitor = {});
 

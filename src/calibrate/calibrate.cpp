@@ -141,6 +141,7 @@ Calibration calibrate(const Model& model, const Dataset& data, std::span<const P
     const std::size_t slot = slots.of_site[site];
     sites[site].input_min = histograms[slot].min;
     sites[site].input_max = histograms[slot].max;
+    sites[site].input_rms = root_mean_square(histograms[slot]);
     sites[site].input = inputs[slot];
   }
   return {std::move(sites)};

@@ -37,12 +37,13 @@ WeightRange read_weight_range(const JsonField& field) {
 }
 
 SiteRanges read_site(const JsonField& field) {
-  field.expect_keys({"input_min", "input_max", "weight_max", "input", "weight"});
+  field.expect_keys({"input_min", "input_max", "input_rms", "weight_max", "input", "weight"});
   SiteRanges site;
   site.input_min = field["input_min"].number();
   site.input_max = field["input_max"].number();
   if (site.input_max < site.input_min)
     field["input_max"].fail(message("it must not be below input_min, ", site.input_min));
+  site.input_rms = field["input_rms"].number_not_negative();
   site.weight_max = field["weight_max"].number_not_negative();
   field["input"].each_width(
       [&](int bits, const JsonField& range) { site.input.emplace(bits, read_input_range(range)); });
@@ -59,11 +60,8 @@ nlohmann::json to_json(const SiteRanges& site) {
   nlohmann::json weight = nlohmann::json::object();
   for (const auto& [bits, range] : site.weight)
     weight[std::to_string(bits)] = {{"bounds", range.bounds}, {"mean_squared_error", range.mean_squared_error}};
-  return {{"input_min", site.input_min},
-          {"input_max", site.input_max},
-          {"weight_max", site.weight_max},
-          {"input", std::move(input)},
-          {"weight", std::move(weight)}};
+  return {{"input_min", site.input_min},   {"input_max", site.input_max}, {"input_rms", site.input_rms},
+          {"weight_max", site.weight_max}, {"input", std::move(input)},   {"weight", std::move(weight)}};
 }
 
 }  // namespace

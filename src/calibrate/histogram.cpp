@@ -189,6 +189,15 @@ std::vector<std::string> validate(const RangeOptions& options) {
   return violations;
 }
 
+double root_mean_square(const Histogram& histogram) {
+  double sum = 0;
+  for (int bin = 0; bin < Histogram::kBins; ++bin) {
+    const double center = histogram.bin_center(bin);
+    sum += center * center * static_cast<double>(histogram.counts[static_cast<std::size_t>(bin)]);
+  }
+  return histogram.total == 0 ? 0 : std::sqrt(sum / static_cast<double>(histogram.total));
+}
+
 double mean_squared_error(const Histogram& histogram, const QuantParams& params) {
   return per_value(squared_error(occupied_bins(histogram), params), histogram);
 }

@@ -34,27 +34,47 @@ struct Data {
   std::shared_ptr<const Dataset> report{};  ///< may be null
 };
 
+/// The class of every group of samples that belong together, by its first; one class for all where pairs and the like
+/// have none.
 std::vector<std::int64_t> labels(const Dataset& data) {
+  const std::int64_t group = data.group();
   const at::Tensor targets = data.targets();
-  if (!targets.defined() || targets.dim() != 1 || !c10::isIntegralType(targets.scalar_type(), /*includeBool=*/false))
+  const bool has_classes =
+      targets.defined() && targets.dim() == 1 && c10::isIntegralType(targets.scalar_type(), /*includeBool=*/false);
+  if (!has_classes && group == 1)
     throw Error(Errc::InvalidArgument, message("--report with a share draws from every class alike, and ", data.name(),
                                                " has no class labels: give --report DATA"));
+  std::vector<std::int64_t> classes(static_cast<std::size_t>((data.size() + group - 1) / group));
+  if (!has_classes) return classes;
   const at::Tensor numbers = targets.to(at::kCPU, at::kLong).contiguous();
-  return {numbers.const_data_ptr<std::int64_t>(), numbers.const_data_ptr<std::int64_t>() + numbers.numel()};
+  for (std::size_t i = 0; i < classes.size(); ++i)
+    classes[i] = numbers.const_data_ptr<std::int64_t>()[static_cast<std::int64_t>(i) * group];
+  return classes;
 }
 
-/// Sets `share` of the validation data aside as the report part.
+/// The samples of `groups`.
+std::vector<std::int64_t> samples_of(const std::vector<std::int64_t>& groups, const Dataset& data) {
+  std::vector<std::int64_t> samples;
+  for (const std::int64_t group : groups)
+    for (std::int64_t i = group * data.group(); i < std::min((group + 1) * data.group(), data.size()); ++i)
+      samples.push_back(i);
+  return samples;
+}
+
+/// Sets `share` of the validation data aside as the report part; samples that belong together stay so.
 void split_validation(Data& data, double share, const std::string& text, std::uint64_t seed) {
   const std::shared_ptr<const Dataset> whole = data.validation;
   const double fractions[] = {1 - share, share};
-  auto parts = stratified_split(labels(*whole), fractions, seed);
+  const auto parts = stratified_split(labels(*whole), fractions, seed);
   for (const auto& part : parts)
     if (part.empty())
       throw Error(Errc::InvalidArgument, message("--report ", text, " of the ", whole->size(), " samples of ",
                                                  whole->name(), " leaves nothing for one of the two parts"));
-  const std::string how = message("by class, seed ", seed);
-  data.validation = make_subset(whole, std::move(parts[0]), message(whole->name(), " less ", text, " (", how, ')'));
-  data.report = make_subset(whole, std::move(parts[1]), message(text, " of ", whole->name(), " (", how, ')'));
+  const std::string by = whole->group() > 1 ? message("by ", whole->group(), " that belong together") : "by class";
+  const std::string how = message(by, ", seed ", seed);
+  data.validation =
+      make_subset(whole, samples_of(parts[0], *whole), message(whole->name(), " less ", text, " (", how, ')'));
+  data.report = make_subset(whole, samples_of(parts[1], *whole), message(text, " of ", whole->name(), " (", how, ')'));
 }
 
 Data open_parts(const QuantizeArguments& arguments, const QuantizeRequest& request, const LoadedModel& loaded) {
@@ -233,6 +253,22 @@ void add_latency(CLI::App& command, const Registry& registry, QuantizeArguments&
            "latency is measured");
 }
 
+void add_rules(CLI::App& command, QuantizeArguments& arguments) {
+  const auto add = [&](const char* name, std::vector<std::string>& rules, const char* value, const char* help) {
+    command.add_option(name, rules, help)->allow_extra_args(false)->type_name(value);
+  };
+  add("--together", arguments.together, "PATTERN",
+      "sites that share one precision: a regular expression of whole\nnames; with a capture, those of equal captures: "
+      "'(.*)\\.(q|k|v)'");
+  add("--keep-high", arguments.keep_high, "PATTERN",
+      "sites that stay at 16 bits, or with PATTERN=PRECISION, e.g.\n'head=8', at least there");
+  add("--leave-out", arguments.leave_out, "PATTERN",
+      "sites that take no part in the search: they stay at the highest\nof the precisions");
+  add_text(command, "--rules", arguments.rules, "FILE",
+           "such rules: {\"version\": 1, \"rules\": [{\"together\": PATTERN},\n{\"keep\": PATTERN, \"at_least\": "
+           "\"8\"}, {\"out\": PATTERN}]}");
+}
+
 void add_search(CLI::App& command, const Registry& registry, QuantizeArguments& arguments) {
   add_text(command, "--precisions", arguments.precisions, "LIST",
            "to choose from: 16, 2 to 8, w4a8; 8,16 where latency is\nmeasured, else 4,8,16");
@@ -257,6 +293,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   add_goal(command, context.registry, *arguments);
   add_latency(command, context.registry, *arguments);
   add_search(command, context.registry, *arguments);
+  add_rules(command, *arguments);
   add_ranges(command, arguments->ranges);
   add_text(command, "--adjust", arguments->adjust, "WHEN",
            "adjust ranges by gradient descent: before the search (search),\nto the plan found (final), both, or none");

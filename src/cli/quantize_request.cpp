@@ -144,6 +144,16 @@ std::vector<Gate> choose_gates(const QuantizeArguments& arguments) {
   return {};
 }
 
+/// Those of the file first.
+std::vector<SiteRule> choose_rules(const QuantizeArguments& arguments) {
+  std::vector<SiteRule> rules;
+  if (!arguments.rules.empty()) rules = read_site_rules(arguments.rules);
+  for (const auto& pattern : arguments.together) rules.push_back({RuleKind::Together, pattern});
+  for (const auto& text : arguments.keep_high) rules.push_back(parse_at_least(text));
+  for (const auto& pattern : arguments.leave_out) rules.push_back({RuleKind::Out, pattern});
+  return rules;
+}
+
 }  // namespace
 
 QuantizeRequest check(const Registry& registry, const QuantizeArguments& arguments) {
@@ -161,6 +171,7 @@ QuantizeRequest check(const Registry& registry, const QuantizeArguments& argumen
                              .most_seconds = arguments.most_seconds,
                              .repairs = static_cast<int>(arguments.repairs)},
                   .precisions = parse_precisions(without_blanks(precisions(arguments, engine.get()))),
+                  .rules = choose_rules(arguments),
                   .input_range = range_options(arguments.ranges.input),
                   .weight_range = range_options(arguments.ranges.weight),
                   .adjust_ranges = parse_range_adjusting(arguments.adjust),

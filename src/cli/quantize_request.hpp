@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/command.hpp"
 #include "halftone/quantize.hpp"
@@ -37,6 +38,10 @@ struct QuantizeArguments {
   std::string float_type = "auto";
   std::string cache;  ///< empty: the default
   std::string precisions;
+  std::string rules;  ///< a file; empty for none
+  std::vector<std::string> together;
+  std::vector<std::string> keep_high;
+  std::vector<std::string> leave_out;
   std::int64_t batch = 1;
   std::int64_t compare_samples = QuantizeOptions{}.compare_samples;
   std::int64_t engine_threads = 0;  ///< 0: not given, one

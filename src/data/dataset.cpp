@@ -52,6 +52,7 @@ class Subset final : public Dataset {
     return all.index_select(0, at::tensor(indices_, at::kLong).to(all.device()));
   }
   std::string name() const override { return name_; }
+  const Dataset& whole() const override { return parent_->whole(); }
   std::vector<std::int64_t> lengths() const override {
     const std::vector<std::int64_t> all = parent_->lengths();
     std::vector<std::int64_t> chosen;

@@ -10,6 +10,7 @@
 #include "data/sample_index.hpp"
 #include "data/token_samples.hpp"
 #include "data/tsv.hpp"
+#include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 
@@ -19,7 +20,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kMaxTokens = 384;
-constexpr std::int64_t kTargets = 5;
+constexpr std::int64_t kTargets = 6;
 
 /// A text whose characters are found by number.
 class Context {
@@ -149,13 +150,73 @@ class Reader {
   Content content_;
 };
 
+/// Where a sample's context begins, and what its tokens are of it.
+struct Place {
+  std::int64_t begin = 0;
+  std::vector<TextSpan> spans;
+};
+
+class Texts final : public SquadTexts {
+ public:
+  Texts(std::string name, Content content) : name_(std::move(name)), content_(std::move(content)) {}
+
+  [[nodiscard]] const Content& content() const { return content_; }
+  /// Of the next question.
+  void add(Place place) { places_.push_back(std::move(place)); }
+  /// Once all places are there.
+  void finish();
+
+  [[nodiscard]] std::int64_t set() const override { return set_; }
+  [[nodiscard]] const std::vector<std::string>& answers(std::int64_t question) const override {
+    return content_.questions[index(question)].answers;
+  }
+  [[nodiscard]] std::string text(std::int64_t question, std::int64_t first, std::int64_t last) const override {
+    const Place& place = places_[index(question)];
+    if (first < place.begin || first > last || last - place.begin >= std::ssize(place.spans)) return {};
+    const TextSpan span{place.spans[static_cast<std::size_t>(first - place.begin)].begin,
+                        place.spans[static_cast<std::size_t>(last - place.begin)].end};
+    return std::string(content_.contexts[content_.questions[index(question)].context].part(span));
+  }
+
+ private:
+  [[nodiscard]] std::size_t index(std::int64_t question) const {
+    if (question < 0 || question >= std::ssize(places_))
+      throw Error(Errc::InvalidArgument,
+                  message("question ", question, " of ", name_, ": it has ", places_.size(), ", counted from 0"));
+    return static_cast<std::size_t>(question);
+  }
+
+  std::string name_;
+  Content content_;
+  std::vector<Place> places_;
+  std::int64_t set_ = 0;
+};
+
+void Texts::finish() {
+  Digest digest;
+  for (const Context& context : content_.contexts) digest.add(context.text());
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const Question& question = content_.questions[i];
+    digest.add(static_cast<std::int64_t>(question.context)).add(places_[i].begin);
+    for (const std::string& answer : question.answers) digest.add(answer);
+    for (const TextSpan& span : places_[i].spans) digest.add(span.begin).add(span.end);
+  }
+  constexpr std::size_t kDigits = 15;  // 60 bits: it stays positive
+  constexpr int kHexadecimal = 16;
+  set_ = std::stoll(digest.hex().substr(0, kDigits), nullptr, kHexadecimal);
+}
+
 class Squad final : public SquadDataset {
  public:
   Squad(const std::string& path, const DataOptions& options)
-      : name_("squad:" + path), samples_(name_, options, kMaxTokens), content_(Reader(path).read()) {
+      : name_("squad:" + path), samples_(name_, options, kMaxTokens) {
+    auto texts = std::make_shared<Texts>(name_, Reader(path).read());
     std::vector<std::int64_t> targets;
-    for (std::size_t i = 0; i < content_.questions.size(); ++i) add(i, targets);
+    for (std::size_t i = 0; i < texts->content().questions.size(); ++i) add(i, *texts, targets);
+    texts->finish();
     targets_ = at::tensor(targets, at::kLong).view({-1, kTargets});
+    targets_.select(1, kTargets - 1).fill_(texts->set());
+    texts_ = std::move(texts);
   }
 
   std::int64_t size() const override { return samples_.size(); }
@@ -167,39 +228,20 @@ class Squad final : public SquadDataset {
   at::Tensor targets() const override { return targets_; }
   std::string name() const override { return name_; }
   std::vector<std::int64_t> lengths() const override { return samples_.lengths(); }
-
-  const std::vector<std::string>& answers(std::int64_t question) const override {
-    internal::require_sample(*this, question);
-    return content_.questions[static_cast<std::size_t>(question)].answers;
-  }
-  std::string text(std::int64_t question, std::int64_t first, std::int64_t last) const override {
-    internal::require_sample(*this, question);
-    const Place& place = places_[static_cast<std::size_t>(question)];
-    if (first < place.begin || first > last || last - place.begin >= std::ssize(place.spans)) return {};
-    const TextSpan span{place.spans[static_cast<std::size_t>(first - place.begin)].begin,
-                        place.spans[static_cast<std::size_t>(last - place.begin)].end};
-    return std::string(content_.contexts[content_.questions[static_cast<std::size_t>(question)].context].part(span));
-  }
+  std::shared_ptr<const SquadTexts> texts() const override { return texts_; }
 
  private:
-  /// Where a sample's context begins, and what its tokens are of it.
-  struct Place {
-    std::int64_t begin = 0;
-    std::vector<TextSpan> spans;
-  };
-
-  void add(std::size_t number, std::vector<std::int64_t>& targets);
+  void add(std::size_t number, Texts& texts, std::vector<std::int64_t>& targets);
 
   std::string name_;
   internal::TokenSamples samples_;
-  Content content_;
-  std::vector<Place> places_;
+  std::shared_ptr<const Texts> texts_;
   at::Tensor targets_;
 };
 
-void Squad::add(std::size_t number, std::vector<std::int64_t>& targets) {
-  const Question& question = content_.questions[number];
-  const Context& context = content_.contexts[question.context];
+void Squad::add(std::size_t number, Texts& texts, std::vector<std::int64_t>& targets) {
+  const Question& question = texts.content().questions[number];
+  const Context& context = texts.content().contexts[question.context];
   EncodedPair pair = samples_.word_piece().encode_pair(question.text, context.text(), samples_.max_tokens());
   const auto& spans = pair.spans;
   // Tokens that hold characters of the answer.
@@ -213,9 +255,9 @@ void Squad::add(std::size_t number, std::vector<std::int64_t>& targets) {
       first != behind && (!cut || behind != spans.end() || std::prev(behind)->end >= question.answer.end);
   const auto position = [&](auto at) { return pair.second + (at - spans.begin()); };
   targets.insert(targets.end(), {static_cast<std::int64_t>(number), whole ? position(first) : -1,
-                                 whole ? position(behind) - 1 : -1, pair.second, position(spans.end())});
+                                 whole ? position(behind) - 1 : -1, pair.second, position(spans.end()), 0});
   samples_.add(std::move(pair.ids), std::move(pair.types));
-  places_.push_back({pair.second, std::move(pair.spans)});
+  texts.add({pair.second, std::move(pair.spans)});
 }
 
 }  // namespace

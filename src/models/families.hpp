@@ -21,6 +21,10 @@ ArchitectureFamily mobilenet_v2();
 /// TensorFlow's EfficientNet-Lite, 2020.
 ArchitectureFamily efficientnet_lite0();
 
+/// ResNet-18 and ResNet-34 with torchvision's names. Source: He et al., 2015, table 1.
+ArchitectureFamily resnet18();
+ArchitectureFamily resnet34();
+
 /// ResNet-50 with torchvision's names. Source: He et al., 2015, table 1; as in torchvision the 3x3 convolution of a
 /// block has the stride, not the first one.
 ArchitectureFamily resnet50();

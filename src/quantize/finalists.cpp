@@ -32,7 +32,7 @@ Finalists::Finalists(const Setup& setup, const std::vector<TargetResult>& target
     : setup_(setup), steps_(steps) {
   add("all at 16 bits", setup.baseline());
   for (const Precision precision : setup.options.precisions)
-    add(message("all at ", in_words(precision)), Plan::uniform(setup.model.sites.size(), precision));
+    add(message("all at ", in_words(precision)), setup.uniform(precision));
   for (const TargetResult& target : targets) {
     add("plan", target.plan);
     add_next_best(target, baseline);
@@ -95,7 +95,7 @@ EngineTimes Finalists::times(const Plan& plan) const {
                     .baseline = timing(setup_.baseline()),
                     .plan = timing(plan)};
   for (const Precision precision : setup_.options.precisions)
-    times.uniform[to_string(precision)] = timing(Plan::uniform(plan.size(), precision));
+    times.uniform[to_string(precision)] = timing(setup_.uniform(precision));
   return times;
 }
 

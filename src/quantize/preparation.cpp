@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <set>
 #include <utility>
@@ -53,7 +54,21 @@ void Preparation::calibrate() {
   }
   result_.calibration = std::move(chosen->calibration);
   result_.weight_methods = std::move(chosen->choices);
+  describe_activations();
   result_.forward_passes += chosen->forward_passes;
+}
+
+/// Before ranges are adjusted: what adjusted ones do to the values is not known.
+void Preparation::describe_activations() {
+  for (const SiteRanges& site : result_.calibration.sites) {
+    const auto eight = site.input.find(8);
+    if (eight == site.input.end()) return;
+    const double largest = std::max(-site.input_min, site.input_max);
+    const double power = site.input_rms * site.input_rms;
+    result_.activations.push_back(power > 0 ? ActivationFigures{.peak = largest / site.input_rms,
+                                                                .error = eight->second.mean_squared_error / power}
+                                            : ActivationFigures{});
+  }
 }
 
 void Preparation::adjust_uniform_plans() {
@@ -63,8 +78,7 @@ void Preparation::adjust_uniform_plans() {
     const bool new_inputs = inputs.insert(precision.activation_bits).second;
     const bool new_weights = weights.insert(precision.weight_bits).second;
     if (!new_inputs && !new_weights) continue;
-    result_.calibration =
-        adjust(Plan::uniform(setup_.model.sites.size(), precision), new_inputs, new_weights).calibration;
+    result_.calibration = adjust(setup_.uniform(precision), new_inputs, new_weights).calibration;
   }
 }
 
@@ -125,11 +139,11 @@ void Preparation::set_latency(MeasuredLatency measured) {
 }
 
 void Preparation::compile_once() const {
-  (void)setup_.parts.engine->compile(
-      setup_.model, Plan::uniform(setup_.model.sites.size(), setup_.options.precisions.back()), result_.calibration,
-      {.batch = setup_.options.latency_batch,
-       .threads = setup_.options.latency_threads,
-       .float_type = setup_.float_type});
+  (void)setup_.parts.engine->compile(setup_.model, setup_.uniform(setup_.options.precisions.back()),
+                                     result_.calibration,
+                                     {.batch = setup_.options.latency_batch,
+                                      .threads = setup_.options.latency_threads,
+                                      .float_type = setup_.float_type});
 }
 
 void Preparation::predict() {
@@ -141,7 +155,7 @@ void Preparation::predict() {
   result_.latency_batch = latency.batch();
   result_.baseline.predicted_latency = setup_.latency(setup_.baseline());
   for (const Precision precision : setup_.options.precisions)
-    result_.uniform_latency[to_string(precision)] = setup_.latency(Plan::uniform(setup_.model.sites.size(), precision));
+    result_.uniform_latency[to_string(precision)] = setup_.latency(setup_.uniform(precision));
 }
 
 }  // namespace halftone::internal

@@ -22,6 +22,7 @@ class Preparation {
   /// Ranges of all sites at each precision in turn, from the highest. Precisions may share a width, as 8 and w4a8 do:
   /// what one has adjusted stays for those below it.
   void adjust_uniform_plans();
+  void describe_activations();
 
   /// Ranges adjusted to `plan`, with a record of it in the result.
   AdjustedRanges adjust(const Plan& plan, bool inputs, bool weights);

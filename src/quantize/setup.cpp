@@ -56,12 +56,19 @@ Setup::Setup(const Model& network, const QuantizeData& parts_of_data, const Quan
                         " does not give: take one that does (gives_pairs), such as interlayer, or another order"));
   deployed = options.scoring == Scoring::Deployed || (options.scoring == Scoring::Automatic && parts.engine);
   options.precisions = ordered_precisions(options.precisions);
+  if (!options.rules.empty()) units.emplace(model.sites, options.rules, options.precisions);
   if (parts.engine) float_type = options.float_type.value_or(preferred_float(*parts.engine));
   if (measures_latency) require_measurable(*parts.engine, options.precisions, latency_options());
   if (options.threads == 0) options.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
 }
 
+Plan Setup::uniform(Precision precision) const {
+  const Plan plan = Plan::uniform(model.sites.size(), precision);
+  return units ? units->constrain(plan) : plan;
+}
+
 bool Setup::is_allowed(const Plan& plan) const {
+  if (units && !units->obeys(plan)) return false;
   return std::all_of(plan.precisions.begin(), plan.precisions.end(), [&](Precision precision) {
     return std::find(options.precisions.begin(), options.precisions.end(), precision) != options.precisions.end();
   });

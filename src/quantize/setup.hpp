@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "halftone/core/digest.hpp"
 #include "halftone/evaluate/plan_evaluator.hpp"
+#include "halftone/graph/site_units.hpp"
 #include "halftone/latency/measure_latency.hpp"
 #include "halftone/quantize.hpp"
 
@@ -27,14 +29,17 @@ struct Setup {
   bool deployed = false;                       ///< where plans are scored
   FloatType float_type = FloatType::BFloat16;  ///< of what the engine does not run in integers
   std::string model_digest;
+  std::optional<SiteUnits> units{};  ///< where there are rules
 
   [[nodiscard]] Plan baseline() const { return Plan::uniform(model.sites.size(), k16); }
   [[nodiscard]] std::string engine_name() const { return parts.engine->name() + ' ' + parts.engine->version(); }
+  /// All sites at `precision`, as far as the rules allow.
+  [[nodiscard]] Plan uniform(Precision precision) const;
   /// Predicted; 0 until it is known.
   [[nodiscard]] double latency(const Plan& plan) const {
     return parts.latency ? parts.latency->estimate(model.sites, plan) : 0;
   }
-  /// Whether `plan` has none but the precisions asked for.
+  /// Whether `plan` has none but the precisions asked for, and obeys the rules.
   [[nodiscard]] bool is_allowed(const Plan& plan) const;
 
   [[nodiscard]] MeasureLatencyOptions latency_options() const;

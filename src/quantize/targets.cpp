@@ -26,30 +26,34 @@ Targets::Targets(const Setup& setup, KeptEvaluator& evaluator, std::function<con
       order_([this](const Plan& plan, Precision target, const std::vector<std::size_t>& sites) {
         this->sense();
         return ordering_(plan, target, sites);
-      }) {}
+      }) {
+  if (setup.units) units_.emplace(*setup.units, setup.model.sites, *setup.parts.latency, evaluator);
+}
 
 void Targets::sense() {
   if (ordering_) return;
-  const SensitivityTable& table = sense_();
+  const SensitivityTable& of_sites = sense_();
+  const SensitivityTable& table = units_ ? unit_table_.emplace(units_->table(of_sites)) : of_sites;
   predicted_.emplace(table);
-  ordering_ = setup_.parts.order->make(table, setup_.model.sites, *setup_.parts.latency);
+  ordering_ = units_ ? setup_.parts.order->make(table, units_->sites(), units_->latency())
+                     : setup_.parts.order->make(table, setup_.model.sites, *setup_.parts.latency);
 }
 
 SearchProblem Targets::problem() {
   SearchLimits limits = setup_.options.limits;
   if (limits.most_evaluations > 0) limits.most_evaluations -= static_cast<int>(steps_.size());
   limits.most_seconds = seconds_left(limits, now() - start_);
-  return {.sites = setup_.model.sites,
-          .precisions = setup_.options.precisions,
-          .order = order_,
-          .latency = *setup_.parts.latency,
-          .predict = [this]() -> const PredictedDamage& {
-            sense();
-            return *predicted_;
-          },
-          .limits = limits,
-          .known = steps_};
+  const auto predict = [this]() -> const PredictedDamage& {
+    sense();
+    return *predicted_;
+  };
+  const std::span<const Precision> precisions = setup_.options.precisions;
+  if (!units_) return {setup_.model.sites, precisions, order_, *setup_.parts.latency, predict, limits, steps_};
+  units_->begin(steps_);
+  return {units_->sites(), precisions, order_, units_->latency(), predict, limits, units_->known()};
 }
+
+Evaluator& Targets::evaluator() { return units_ ? units_->evaluator() : evaluator_; }
 
 bool Targets::is_spent() const { return internal::is_spent(setup_.options.limits, std::ssize(steps_), now() - start_); }
 
@@ -58,7 +62,7 @@ void Targets::judge_again(const Gate& gate) {
 }
 
 void Targets::announce() const {
-  const std::size_t sites = setup_.model.sites.size();
+  const std::size_t sites = setup_.units ? setup_.units->units().size() : setup_.model.sites.size();
   const std::size_t most = setup_.parts.search->most_evaluations(sites, setup_.options.precisions.size());
   const int budget = setup_.options.limits.most_evaluations;
   if (most == 0 && budget == 0) return;
@@ -120,12 +124,14 @@ void Targets::search(TargetResult& target) {
     if (&target != targets_.data()) target.unsearched = "the budget was spent on looser targets";
     return take_best_known(target);
   }
-  finish(target, setup_.parts.search->search(problem(), evaluator_));
+  SearchResult found = setup_.parts.search->search(problem(), evaluator());
+  finish(target, units_ ? units_->expand(std::move(found)) : std::move(found));
 }
 
 void Targets::search_within(TargetResult& target) {
   const double limit = setup_.options.latency_target->limit_beside(setup_.latency(setup_.baseline()));
-  WithinLatencyResult found = search_within_latency(problem(), evaluator_, limit);
+  WithinLatencyResult found = search_within_latency(problem(), evaluator(), limit);
+  if (units_) found.search = units_->expand(std::move(found.search));
   if (!found.search.best_evaluation && found.search.best != setup_.baseline()) {  // no plan is quoted unscored
     found.search.best_evaluation = evaluator_.evaluate_fully(found.search.best);
     if (!found.search.best_evaluation) throw Stopped();

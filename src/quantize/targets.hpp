@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "halftone/search/unit_search.hpp"
 #include "halftone/sensitivity/predicted_damage.hpp"
 #include "quantize/kept_evaluator.hpp"
 #include "quantize/setup.hpp"
@@ -31,6 +32,7 @@ class Targets {
   bool start_passes(TargetResult& target);
   void announce() const;
   [[nodiscard]] SearchProblem problem();
+  [[nodiscard]] Evaluator& evaluator();
   [[nodiscard]] bool is_spent() const;
   void finish(TargetResult& target, const SearchResult& found);
   void judge_again(const Gate& gate);
@@ -46,6 +48,8 @@ class Targets {
   OrderFn ordering_;                          ///< empty until it is asked for
   std::optional<PredictedDamage> predicted_;  ///< likewise
   OrderFn order_;
+  std::optional<UnitSearch> units_;             ///< where there are rules
+  std::optional<SensitivityTable> unit_table_;  ///< likewise, once it is asked for
   std::string stop_reason_;
   bool stopped_ = false;  ///< on request
 };

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "halftone/core/error.hpp"
+#include "report/activations.hpp"
 #include "report/caveats.hpp"
 #include "report/headline.hpp"
 #include "report/outcome.hpp"
@@ -70,12 +71,13 @@ json texts(const RunResult& run) {
   for (const HeadlineFigure& figure : headline(run))
     figures.push_back(
         {{"label", figure.label}, {"value", figure.value}, {"basis", figure.basis}, {"detail", figure.detail}});
-  return {{"caveats", caveats(run)},
+  const ActivationsReport activations = activations_report(run);
+  return {{"activations", {{"caption", activations.caption}, {"head", activations.head}, {"rows", activations.rows}}},
+          {"caveats", caveats(run)},
           {"headline", std::move(figures)},
           {"weights", weights_text(run)},
           {"score_noun", scores.noun()},
-          {"sum_noun", scores.sum_noun()},
-          {"is_accuracy", run.task.starts_with("top")},
+          {"is_accuracy", scores.is_accuracy()},
           {"kept_decimals", scores.decimals()},
           {"keeps", scores.keeps()},
           {"budgets", scores.budgets()},

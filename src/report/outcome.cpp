@@ -42,8 +42,10 @@ std::string evidence(const RunResult& run, const ScoreText& scores) {
                                    ? message("; scoring ended after ", grouped(result.samples - result.unscored),
                                              " of ", grouped(result.samples), " samples, when that was certain")
                                    : "; 95 % interval " + scores.interval(result);
-  return message(scores.sum(result), ' ', scores.sum_noun(), ", ", scores.sum(run.baseline.evaluation), " at 16 bits",
-                 interval);
+  const Evaluation& baseline = run.baseline.evaluation;
+  if (!scores.is_accuracy())
+    return message(scores.score(result), ", ", scores.score(baseline), " at 16 bits", interval);
+  return message(scores.correct(result), " correct, ", scores.correct(baseline), " at 16 bits", interval);
 }
 
 std::string kept(const RunResult& run, const ScoreText& scores) {

@@ -8,6 +8,7 @@
 #include "report/parse_fields.hpp"
 #include "report/parse_figures.hpp"
 #include "report/parse_settings.hpp"
+#include "report/rules_json.hpp"
 
 namespace halftone {
 namespace {
@@ -38,7 +39,8 @@ Shape read_shape(const JsonField& field) {
 void read_site(const JsonField& field, RunResult& run) {
   Site site;
   site.name = field.need("name").text();
-  site.kind = read_choice(field.need("kind"), {SiteKind::Convolution, SiteKind::Linear, SiteKind::Addition, SiteKind::Product});
+  site.kind =
+      read_choice(field.need("kind"), {SiteKind::Convolution, SiteKind::Linear, SiteKind::Addition, SiteKind::Product});
   site.input_shape = read_shape(field.need("input_shape"));
   site.output_shape = read_shape(field.need("output_shape"));
   site.weight_shape = read_sizes(field.need("weight_shape"));
@@ -46,6 +48,9 @@ void read_site(const JsonField& field, RunResult& run) {
   site.groups = field.need("groups").integer(0);
   site.macs = field.need("macs").integer(0);
   site.weight_elements = field.need("weight_elements").integer(0);
+  if (const auto peak = field.find("activation_peak"))
+    run.activations.push_back(
+        {.peak = peak->number_not_negative(), .error = field.need("activation_error_at_8").number_not_negative()});
   if (const auto saving = field.find("saving")) run.site_saving.push_back(saving->number());
   run.sites.push_back(std::move(site));
 }
@@ -58,6 +63,8 @@ void read_sites(const JsonField& field, RunResult& run) {
     if (!names.insert(run.sites.back().name).second) entry.need("name").fail("it is listed twice");
   });
   if (run.sites.empty()) field.fail("at least one site is needed");
+  if (!run.activations.empty() && run.activations.size() != run.sites.size())
+    field.fail("an \"activation_peak\" is needed for every site or for none");
   if (!run.site_saving.empty() && run.site_saving.size() != run.sites.size())
     field.fail("a \"saving\" is needed for every site or for none");
 }
@@ -225,6 +232,7 @@ RunResult parse_run_json(const std::string& text, const std::string& place) {
   if (const auto target = field.find("latency_target")) run.latency_target = read_latency_target(*target);
   read_options(field.need("options"), run);  // before figures: limits of scores are the task's
   if (const auto targets = field.find("targets")) read_targets(*targets, run);
+  if (const auto rules = field.find("rules")) read_rules(*rules, run);
   read_engine(field, run);
   read_scores(field, run);
   read_steps(field.need("evaluations"), run);

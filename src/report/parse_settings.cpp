@@ -68,8 +68,8 @@ void read_options(const JsonField& options, RunResult& run) {
   if (const auto most = options.find("most_evaluations")) run.limits.most_evaluations = read_count(*most);
   if (const auto most = options.find("most_seconds")) run.limits.most_seconds = most->number_not_negative();
   if (const auto repairs = options.find("repairs")) run.limits.repairs = read_count(*repairs);
-  for (const char* name :
-       {"input", "any_length", "mean", "std", "resize", "crop", "vocabulary", "max_tokens", "rename", "state_dict", "additions", "products"})
+  for (const char* name : {"input", "any_length", "mean", "std", "resize", "crop", "vocabulary", "max_tokens", "rename",
+                           "state_dict", "additions", "products"})
     if (const auto value = options.find(name)) run.model_options[name] = value->text_or_empty();
 }
 

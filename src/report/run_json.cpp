@@ -14,6 +14,7 @@
 #include "report/evaluation_json.hpp"
 #include "report/frontier.hpp"
 #include "report/measured_ratio.hpp"
+#include "report/rules_json.hpp"
 #include "report/text.hpp"
 
 namespace halftone {
@@ -229,6 +230,8 @@ json sites_json(const RunResult& run) {
                      {"groups", site.groups},
                      {"macs", site.macs},
                      {"weight_elements", site.weight_elements},
+                     {"activation_peak", i < run.activations.size() ? json(run.activations[i].peak) : json()},
+                     {"activation_error_at_8", i < run.activations.size() ? json(run.activations[i].error) : json()},
                      {"saving", i < run.site_saving.size() ? json(run.site_saving[i]) : json()}});
   }
   return sites;
@@ -341,6 +344,7 @@ json to_run_json(const RunResult& run) {
                  {"sensitivity", sensitivity_json(run)},
                  {"sites", sites_json(run)}};
   object.update(gate_json(run, run.gate));
+  if (!run.rules.empty()) object["rules"] = internal::rules_json(run);
   return object;
 }
 

@@ -1,7 +1,9 @@
 #include "halftone/core/error.hpp"
 #include "halftone/report/markdown_report.hpp"
 #include "halftone/report/run_result.hpp"
+#include "report/activations.hpp"
 #include "report/document.hpp"
+#include "report/rules.hpp"
 #include "report/search_story.hpp"
 #include "report/site_table.hpp"
 #include "report/text_summary.hpp"
@@ -71,11 +73,24 @@ void add_run(const RunResult& run, Document& document) {
   document.table("Run", table);
 }
 
+void add_activations(const RunResult& run, Document& document) {
+  const ActivationsReport activations = activations_report(run);
+  if (activations.rows.empty()) return;
+  std::vector<Align> align(activations.head.size(), Align::Right);
+  align.front() = Align::Left;
+  TextTable table(align);
+  table.add_head(activations.head);
+  for (const auto& row : activations.rows) table.add(row);
+  document.table(activations.caption, table);
+}
+
 void add_report(const RunResult& run, Document& document) {
   add_summary(run, document);
   document.heading("Sites");
   add_sites(run, document);
+  add_activations(run, document);
   document.heading("Search");
+  add_rules(run, document);
   add_search(run, document);
   document.heading("Data and run");
   add_ranges(run, document);

@@ -75,17 +75,14 @@ std::string ScoreText::noun() const {
   return task_ == "top1" ? "accuracy" : "top-" + task_.substr(3) + " accuracy";
 }
 
-std::string ScoreText::sum_noun() const { return accuracy_ ? "correct" : "sum"; }
-
 std::string ScoreText::score(const Evaluation& evaluation) const {
   if (!std::isfinite(evaluation.score)) return "-";
   return at_most(evaluation) + (accuracy_ ? percent(evaluation.score) : significant(evaluation.score, 6));
 }
 
-std::string ScoreText::sum(const Evaluation& evaluation) const {
+std::string ScoreText::correct(const Evaluation& evaluation) const {
   if (!std::isfinite(evaluation.score_count)) return "-";
-  return at_most(evaluation) +
-         (accuracy_ ? grouped(std::llround(evaluation.score_count)) : significant(evaluation.score_count, 6));
+  return at_most(evaluation) + grouped(std::llround(evaluation.score_count));
 }
 
 std::string ScoreText::kept(const Evaluation& evaluation, const Evaluation& baseline) const {
@@ -117,14 +114,26 @@ std::string ScoreText::at_most(const Evaluation& evaluation) { return evaluation
 
 TextTable score_table(const ScoreText& scores, const std::vector<ScoreRow>& rows) {
   using enum TextTable::Align;
-  TextTable table({Left, Right, Right, Right, Right, Right, Right});
-  table.add_head({"", scores.noun(), scores.sum_noun(), "samples", "damage", "kept", "95 % interval"});
+  const bool counts = scores.is_accuracy();
+  std::vector<TextTable::Align> columns{Left, Right, Right, Right, Right, Right};
+  std::vector<std::string> head{"", scores.noun(), "samples", "damage", "kept", "95 % interval"};
+  if (counts) {
+    columns.push_back(Right);
+    head.insert(head.begin() + 2, "correct");
+  }
+  TextTable table(columns);
+  table.add_head(head);
   for (const auto& [name, evaluation, baseline] : rows) {
     Evaluation plain = evaluation;  // "at most" once a row, or the row is too wide
     plain.unscored = 0;
-    table.add({evaluation.ended_early() ? name + ", at most" : name, scores.score(plain), scores.sum(plain),
-               grouped(evaluation.samples), scores.damage(evaluation), scores.kept(plain, baseline),
-               &evaluation == &baseline ? "" : scores.interval(evaluation)});
+    std::vector<std::string> row{evaluation.ended_early() ? name + ", at most" : name,
+                                 scores.score(plain),
+                                 grouped(evaluation.samples),
+                                 scores.damage(evaluation),
+                                 scores.kept(plain, baseline),
+                                 &evaluation == &baseline ? "" : scores.interval(evaluation)};
+    if (counts) row.insert(row.begin() + 2, scores.correct(plain));
+    table.add(row);
   }
   return table;
 }

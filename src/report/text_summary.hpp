@@ -55,9 +55,9 @@ class ScoreText {
   [[nodiscard]] const std::vector<double>& keeps() const { return keeps_; }      ///< asked for, in percent
   [[nodiscard]] const std::vector<double>& budgets() const { return budgets_; }  ///< of damage, asked for
   [[nodiscard]] std::string noun() const;                                        ///< "accuracy"
-  [[nodiscard]] std::string sum_noun() const;                                    ///< "correct"
   [[nodiscard]] std::string score(const Evaluation& evaluation) const;
-  [[nodiscard]] std::string sum(const Evaluation& evaluation) const;
+  [[nodiscard]] bool is_accuracy() const { return accuracy_; }            ///< a share of right answers
+  [[nodiscard]] std::string correct(const Evaluation& evaluation) const;  ///< of accuracies: how many samples
   /// Share of the baseline's score, with as many decimals as tell it from what was asked for.
   [[nodiscard]] std::string kept(const Evaluation& evaluation, const Evaluation& baseline) const;
   [[nodiscard]] std::string damage(const Evaluation& evaluation) const;

@@ -83,8 +83,10 @@ TEST_CASE("max ranges are the extremes of weights and activations") {
     const SiteRanges& site = calibration.sites[i];
     const double min = recorder.inputs[i].min().item<double>();
     const double max = recorder.inputs[i].max().item<double>();
+    const double rms = std::sqrt(recorder.inputs[i].to(at::kDouble).square().mean().item<double>());
     // Batches of 4 and of 9 may take different kernels.
     CHECK(site.input_min == Approx(min));
+    CHECK(site.input_rms == Approx(rms).epsilon(1e-3));
     CHECK(site.input_max == Approx(max));
     CHECK(site.input.at(8).low == std::min(site.input_min, 0.0));
     CHECK(site.input.at(8).high == site.input_max);

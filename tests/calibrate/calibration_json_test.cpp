@@ -15,7 +15,7 @@ using nlohmann::json;
 namespace {
 
 Calibration example() {
-  SiteRanges first{.input_min = -0.1, .input_max = 1e-3, .weight_max = 2, .input = {}, .weight = {}};
+  SiteRanges first{.input_min = -0.1, .input_max = 1e-3, .input_rms = 0.02, .weight_max = 2, .input = {}, .weight = {}};
   first.input[8] = {.low = -0.1, .high = 1.0 / 3, .mean_squared_error = 1e-9};
   first.input[4] = {.low = 0, .high = 0.25, .mean_squared_error = 0};
   first.weight[8] = {.bounds = {1, 0.5, 0}, .mean_squared_error = 2e-5};

@@ -109,6 +109,30 @@ TEST_CASE("quantize writes what evaluate reproduces") {
   CHECK(again["data"]["digest"] == run["data"]["validation"]["digest"]);
 }
 
+TEST_CASE("rules are given as options or in a file, and hold") {
+  const TempDir dir;
+  const auto file = dir.write("rules.json", R"({"version": 1, "rules": [{"keep": "conv1", "at_least": "16"}]})");
+  const auto quantized = call(with(quantize((dir / "out").string()), "--keep", "20%") +
+                              Words{"--json", "--rules", file.string(), "--together", R"((layer\d\.\d)\.conv[12])",
+                                    "--keep-high", "layer1[.]0[.].*=8", "--leave-out", "linear"});
+  REQUIRE(quantized.code == 0);
+  const json run = json::parse(quantized.out);
+  const json& plan = run["plan"];
+  CHECK(plan["conv1"] == "16");
+  CHECK(plan["linear"] == "16");
+  CHECK(plan["layer1.0.conv1"] == "8");
+  CHECK(plan["layer3.2.conv1"] == "4");
+  for (const auto& [name, precision] : plan.items())
+    if (name.ends_with(".conv1")) CHECK(plan[name.substr(0, name.size() - 1) + "2"] == precision);
+  REQUIRE(run["rules"].size() == 4);
+  CHECK(run["rules"][0]["rule"]["keep"] == "conv1");
+  CHECK(run["rules"][1]["groups"].size() == 9);
+  const auto refused = call(quantize((dir / "none").string()) + Words{"--leave-out", "layer4.*"});
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Contains("rule left out \"layer4.*\": it matches none of the 20 sites"));
+  CHECK(holds_no_result(dir / "none"));
+}
+
 TEST_CASE("two runs with one seed differ in nothing but times") {
   const TempDir dir;
   json runs[2];
@@ -243,7 +267,7 @@ TEST_CASE("what is wrong with a command is said before any work, and nothing is 
       {"metric", with(good, "--metric", "magic"), "there is no metric \"magic\": choose from damage, error"},
       {"search", with(good, "--search", "magic"),
        "there is no search \"magic\": choose from bisection, frontier, greedy"},
-      {"task", with(good, "--task", "top2"), "there is no task \"top2\": choose from sts, top1, top5"},
+      {"task", with(good, "--task", "top2"), "there is no task \"top2\": choose from squad, squad_em, sts, top1, top5"},
       {"latency", with(good, "--latency", "magic"),
        "there is no latency model \"magic\": choose from measured, roofline, size, table"},
       {"device", with(good, "--latency", "roofline:abacus"),

@@ -76,40 +76,51 @@ TEST_CASE("a question and its context are one sample, the answer two of its toke
   CHECK(batch.inputs[1].equal(longs({0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}).view({1, 14})));
   CHECK(batch.inputs[2].equal(at::ones({1, 14}, at::kLong)));
   CHECK(data->lengths() == std::vector<std::int64_t>{14, 14});
-  CHECK(data->targets().equal(longs({0, 11, 11, 4, 13, 1, 5, 8, 4, 13}).view({2, 5})));
+  CHECK(data->targets().slice(1, 0, 5).equal(longs({0, 11, 11, 4, 13, 1, 5, 8, 4, 13}).view({2, 5})));
+  CHECK(data->targets().select(1, 5).eq(data->texts()->set()).all().item<bool>());
 }
 
 TEST_CASE("tokens give the text that they come from, and answers their words") {
   const Folder folder;
   const auto data = folder.open(good());
-  CHECK(data->answers(0) == Answers{"1890", "opened 1890"});
-  CHECK(data->answers(1) == Answers{"Caf\xc3\xa9 in Paris"});
+  CHECK(data->texts()->answers(0) == Answers{"1890", "opened 1890"});
+  CHECK(data->texts()->answers(1) == Answers{"Caf\xc3\xa9 in Paris"});
   const auto row = data->targets()[1];
-  CHECK(data->text(1, row[1].item<std::int64_t>(), row[2].item<std::int64_t>()) == "Caf\xc3\xa9 in Paris");
-  CHECK(data->text(0, 4, 12) == kContext);
-  CHECK(data->text(0, 6, 6) == "\xc3\xa9");
+  CHECK(data->texts()->text(1, row[1].item<std::int64_t>(), row[2].item<std::int64_t>()) == "Caf\xc3\xa9 in Paris");
+  CHECK(data->texts()->text(0, 4, 12) == kContext);
+  CHECK(data->texts()->text(0, 6, 6) == "\xc3\xa9");
   for (const auto& [first, last] : {std::pair{3, 5}, {4, 13}, {6, 5}, {-1, -1}, {0, 3}})
-    CHECK(data->text(0, first, last).empty());
-  CHECK(failure([&] { static_cast<void>(data->text(2, 4, 4)); }).code == Errc::InvalidArgument);
-  CHECK(failure([&] { static_cast<void>(data->answers(-1)); }).code == Errc::InvalidArgument);
+    CHECK(data->texts()->text(0, first, last).empty());
+  CHECK(failure([&] { static_cast<void>(data->texts()->text(2, 4, 4)); }).code == Errc::InvalidArgument);
+  CHECK(failure([&] { static_cast<void>(data->texts()->answers(-1)); }).code == Errc::InvalidArgument);
+}
+
+TEST_CASE("sets of other texts or other tokens have other numbers") {
+  const Folder folder;
+  const std::int64_t set = folder.open(good())->texts()->set();
+  CHECK(set > 0);
+  CHECK(folder.open(good() + " ")->texts()->set() == set);
+  CHECK(folder.open(good(), 13)->texts()->set() != set);
+  CHECK(folder.open(file_of(kContext, question("When?", R"({"text":"1890","answer_start":26})")))->texts()->set() !=
+        set);
 }
 
 TEST_CASE("a context that does not fit is cut at its end, and answers there are lost") {
   const Folder folder;
-  CHECK(folder.open(good(), 13)->targets()[0].equal(longs({0, 11, 11, 4, 12})));
-  CHECK(folder.open(good(), 12)->targets()[0].equal(longs({0, -1, -1, 4, 11})));
-  CHECK(folder.open(good(), 10)->targets()[1].equal(longs({1, 5, 8, 4, 9})));
-  CHECK(folder.open(good(), 9)->targets()[1].equal(longs({1, -1, -1, 4, 8})));
+  CHECK(folder.open(good(), 13)->targets()[0].slice(0, 0, 5).equal(longs({0, 11, 11, 4, 12})));
+  CHECK(folder.open(good(), 12)->targets()[0].slice(0, 0, 5).equal(longs({0, -1, -1, 4, 11})));
+  CHECK(folder.open(good(), 10)->targets()[1].slice(0, 0, 5).equal(longs({1, 5, 8, 4, 9})));
+  CHECK(folder.open(good(), 9)->targets()[1].slice(0, 0, 5).equal(longs({1, -1, -1, 4, 8})));
   const auto none = folder.open(good(), 5);
-  CHECK(none->targets()[0].equal(longs({0, -1, -1, 4, 4})));
-  CHECK(none->text(0, 4, 4).empty());
+  CHECK(none->targets()[0].slice(0, 0, 5).equal(longs({0, -1, -1, 4, 4})));
+  CHECK(none->texts()->text(0, 4, 4).empty());
 }
 
 TEST_CASE("an answer that ends in dropped characters is whole") {
   const Folder folder;
   const std::string context = "The Cafe\xcc\x81";  // e and a combining accent
   const std::string content = file_of(context, question("Who?", R"({"text":"Cafe\u0301","answer_start":4})"));
-  CHECK(folder.open(content)->targets()[0].equal(longs({0, 5, 6, 4, 7})));
+  CHECK(folder.open(content)->targets()[0].slice(0, 0, 5).equal(longs({0, 5, 6, 4, 7})));
 }
 
 TEST_CASE("texts are cut to 384 tokens by default") {
@@ -123,7 +134,7 @@ TEST_CASE("texts are cut to 384 tokens by default") {
 TEST_CASE("parts of the questions keep their numbers in the set") {
   const Folder folder;
   const auto part = open_dataset("squad:" + folder.write(good()) + "[1:]", folder.options());
-  CHECK(part->targets().equal(longs({1, 5, 8, 4, 13}).view({1, 5})));
+  CHECK(part->targets().slice(1, 0, 5).equal(longs({1, 5, 8, 4, 13}).view({1, 5})));
   CHECK(part->digest() != folder.open(good())->digest());
 }
 

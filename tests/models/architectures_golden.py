@@ -111,21 +111,26 @@ def kws_dscnn(x):
     return linear(x.mean((2, 3)), "fc", 12)
 
 
-def resnet50(x):
+def resnet(x, counts, bottleneck):
     def unit(x, conv, bn, out, kernel, stride=1):
         weight = tensor(conv + ".weight", out, x.size(1), kernel, kernel)
         return norm(F.conv2d(x, weight, None, stride, kernel // 2), bn, 1e-5)
 
     x = F.max_pool2d(F.relu(unit(x, "conv1", "bn1", 64, 7, 2)), 3, 2, 1)
-    for layer, (blocks, width) in enumerate([(3, 64), (4, 128), (6, 256), (3, 512)], 1):
+    for layer, blocks in enumerate(counts, 1):
+        width = 32 * 2**layer
         for i in range(blocks):
             name = f"layer{layer}.{i}."
             stride = 2 if layer > 1 and i == 0 else 1
-            y = F.relu(unit(x, name + "conv1", name + "bn1", width, 1))
-            y = F.relu(unit(y, name + "conv2", name + "bn2", width, 3, stride))
-            y = unit(y, name + "conv3", name + "bn3", 4 * width, 1)
-            if i == 0:
-                x = unit(x, name + "downsample.0", name + "downsample.1", 4 * width, 1, stride)
+            if bottleneck:
+                y = F.relu(unit(x, name + "conv1", name + "bn1", width, 1))
+                y = F.relu(unit(y, name + "conv2", name + "bn2", width, 3, stride))
+                y = unit(y, name + "conv3", name + "bn3", 4 * width, 1)
+            else:
+                y = F.relu(unit(x, name + "conv1", name + "bn1", width, 3, stride))
+                y = unit(y, name + "conv2", name + "bn2", width, 3)
+            if y.shape != x.shape:
+                x = unit(x, name + "downsample.0", name + "downsample.1", y.size(1), 1, stride)
             x = F.relu(x + y)
     return linear(x.mean((2, 3)), "fc", 1000)
 
@@ -168,7 +173,9 @@ with torch.no_grad():
     for name, network, shape in [("mobilenet_v1_0.75", mobilenet_v1, (2, 3, 224, 224)),
                                  ("mobilenet_v2", mobilenet_v2, (2, 3, 224, 224)),
                                  ("efficientnet_lite0", efficientnet_lite0, (2, 3, 224, 224)),
-                                 ("resnet50", resnet50, (2, 3, 224, 224)),
+                                 ("resnet18", lambda x: resnet(x, [2, 2, 2, 2], False), (2, 3, 224, 224)),
+                                 ("resnet34", lambda x: resnet(x, [3, 4, 6, 3], False), (2, 3, 224, 224)),
+                                 ("resnet50", lambda x: resnet(x, [3, 4, 6, 3], True), (2, 3, 224, 224)),
                                  ("kws_dscnn", kws_dscnn, (2, 1, 49, 10)),
                                  ("bert_base_8", bert_base, (2, 8))]:
         logits = network(token_ids(*shape) if len(shape) == 2 else tensor("input", *shape))

@@ -112,6 +112,14 @@ TEST_CASE("networks with given weights compute what a second implementation comp
        0.13124,
        3.22038,
        {0.80352F, 2.31967F, -4.82560F, 2.36993F, 0.83399F, 2.45113F, -5.04500F, 2.18099F}},
+      {"resnet18",
+       1.19476,
+       81.56920,
+       {-21.75188F, -31.56158F, 134.76089F, 30.19108F, -24.90066F, -34.18054F, 131.79803F, 30.75604F}},
+      {"resnet34",
+       -64.33955,
+       3918.14795,
+       {-258.37872F, 87.33271F, 7859.08984F, 9255.77832F, -295.86847F, 108.21040F, 7869.54785F, 9287.29199F}},
       {"resnet50",
        137.89407,
        8789.59082,
@@ -151,7 +159,7 @@ TEST_CASE("images are normalised as each network was trained") {
   const Expected imagenet{{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
   CHECK(normalization("cifar_resnet20") == imagenet);
   CHECK(normalization("mobilenet_v2") == imagenet);
-  CHECK(normalization("resnet50") == imagenet);
+  for (const char* name : {"resnet18", "resnet34", "resnet50"}) CHECK(normalization(name) == imagenet);
   CHECK(normalization("mobilenet_v1_0.75") == Expected{{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}});
   const auto lite = normalization("efficientnet_lite0");
   for (int channel = 0; channel < 3; ++channel) {  // (x - 127) / 128
@@ -174,6 +182,8 @@ TEST_CASE("networks have the parameters, sites and outputs that are known of the
        {Known{"mobilenet_v1_0.75", 2585560, 28, "conv1", "conv_preds"},
         {"mobilenet_v2", 3504872, 53, "features.0.0", "classifier.1"},
         {"efficientnet_lite0", 4652008, 50, "_conv_stem", "_fc"},
+        {"resnet18", 11689512, 21, "conv1", "fc"},
+        {"resnet34", 21797672, 37, "layer1.0.conv2", "layer4.2.conv2"},
         {"resnet50", 25557032, 54, "conv1", "fc"},
         {"kws_dscnn", 23756, 10, "conv1", "fc"},
         {"bert_base_8", 109483778, 74, "bert.encoder.layer.0.attention.self.query", "classifier"}}) {
@@ -241,7 +251,7 @@ TEST_CASE("every name that is listed is found, and an embedder's network with th
       CHECK(family.find(name)->name == name);
       ++listed;
     }
-  CHECK(listed == 10);
+  CHECK(listed == 12);
   CHECK_FALSE(families.back().find("kws_dscnn"));
   CHECK(load_model("mine:random", families).classes == 12);
 }

@@ -56,6 +56,7 @@ inline RunResult example_run() {
   run.latency_origin = "modelled, not measured: roofline of a100 at batch 1 (a datasheet)";
   run.latency_unit = "ms";
   run.latency_batch = 1;
+  run.activations = {{.peak = 3, .error = 1e-4}, {.peak = 40, .error = 0.02}, {.peak = 40, .error = 0.02}};
   run.site_saving = {0.1, 0.3, 0.1};
   run.float_score = example_evaluation(4595);
   run.baseline = {.evaluation = example_evaluation(4592, 0), .predicted_latency = 1};

@@ -48,6 +48,7 @@ RunResult full_run() {
                        {"max_tokens", "64"}, {"vocabulary", "vocab.txt"}, {"additions", "true"}, {"state_dict", "ema"}};
   run.limits = {.most_evaluations = 20, .most_seconds = 60.5, .repairs = 3};
   run.sensitivity_file = "sensitivity.json";
+  run.rules = {{{RuleKind::Together, "(.*)[.]conv."}, {{0, 2}, {1, 3}}}, {{RuleKind::AtLeast, "fc", k8}, {{4}}}};
   run.sensitivity.clamped = {{.site = 1, .precision = k4, .given = -0.5},
                              {.site = 2, .precision = k8, .given = std::numeric_limits<double>::infinity()}};
   run.range_weight = "auto";

@@ -200,10 +200,22 @@ TEST_CASE("a run that was stopped before anything was known can be reported") {
   CHECK(warnings(run) == 0);
 }
 
+TEST_CASE("inputs that lose most at 8 bits are told, once a tensor") {
+  RunResult run = example_run();
+  const std::string text = text_report(run);
+  CHECK_THAT(text, Contains("Activations at 8 bits, worst first"));
+  const auto second = text.find("layer1.0.conv2 and 1 more    40    2 %");
+  REQUIRE(second != text.npos);
+  CHECK(text.find("conv1                         3  0.01 %", second) != text.npos);
+  run.activations.clear();
+  CHECK_THAT(text_report(run), !Contains("Activations at 8 bits"));
+}
+
 TEST_CASE("tasks other than top-k are reported without percent signs") {
   RunResult run = example_run();
   run.task = "spearman";
-  CHECK_THAT(first_paragraph(run), Contains("of the spearman score") && Contains("(4589 sum, 4592 at 16 bits"));
+  CHECK_THAT(first_paragraph(run), Contains("of the spearman score") && Contains("(0.997609, 0.998261 at 16 bits"));
+  CHECK_THAT(text_report(run), !Contains("correct"));
 }
 
 TEST_CASE("damage gates are reported as such, and are not warned of too few samples") {

@@ -43,6 +43,7 @@ struct WeightRange {
 struct SiteRanges {
   double input_min = 0;  ///< smallest and largest activation seen
   double input_max = 0;
+  double input_rms = 0;               ///< root mean square of the activations seen; 0 where unknown
   double weight_max = 0;              ///< largest |weight|
   std::map<int, InputRange> input;    ///< by width in bits (never 16)
   std::map<int, WeightRange> weight;  ///< by width in bits (never 16)

@@ -37,6 +37,9 @@ std::vector<std::string> validate(const RangeOptions& options);
 /// shrink together first, then each alone until nothing improves. Cost: candidates x bins.
 InputRange choose_range(const Histogram& histogram, int bits, const RangeOptions& options);
 
+/// Root of the mean square of the values counted, each taken at its bin's centre.
+double root_mean_square(const Histogram& histogram);
+
 /// Mean squared error that a quantizer would make on the values counted, each taken at its bin's centre.
 double mean_squared_error(const Histogram& histogram, const QuantParams& params);
 

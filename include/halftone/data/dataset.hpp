@@ -36,6 +36,8 @@ class Dataset {
   [[nodiscard]] virtual std::vector<std::int64_t> lengths() const { return {}; }
   /// How many samples in a row belong together, the first of them a multiple of this: 2 for pairs of sentences.
   [[nodiscard]] virtual std::int64_t group() const { return 1; }
+  /// The set that this one is a part of; itself where it is none.
+  [[nodiscard]] virtual const Dataset& whole() const { return *this; }
   /// Fingerprint of inputs and targets, independent of where and how they are stored. Reads every sample.
   [[nodiscard]] std::string digest() const { return *digest(1); }
   /// The same; nothing when stopped.

@@ -11,19 +11,30 @@
 
 namespace halftone {
 
-/// Questions about a text, answered by a part of it.
-///
-/// Targets [n, 5], int64: the question's number in this set, which a subset keeps; the first and the last token of the
-/// first answer, -1 where it was cut off; the first token of the context and the one behind its last. Tokens are
-/// positions in the sample. A task compares logits with these numbers, and finds the texts here by the first of them.
-class SquadDataset : public Dataset {
+/// The texts behind the numbers of a `SquadDataset`. Const members may be called in parallel.
+class SquadTexts {
  public:
+  virtual ~SquadTexts() = default;
+
+  /// Tells sets of other texts, or of other tokens, apart.
+  [[nodiscard]] virtual std::int64_t set() const = 0;
   /// The answers that count as right for a question, one at least. Throws `InvalidArgument` for numbers outside the
   /// set.
   [[nodiscard]] virtual const std::vector<std::string>& answers(std::int64_t question) const = 0;
   /// The part of the context from token `first` to token `last`; empty unless both are tokens of the context and
   /// `first` is not behind `last`. Throws as `answers` does.
   [[nodiscard]] virtual std::string text(std::int64_t question, std::int64_t first, std::int64_t last) const = 0;
+};
+
+/// Questions about a text, answered by a part of it.
+///
+/// Targets [n, 6], int64: the question's number in this set, which a subset keeps; the first and the last token of the
+/// first answer, -1 where it was cut off; the first token of the context and the one behind its last; and
+/// `SquadTexts::set`. Tokens are positions in the sample. A task compares logits with these numbers, and finds the
+/// texts by the first and the last of them.
+class SquadDataset : public Dataset {
+ public:
+  [[nodiscard]] virtual std::shared_ptr<const SquadTexts> texts() const = 0;
 };
 
 /// A JSON file in the form of SQuAD v1.1: data > paragraphs > context, qas > question, answers > text, answer_start (in

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -87,5 +88,33 @@ std::unique_ptr<Task> make_top_k(std::int64_t k);
 /// out one pair at a time. Damage is 1 - cos(output, clean output); the response of a difference is its part across the
 /// clean embedding, in units of that one's length. Cost of scoring: quadratic in the number of pairs.
 std::unique_ptr<Task> make_sentence_similarity();
+
+enum class SquadScore {
+  F1,          ///< "squad": words shared with an answer
+  ExactMatch,  ///< "squad_em": the words of an answer
+};
+
+/// Questions about a text (halftone/data/squad.hpp). Outputs are logits of the first and of the last token of the
+/// answer, two of [n, tokens] or one of [n, tokens, 2]. The prediction is the span of at most 30 tokens of the context
+/// with the largest sum of both, the first of equals. Damage is the mean of KL(softmax(clean) || softmax(outputs)) over
+/// tokens of starts and of ends, padding among them, in nats. `check` must have seen the data that is scored.
+std::unique_ptr<Task> make_squad(SquadScore score = SquadScore::F1);
+
+/// What a task is made of; `score` is needed. All may be called in parallel.
+struct TaskFunctions {
+  /// Score of every sample [n], of any number type, larger is better.
+  std::function<at::Tensor(const std::vector<at::Tensor>& outputs, const at::Tensor& targets)> score;
+  /// Divergence of every sample [n] from the clean outputs. By default the squared error of all floating-point outputs
+  /// together, in units of the squared length of the clean ones.
+  std::function<at::Tensor(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& clean)> damage{};
+  /// Least and most that a sample can score: with it evaluations end as soon as a plan is sure to fail.
+  std::optional<ScoreRange> score_range{};
+  /// Throws where targets do not fit the outputs.
+  std::function<void(const std::vector<at::Tensor>& outputs, const Dataset& data)> check{};
+  std::string options{};  ///< that results depend on, as a text: it tells records of a journal apart
+};
+
+/// A task from functions. Throws `InvalidArgument` without a name or a score.
+std::unique_ptr<Task> make_task(std::string name, TaskFunctions functions);
 
 }  // namespace halftone

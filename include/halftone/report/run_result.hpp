@@ -15,7 +15,7 @@
 #include "halftone/engine/measure.hpp"
 #include "halftone/evaluate/evaluation.hpp"
 #include "halftone/evaluate/gate.hpp"
-#include "halftone/graph/site.hpp"
+#include "halftone/graph/site_rules.hpp"
 #include "halftone/search/search.hpp"
 #include "halftone/sensitivity/table.hpp"
 
@@ -100,6 +100,12 @@ struct OtherScore {
   std::optional<ScoresOnSome> same_samples{};  ///< where `evaluation` is not of all samples
 };
 
+/// What 8 bits do to the activation that a site reads, on the calibration data.
+struct ActivationFigures {
+  double peak = 0;   ///< largest magnitude by root mean square; 0 where unknown
+  double error = 0;  ///< mean squared error by mean square, in [0, 1] but for odd ranges; 0 where unknown
+};
+
 /// Everything a run found out, with what is needed to repeat it. Plain values; holds no tensor.
 struct RunResult {
   RunStatus status = RunStatus::Missed;
@@ -121,6 +127,7 @@ struct RunResult {
   std::string order;             ///< how sites were ordered by the metric
   std::string search;
   std::vector<Precision> precisions;
+  std::vector<AppliedRule> rules{};  ///< that every plan obeys, those for all sites at one precision too
   std::uint64_t seed = 0;
   int threads = 1;
   std::int64_t batch_size = 1;  ///< samples evaluated together; does not change figures
@@ -133,8 +140,9 @@ struct RunResult {
   std::string latency_model;   ///< e.g. "roofline:a100"
   std::string latency_origin;  ///< where its figures come from, and that they are modelled where they are
   std::string latency_unit;
-  bool latency_measured = false;    ///< whether it is predicted from measurements of this network
-  std::int64_t latency_batch = 0;   ///< samples that one latency is of; 0 where unknown
+  bool latency_measured = false;               ///< whether it is predicted from measurements of this network
+  std::int64_t latency_batch = 0;              ///< samples that one latency is of; 0 where unknown
+  std::vector<ActivationFigures> activations;  ///< by site; empty where 8 bits were no choice
   std::vector<double> site_saving;  ///< predicted: what the plan would lose by each site alone at 16 bits; may be empty
 
   Evaluation float_score;                         ///< the network as trained, on the validation part

@@ -26,6 +26,12 @@ function isClamped(index, precision) {
   return (run.sensitivity?.clamped ?? []).some(entry => entry.site === index && entry.precision === precision);
 }
 
+function activationTable() {
+  const {caption, head, rows} = texts.activations;
+  if (rows.length === 0) return null;
+  return table(caption, head.map((title, index) => index === 0 ? {title} : {title, kind: 'number'}), rows);
+}
+
 function addSites() {
   const columns = siteColumns();
   const state = {column: 0, descending: false, text: '', precision: ''};
@@ -61,5 +67,5 @@ function addSites() {
           element('div', {class: 'controls'}, element('label', {}, 'Name contains', filter),
                   choice('Bits', [['', 'all'], ...present.map(name => [name, name])], '', value => { state.precision = value; fill(); }), count),
           scrollable(element('table', {'aria-label': 'Sites; a button in a heading sorts by its column'},
-                             element('thead', {}, element('tr', {}, heads)), body), 'Sites'), legend);
+                             element('thead', {}, element('tr', {}, heads)), body), 'Sites'), legend, activationTable());
 }

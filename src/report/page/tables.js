@@ -16,7 +16,7 @@ function addHeadline() {
 
 function scoreTable() {
   const columns = [
-    {title: ''}, {title: texts.score_noun, kind: 'number'}, {title: texts.sum_noun, kind: 'number'},
+    {title: ''}, {title: texts.score_noun, kind: 'number'}, ...(texts.is_accuracy ? [{title: 'correct', kind: 'number'}] : []),
     {title: 'samples', kind: 'number'}, {title: 'damage', kind: 'number'}, {title: 'kept', kind: 'number'},
     {title: '95 % interval', kind: 'number'}
   ];
@@ -26,7 +26,7 @@ function scoreTable() {
     const isBaseline = figures === baseline;
     rows.push([
       name, bound(figures, 'at most', texts.is_accuracy ? percent(figures.score, 2) : significant(figures.score, 6)),
-      bound(figures, 'at most', texts.is_accuracy ? grouped(figures.score_count) : significant(figures.score_count, 6)),
+      ...(texts.is_accuracy ? [bound(figures, 'at most', grouped(figures.score_count))] : []),
       grouped(figures.samples), damage(figures), kept(figures, baseline.score), isBaseline ? '' : interval(figures)
     ]);
   };
