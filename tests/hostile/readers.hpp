@@ -16,6 +16,7 @@ void read_npy(Bytes file);
 void read_plan(Bytes file);
 void read_png(Bytes file);
 void read_pt2(Bytes file);
+void read_rules(Bytes file);  ///< rules.json: rules of sites, whose patterns are matched as well
 void read_run(Bytes file);
 void read_safetensors(Bytes file);
 void read_sensitivity(Bytes file);

@@ -36,6 +36,7 @@ Seeds npy_seeds();
 Seeds plan_seeds();
 Seeds png_seeds();
 Seeds pt2_seeds();
+Seeds rules_seeds();
 Seeds run_seeds();
 Seeds safetensors_seeds();
 Seeds sensitivity_seeds();
@@ -64,6 +65,7 @@ inline constexpr Format kFormats[] = {
     {"plan", read_plan, plan_seeds},
     {"png", read_png, png_seeds, kPictureMemory},
     {"pt2", read_pt2, pt2_seeds},
+    {"rules", read_rules, rules_seeds},
     {"run", read_run, run_seeds},
     {"safetensors", read_safetensors, safetensors_seeds},
     {"sensitivity", read_sensitivity, sensitivity_seeds},
