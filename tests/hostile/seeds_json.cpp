@@ -87,16 +87,22 @@ Seeds rules_seeds() {
   const auto rules = [](const std::string& pattern) {
     return "{\"version\": 1, \"rules\": [{\"out\": " + nlohmann::json(pattern).dump() + "}]}";
   };
-  Seeds seeds = json_seeds("one of each", R"({"version": 1, "rules": [{"together": "(.*)\\.attention\\.(query|key)"
-},
-    {"keep": "layer\\.[0-9].*|a+b", "at_least": "8"}, {"out": "a(?:a|b)*"}]
-})");
-  for (const std::string& pattern :
-       {repeated("(", 240) + "a" + repeated(")", 240), "(" + repeated("a*", 200) + ")*c", "(?:(?:a+)+)+c",
-        repeated("(a|aa)+", 60) + "c", repeated("[^a-", 120), "a{1000}{1000}", repeated("\\", 499), repeated("(?=", 160),
-        repeated("a?", 249) + "b", repeated("x", 1000000)})
+  Seeds seeds = json_seeds("one of each", R"---({"version": 1, "rules": [
+    {"together": "(.*)\\.attention\\.(query|key)"}, {"keep": "layer\\.[0-9].*|a+b", "at_least": "8"},
+    {"out": "a(?:a|b)*"}]})---");
+  const std::vector<std::string> patterns = {repeated("(", 240) + "a" + repeated(")", 240),
+                                             "(" + repeated("a*", 200) + ")*c",
+                                             "(?:(?:a+)+)+c",
+                                             repeated("(a|aa)+", 60) + "c",
+                                             repeated("[^a-", 120),
+                                             "a{1000}{1000}",
+                                             repeated("\\", 499),
+                                             repeated("(?=", 160),
+                                             repeated("a?", 249) + "b",
+                                             repeated("x", 1000000)};
+  for (const std::string& pattern : patterns)
     seeds.bad.push_back(seed("pattern " + pattern.substr(0, 12), rules(pattern)));
-return seeds;
+  return seeds;
 }
 
 Seeds table_seeds() {
