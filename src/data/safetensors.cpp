@@ -86,7 +86,7 @@ json Reader::parse_header() const {
   if (const auto zero = text.find('\0'); zero != text.npos)
     fail(message("the header is not valid JSON at its byte ", zero + 1));
   internal::JsonLimits limits;
-  limits.deepest = 3;
+  limits.deepest = 4;  // a list inside of a shape is refused by name
   limits.too_deep = [this] { fail("the header is nested deeper than the format allows"); };
   limits.twice = [this](const std::string& key) { fail(message("the header has the key ", shown(key), " twice")); };
   internal::check_json(text, std::move(limits));
