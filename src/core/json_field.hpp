@@ -9,12 +9,12 @@
 #include <iterator>
 #include <limits>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/json_check.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/precision.hpp"
 
@@ -35,20 +35,18 @@ inline std::string place_in(const std::string& text, std::size_t byte) {
 /// Parses JSON from outside, called `place` in messages: bounded depth (no format of ours needs more than 4 levels),
 /// and a key given twice is refused, not silently dropped.
 inline nlohmann::json parse_json(const std::string& text, const std::string& place, int deepest = 8) {
-  std::vector<std::set<std::string>> keys;
-  const auto check = [&](int depth, nlohmann::json::parse_event_t event, const nlohmann::json& parsed) {
-    using Event = nlohmann::json::parse_event_t;
-    if (depth > deepest) throw Error(Errc::BadFile, place + ": nested too deep");
-    if (event == Event::object_start) keys.emplace_back();
-    if (event == Event::object_end) keys.pop_back();
-    if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second)
-      throw Error(Errc::BadFile, message(place, ": key ", shortened(parsed.dump()), " is given twice in one object"));
-    return true;
-  };
   if (text.find_first_not_of(" \t\r\n") == std::string::npos)
     throw Error(Errc::BadFile, message(place, " is empty: was it written to its end?"));
+  JsonLimits limits;
+  limits.deepest = deepest;
+  limits.too_deep = [&] { throw Error(Errc::BadFile, place + ": nested too deep"); };
+  limits.twice = [&](const std::string& key) {
+    const std::string shown = shortened(nlohmann::json(key).dump());
+    throw Error(Errc::BadFile, message(place, ": key ", shown, " is given twice in one object"));
+  };
+  check_json(text, std::move(limits));
   try {
-    return nlohmann::json::parse(text, check);
+    return nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
     if (error.byte > text.size())
       throw Error(Errc::BadFile, message(place, " is cut short: it ends at ", place_in(text, error.byte),

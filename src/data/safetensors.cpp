@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <set>
 #include <string_view>
 #include <tuple>
 #include <utility>
 
+#include "core/json_check.hpp"
 #include "halftone/core/error.hpp"
 
 // Source: the safetensors format description, https://github.com/huggingface/safetensors. Files come from strangers:
@@ -81,23 +81,17 @@ void Reader::find_header() {
 }
 
 json Reader::parse_header() const {
-  std::set<std::string> keys[2];  // of the header, and of the tensor being read
-  const auto check = [&](int depth, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start) {
-      if (depth > 3) fail("the header is nested deeper than the format allows");
-      if (depth < 2) keys[depth].clear();
-    } else if (event == json::parse_event_t::key && depth <= 2) {
-      const auto& name = value.get_ref<const std::string&>();
-      if (!keys[depth - 1].insert(name).second) fail(message("the header has the key ", shown(name), " twice"));
-    }
-    return true;
-  };
   const std::string_view text(reinterpret_cast<const char*>(header_.data()), header_.size());
   // nlohmann takes a zero byte for the end of its input and would not see what follows.
   if (const auto zero = text.find('\0'); zero != text.npos)
     fail(message("the header is not valid JSON at its byte ", zero + 1));
+  internal::JsonLimits limits;
+  limits.deepest = 4;  // a list inside of a shape is refused by name
+  limits.too_deep = [this] { fail("the header is nested deeper than the format allows"); };
+  limits.twice = [this](const std::string& key) { fail(message("the header has the key ", shown(key), " twice")); };
+  internal::check_json(text, std::move(limits));
   try {
-    return json::parse(text.begin(), text.end(), check);
+    return json::parse(text.begin(), text.end());
   } catch (const json::parse_error& error) {
     fail(message("the header is not valid JSON at its byte ", error.byte));
   } catch (const json::exception&) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/json_check.hpp"
 #include "data/sample_index.hpp"
 #include "data/token_samples.hpp"
 #include "data/tsv.hpp"
@@ -80,12 +81,12 @@ class Reader {
     static constexpr int kDeepest = 16;
     const std::string text = read_text(path_);
     if (text.find('\0') != text.npos) fail("the file is not JSON: it holds a zero byte");
-    const auto check = [this](int depth, json::parse_event_t, json&) {
-      if (depth > kDeepest) fail(message("the file is nested deeper than ", kDeepest, " levels"));
-      return true;
-    };
+    internal::JsonLimits limits;
+    limits.deepest = kDeepest;
+    limits.too_deep = [this] { fail(message("the file is nested deeper than ", kDeepest, " levels")); };
+    internal::check_json(text, std::move(limits));
     try {
-      return json::parse(text, check);
+      return json::parse(text);
     } catch (const json::parse_error& error) {
       fail(message("the file is not valid JSON at its byte ", error.byte));
     } catch (const json::exception&) {

@@ -156,6 +156,11 @@ TEST_CASE("weights that do not fit their memory are refused") {
   CHECK_THAT(refused("strides", fixed({-2, 1})), Contains("an integer of at least 0 is needed"));
   CHECK_THAT(refused("storage_offset", R"({"as_int": 1})"_json), Contains("do not fit"));
   CHECK_THAT(refused("storage_offset", R"({"as_int": 9223372036854775807})"_json), Contains("do not fit"));
+  const Failure repeated = changed([](Archive& archive) {
+    archive.weight()["sizes"] = fixed({1 << 20, 1 << 20});
+    archive.weight()["strides"] = fixed({0, 0});
+  });
+  CHECK_THAT(repeated.text, Contains("do not fit its 16 bytes"));
   CHECK_THAT(refused("sizes", fixed({4})), Contains("as many strides as sizes"));
   CHECK_THAT(refused("dtype", 8), Contains("of float64, which do not fit its 16 bytes"));
 }
@@ -242,6 +247,25 @@ TEST_CASE("nodes that do not fit their operator are refused") {
   CHECK_THAT(refused([](json& n) { n["outputs"][0] = tensor_argument("x"); }), Contains("a value of this name"));
   CHECK_THAT(refused([](json& n) { n["outputs"] = R"([{"as_tensors": [{"name": "relu"}]}])"_json; }),
              Contains("a single tensor is needed"));
+}
+
+TEST_CASE("operators that have a plain form keep their own where they write to more arguments") {
+  const auto with_last = [](const std::string& target, const std::vector<json>& inputs) {
+    return [=](Archive& a) { a.nodes()[1] = node("relu", target, inputs); };
+  };
+  const json x = tensor_argument("linear");
+  const json pair = json{{"as_ints", {1, 1}}};
+  const Failure pooled = changed([&](Archive& a) {
+    with_last("max_pool2d_with_indices.out", {input("self", x), input("kernel_size", pair), input("out", x),
+                                              input("indices", tensor_argument("p_w"))})(a);
+    a.nodes()[1]["outputs"].push_back(tensor_argument("relu_unused_1"));
+  });
+  CHECK(pooled.code == Errc::Unsupported);
+  CHECK_THAT(pooled.text, Contains("writes to a parameter, buffer or constant"));
+  Archive copied;
+  with_last("lift_fresh_copy.out", {input("self", x), input("out", tensor_argument("x"))})(copied);
+  CHECK(at::equal(load_and_run(zip_bytes(copied.parts()))[0],
+                  at::tensor({-1.0, 8.0, -1.0, 8.0}, at::kFloat).view({2, 2})));
 }
 
 TEST_CASE("writes to parameters are refused, also through views of them") {

@@ -19,6 +19,7 @@ namespace {
 constexpr std::uint64_t kMostJsonBytes = 128u << 20;
 constexpr int kDeepestJson = 128;  // subgraphs hold subgraphs, six levels each
 constexpr std::uint64_t kAlignment = 64;
+constexpr std::uint64_t kMostRepeated = 64u << 20;  // bytes of a tensor that repeats elements of its memory
 
 /// Form of a tensor over its memory, in elements.
 struct Form {
@@ -55,7 +56,7 @@ Form read_form(const JsonField& meta) {
   return form;
 }
 
-/// Whether `form` stays within `bytes` of memory, and can be counted at all.
+/// Whether `form` stays within `bytes` of memory, and repeats them no more than so far that a copy of it can be had.
 bool fits(const Form& form, std::uint64_t bytes) {
   std::int64_t count = 1;
   std::int64_t last = form.offset;
@@ -70,6 +71,8 @@ bool fits(const Form& form, std::uint64_t bytes) {
   }
   const std::uint64_t held = bytes / info(form.dtype).bytes;
   if (overflow || static_cast<std::uint64_t>(count) > std::numeric_limits<std::int64_t>::max() / 8) return false;
+  if (!empty && static_cast<std::uint64_t>(count) > std::max(bytes, kMostRepeated) / info(form.dtype).bytes)
+    return false;
   return empty ? static_cast<std::uint64_t>(form.offset) <= held : static_cast<std::uint64_t>(last) < held;
 }
 

@@ -28,6 +28,7 @@ bool swaps_matrix(const Term& dimensions) {
 }  // namespace
 
 void use_plain_form(c10::OperatorHandle& op, std::vector<Term>& arguments, const JsonField& outputs) {
+  if (!op.schema().overload_name().empty()) return;  // one that writes to further arguments
   const std::string& name = op.schema().name();
   if (name == "aten::lift_fresh_copy") {
     op = operator_of("aten::clone");
