@@ -68,7 +68,7 @@ void run(const std::string& model, const std::string& samples, std::int64_t coun
   const auto task = make_top_k(1);
   // One sample's clean values and the differences of its outputs do not fit into the former alone; differences do.
   Side sides[] = {{"from the clean pass", std::int64_t{2} << 30},
-                  {"full passes", Interpreter(network.model).recorded_bytes(1)}};
+                  {"full passes", Interpreter(network.model).recorded_bytes(network.model.graph.sizes(1))}};
   for (int turn = 0; turn < kTurns; ++turn)
     for (Side& side : sides) {
       forget_highest();
