@@ -14,6 +14,7 @@ enum class Errc {
   Unsupported,      ///< something Halftone cannot do, named in the message
   NonFinite,        ///< NaN or infinity where a number is needed
   Io,               ///< the operating system refused to read or write
+  LostRank,         ///< a process of a distributed job ended, or does not answer
   Internal,         ///< a defect of Halftone itself
 };
 
