@@ -17,9 +17,17 @@ namespace fs = std::filesystem;
 
 /// Folders, and files beside them, from the first stage to the last. Those of one row do not know each other.
 const std::vector<std::vector<std::string>> kStages{
-    {"version"},  {"core"},   {"data", "graph"}, {"models"}, {"quant"},       {"calibrate"},
-    {"evaluate"}, {"adjust"}, {"export"},        {"engine"}, {"sensitivity"}, {"latency"},
-    {"order"},    {"search"}, {"testing"},       {"plan"},   {"report"},      {"quantize", "registry"},
+    {"version"},     {"core"},
+    {"distributed"}, {"data", "graph"},
+    {"models"},      {"quant"},
+    {"calibrate"},   {"evaluate"},
+    {"adjust"},      {"export"},
+    {"engine"},      {"sensitivity"},
+    {"latency"},     {"order"},
+    {"search"},      {"testing"},
+    {"plan"},        {"report"},
+    {"scaling"},     {"spatial"},
+    {"train"},       {"quantize", "registry"},
     {"cli"},
 };
 
