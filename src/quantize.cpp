@@ -28,7 +28,7 @@ using internal::Setup;
 class Run {
  public:
   explicit Run(Setup setup)
-      : setup_(std::move(setup)), memory_(setup_.options.journal), preparation_(setup_, memory_, result_) {}
+      : setup_(std::move(setup)), memory_(setup_.options.journal, setup_.team), preparation_(setup_, memory_, result_) {}
 
   RunResult run() {
     describe_run();
@@ -104,6 +104,7 @@ class Run {
                            {"compiler", __VERSION__},
                            {"cpu_capability", at::get_cpu_capability()},
                            {"cores", std::to_string(std::thread::hardware_concurrency())}};
+    if (setup_.team != nullptr) result_.environment["ranks"] = std::to_string(setup_.team->size());
   }
 
   template <class Stage>
@@ -159,7 +160,8 @@ class Run {
                                                                              .batch_size = setup_.options.batch_size,
                                                                              .threads = setup_.options.threads,
                                                                              .monitor = setup_.monitor,
-                                                                             .journal = memory_.journal()});
+                                                                             .journal = memory_.journal(),
+                                                                             .team = setup_.team});
     });
     const double share = static_cast<double>(some->size()) / static_cast<double>(data.size());
     result_.forward_passes += result_.sensitivity.forward_passes * share;
@@ -178,7 +180,7 @@ class Run {
   /// the prediction was, no plan is returned that is slower than the baseline, or than a uniform plan that passes.
   void measure_finalists() {
     internal::Finalists finalists(setup_, targets_, evaluator_->baseline(), result_.steps);
-    if (!finalists.measure(result_.calibration, memory_)) throw Stopped();
+    finalists.measure(result_.calibration, memory_);
     for (TargetResult& target : targets_) finalists.choose(target, *evaluator_, result_.notes);
     result_.measured = finalists.times(targets_.back().plan);
     note_slow_plan(*result_.measured);
@@ -331,7 +333,15 @@ RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeO
                 "convolutions or linear layers has nothing to quantize");
   if (options.scoring == Scoring::Deployed && !parts.engine)
     throw Error(Errc::InvalidArgument, "scoring is Deployed, and there is no engine: give parts.engine");
-  return Run(Setup(model, data, options, parts, monitor)).run();
+  if (options.communicator == nullptr || options.communicator->size() == 1)
+    return Run(Setup(model, data, options, parts, monitor)).run();
+  Team team(*options.communicator, monitor.should_stop);
+  return team.share_failures([&] {
+    const Monitor shared = team.monitor(monitor);
+    Setup setup(model, data, options, parts, shared, &team);
+    setup.require_same_everywhere();
+    return Run(std::move(setup)).run();
+  });
 }
 
 }  // namespace halftone

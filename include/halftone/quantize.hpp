@@ -9,6 +9,7 @@
 
 #include "halftone/adjust/adjust_ranges.hpp"
 #include "halftone/calibrate/calibrate.hpp"
+#include "halftone/distributed/communicator.hpp"
 #include "halftone/engine/engine.hpp"
 #include "halftone/evaluate/gate.hpp"
 #include "halftone/evaluate/task.hpp"
@@ -91,6 +92,10 @@ struct QuantizeOptions {
   /// In which an engine runs what does not compute in integers; where none is given, bfloat16 if this machine has it,
   /// else float32.
   std::optional<FloatType> float_type{};
+  /// Ranks that do this run together: all call `quantize` alike, and each gets the result that one process would, but
+  /// for times. Calibration, sensitivities and scores are split among them by batches of samples; latency is measured
+  /// on rank 0 while the others wait, and rank 0 alone keeps the journal. Borrowed; null: this process alone.
+  Communicator* communicator = nullptr;
 };
 
 std::vector<std::string> validate(const QuantizeOptions& options);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "data/batches.hpp"
+#include "data/shared_batches.hpp"
 #include "data/shuffle.hpp"
 #include "graph/device.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
@@ -29,10 +29,14 @@ CleanBatches::CleanBatches(const Dataset& data, const std::vector<std::int64_t>&
 bool CleanBatches::record(const Workplace& place) {
   outputs_.resize(size());
   const BatchLoop loop{std::ssize(indices_), 1, place.threads, "adjust"};
-  return for_each_batch(loop, place.monitor, [&](const BatchRange& item, std::size_t) {
-    const auto batch = static_cast<std::size_t>(item.index);
-    outputs_[batch] = place.interpreter.run(inputs(place.model, batch));
-  });
+  return share_batches(
+      place.team, "clean outputs", loop, place.monitor,
+      [&](const BatchRange& item, std::size_t) -> std::optional<BatchResult> {
+        return place.interpreter.run(inputs(place.model, static_cast<std::size_t>(item.index)));
+      },
+      [&](const BatchRange& item, BatchResult outputs) {
+        outputs_[static_cast<std::size_t>(item.index)] = move_to(device_of(place.model), std::move(outputs));
+      });
 }
 
 std::int64_t CleanBatches::samples() const {
@@ -51,12 +55,17 @@ std::optional<double> damage(const Workplace& place, const CleanBatches& batches
   weights.prepare(plan);
   std::vector<double> sums(batches.size());
   const BatchLoop loop{std::ssize(sums), 1, place.threads, "adjust"};
-  const bool completed = for_each_batch(loop, place.monitor, [&](const BatchRange& item, std::size_t) {
-    const auto batch = static_cast<std::size_t>(item.index);
-    QuantizedVisitor visitor(place.model, calibration, plan, &weights);
-    const auto outputs = place.interpreter.run(batches.inputs(place.model, batch), &visitor);
-    sums[batch] = place.task.damage(outputs, batches.clean(batch)).sum().item<double>();
-  });
+  const bool completed = share_batches(
+      place.team, "damage of ranges", loop, place.monitor,
+      [&](const BatchRange& item, std::size_t) -> std::optional<BatchResult> {
+        const auto batch = static_cast<std::size_t>(item.index);
+        QuantizedVisitor visitor(place.model, calibration, plan, &weights);
+        const auto outputs = place.interpreter.run(batches.inputs(place.model, batch), &visitor);
+        return BatchResult{place.task.damage(outputs, batches.clean(batch)).sum()};
+      },
+      [&](const BatchRange& item, const BatchResult& sum) {
+        sums[static_cast<std::size_t>(item.index)] = sum.front().item<double>();
+      });
   if (!completed) return std::nullopt;
   return std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(batches.samples());
 }

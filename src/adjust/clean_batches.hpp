@@ -15,6 +15,10 @@
 #include "halftone/evaluate/task.hpp"
 #include "halftone/graph/interpreter.hpp"
 
+namespace halftone {
+class Team;
+}
+
 namespace halftone::internal {
 
 /// Where stages of this folder run: borrowed.
@@ -23,7 +27,8 @@ struct Workplace {
   const Interpreter& interpreter;
   const Task& task;
   int threads = 1;
-  Monitor monitor{};  ///< asked between batches
+  Monitor monitor{};     ///< asked between batches
+  Team* team = nullptr;  ///< ranks that share `record` and `damage`
 };
 
 /// [0, count) in an order drawn by `random`, the same on every machine.

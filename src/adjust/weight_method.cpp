@@ -78,7 +78,7 @@ std::optional<ChosenWeights> choose_weight_method(const Model& model, const Cali
                         monitor.report({.stage = "ranges", .done = done, .total = runs, .detail = "of weights"});
                         return monitor.stopped();
                       }};
-  const Workplace place{model, interpreter, task, options.threads, inner};
+  const Workplace place{model, interpreter, task, options.threads, inner, options.team};
   CleanBatches batches(data, draw(data, options), options.batch_size);
   if (!batches.record(place)) return std::nullopt;
   ++done;
@@ -115,7 +115,8 @@ std::optional<ChosenWeights> calibrate_and_choose(const Model& model, const Data
   if (!chooses) return result;
   auto chosen =
       choose_weight_method(model, result.calibration, data, task, precisions,
-                           {.batch_size = options.batch_size, .threads = options.threads, .seed = seed}, monitor);
+                           {.batch_size = options.batch_size, .threads = options.threads, .seed = seed, .team = options.team},
+                           monitor);
   if (chosen) ++chosen->forward_passes;
   return chosen;
 }

@@ -10,7 +10,8 @@
 #include "calibrate/observer.hpp"
 #include "calibrate/token_ids.hpp"
 #include "calibrate/weight_range.hpp"
-#include "data/batches.hpp"
+#include "core/byte_reader.hpp"
+#include "data/shared_batches.hpp"
 #include "graph/device.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
@@ -51,6 +52,43 @@ void require_work(const Model& model, const Dataset& data) {
                                                "the network computes on samples, 256 to 500 of them as a rule"));
 }
 
+std::string pack(const std::vector<Histogram>& histograms) {
+  std::string bytes;
+  for (const Histogram& histogram : histograms) {
+    internal::put(bytes, histogram.limit);
+    internal::put(bytes, histogram.min);
+    internal::put(bytes, histogram.max);
+    internal::put(bytes, histogram.zeros);
+    internal::put(bytes, histogram.total);
+    for (const std::int64_t count : histogram.counts) internal::put(bytes, count);
+  }
+  return bytes;
+}
+
+Histogram take_histogram(internal::ByteReader& reader) {
+  Histogram histogram;
+  histogram.limit = reader.number<double>();
+  histogram.min = reader.number<double>();
+  histogram.max = reader.number<double>();
+  histogram.zeros = reader.number<std::int64_t>();
+  histogram.total = reader.number<std::int64_t>();
+  for (std::int64_t& count : histogram.counts) count = reader.number<std::int64_t>();
+  return histogram;
+}
+
+/// What all ranks saw together; the order of merging does not matter.
+std::vector<Histogram> merge_ranks(Team& team, const std::vector<Histogram>& own) {
+  std::vector<Histogram> merged(own.size());
+  for (const std::string& bytes : team.exchange("merging histograms", pack(own))) {
+    internal::ByteReader reader(bytes);
+    for (Histogram& histogram : merged) {
+      Histogram other = take_histogram(reader);
+      internal::merge(histogram, other);
+    }
+  }
+  return merged;
+}
+
 /// Histograms of every slot over all samples; empty where stopped.
 std::vector<Histogram> observe(const Model& model, const Dataset& data, const internal::InputSlots& slots,
                                const CalibrateOptions& options, const Monitor& monitor) {
@@ -59,19 +97,21 @@ std::vector<Histogram> observe(const Model& model, const Dataset& data, const in
   const at::Device device = internal::device_of(model);
   std::vector<internal::Observer> observers(loop.workers(), internal::Observer(model, slots));
   const std::vector<std::int64_t> order = shortest_first(data);
-  const bool completed = internal::for_each_batch(loop, monitor, [&](const BatchRange& batch, std::size_t worker) {
+  const auto make = [&](const BatchRange& batch, std::size_t worker) -> std::optional<internal::BatchResult> {
     const std::span<const std::int64_t> samples(order.begin() + batch.begin, order.begin() + batch.end);
     observers[worker].set_context(message(data.lengths().empty() ? "samples " : "samples of these, shortest first: ",
                                           batch.begin, " to ", batch.end - 1, " of ", data.name()));
     const auto inputs = internal::move_to(device, data.get(samples).inputs);
     (void)interpreter.run(inputs, &observers[worker]);
-  });
-  if (!completed) return {};
+    return internal::BatchResult{};  // what was seen stays in the observers
+  };
+  const auto take = [](const BatchRange&, const internal::BatchResult&) {};
+  if (!internal::share_batches(options.team, "calibrating", loop, monitor, make, take)) return {};
   std::vector<Histogram> histograms = std::move(observers.front().histograms());
   for (std::size_t worker = 1; worker < observers.size(); ++worker)
     for (std::size_t slot = 0; slot < histograms.size(); ++slot)
       internal::merge(histograms[slot], observers[worker].histograms()[slot]);
-  return histograms;
+  return options.team == nullptr ? histograms : merge_ranks(*options.team, histograms);
 }
 
 /// `method` is of one tensor's values alone.

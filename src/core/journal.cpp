@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -90,6 +91,15 @@ Journal::Journal(const std::filesystem::path& path) : path_(path) {
     if (file_ >= 0) ::close(file_);
     throw;
   }
+}
+
+std::unique_ptr<Journal> Journal::in_memory(std::string_view bytes) {
+  std::unique_ptr<Journal> journal(new Journal);
+  journal->path_ = "(in memory)";
+  journal->file_ = ::memfd_create("journal", MFD_CLOEXEC);
+  if (journal->file_ < 0 || !write_at(journal->file_, 0, bytes)) fail(journal->path_, "make");
+  journal->read_records();
+  return journal;
 }
 
 Journal::~Journal() {
@@ -180,6 +190,11 @@ void Journal::append(const std::string& key, std::string_view bytes) {
 std::size_t Journal::records() const {
   const std::lock_guard lock(mutex_);
   return places_.size();
+}
+
+std::string Journal::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return read_at(file_, path_, 0, end_);
 }
 
 void Journal::remove() {

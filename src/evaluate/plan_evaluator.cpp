@@ -10,10 +10,11 @@
 #include <map>
 #include <utility>
 
-#include "data/batches.hpp"
+#include "data/shared_batches.hpp"
 #include "evaluate/non_finite.hpp"
 #include "evaluate/sample_scores.hpp"
 #include "evaluate/visiting_order.hpp"
+#include "graph/device.hpp"
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
@@ -126,21 +127,31 @@ struct PlanEvaluator::State {
     Results score(kept.order.size(), std::numeric_limits<double>::infinity());
     Results damage(kept.order.size());
     std::vector<at::Tensor> parts(together ? static_cast<std::size_t>(loop.batches()) : 0);
-    const auto work = [&](const BatchRange& batch, std::size_t) {
+    // Scores, and behind them damages, or of the float network its outputs.
+    const auto make = [&](const BatchRange& batch, std::size_t) -> std::optional<internal::BatchResult> {
       const auto visited = samples_of(batch, kept.order);
       const Batch samples = data->get(visited);
       auto outputs = network(samples.inputs);
       require_finite(outputs, visited, plan);
-      const at::Tensor given = task.score(outputs, samples.targets);
+      internal::BatchResult result{task.score(outputs, samples.targets)};
+      if (plan == nullptr) {
+        result.insert(result.end(), outputs.begin(), outputs.end());
+      } else {
+        auto& clean = kept.clean[static_cast<std::size_t>(batch.index)];
+        clean = internal::move_to(outputs.front().device(), std::move(clean));  // another rank's came to the CPU
+        result.push_back(task.damage(outputs, clean));
+      }
+      return result;
+    };
+    const auto take = [&](const BatchRange& batch, internal::BatchResult result) {
       if (together)
-        parts[static_cast<std::size_t>(batch.index)] = given.to(at::kCPU);
+        parts[static_cast<std::size_t>(batch.index)] = result.front().to(at::kCPU);
       else
-        store(score, batch, given);
-      auto& clean = kept.clean[static_cast<std::size_t>(batch.index)];
+        store(score, batch, result.front());
       if (plan != nullptr)
-        store(damage, batch, task.damage(outputs, clean));
+        store(damage, batch, result.back());
       else
-        clean = std::move(outputs);
+        kept.clean[static_cast<std::size_t>(batch.index)].assign(result.begin() + 1, result.end());
     };
     SampleScores scores(kept.order.size(), task.score_range());
     constexpr std::int64_t kMostChecks = 256;  // each goes over all samples
@@ -151,7 +162,8 @@ struct PlanEvaluator::State {
       return batch.index % stride == 0 && batch.end < loop.samples && enough && enough(scores);
     };
     if (plan == nullptr) kept.clean.resize(static_cast<std::size_t>(loop.batches()));
-    if (!internal::for_each_batch(loop, monitor, work, settled)) return std::nullopt;
+    if (!internal::share_batches(options.team, "scoring " + detail, loop, monitor, make, take, settled))
+      return std::nullopt;
     scored += scores.scored();
     if (together && scores.scored() == data->size()) scores.set_scores(scores_of(at::cat(parts), kept.order));
     return scores;

@@ -67,19 +67,20 @@ Digest Finalists::fingerprint(const Calibration& calibration) const {
   return all;
 }
 
-bool Finalists::measure(const Calibration& calibration, Memory& memory) {
+void Finalists::measure(const Calibration& calibration, Memory& memory) {
   const Digest key = fingerprint(calibration);
   auto kept = memory.find("finalists", key, kept_measurement);
   if (kept && kept->timings.size() == variants_.size()) {
     measurement_ = *std::move(kept);
-    return true;
+    return;
   }
   const QuantizeOptions& options = setup_.options;
-  measurement_ = benchmark(*setup_.parts.engine, setup_.model, calibration, variants_,
-                           {.batch = options.latency_batch, .threads = options.latency_threads}, setup_.monitor);
-  if (measurement_.timings.empty() || setup_.monitor.stopped()) return false;
+  measurement_ = kept_measurement(setup_.from_first("timing the finalists", [&](const Monitor& monitor) {
+    const Measurement made = benchmark(*setup_.parts.engine, setup_.model, calibration, variants_,
+                                       {.batch = options.latency_batch, .threads = options.latency_threads}, monitor);
+    return made.timings.empty() || monitor.stopped() ? nlohmann::json() : to_kept(made);
+  }));
   if (is_finite(measurement_)) memory.keep("finalists", key, to_kept(measurement_));
-  return true;
 }
 
 const Timing& Finalists::timing(const Plan& plan) const {

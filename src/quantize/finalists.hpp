@@ -20,8 +20,8 @@ class Finalists {
 
   [[nodiscard]] const std::vector<Variant>& variants() const { return variants_; }
 
-  /// Takes what an earlier run measured of the same finalists. False when stopped.
-  bool measure(const Calibration& calibration, Memory& memory);
+  /// Takes what an earlier run measured of the same finalists. Throws `Stopped`.
+  void measure(const Calibration& calibration, Memory& memory);
 
   /// Where latency is measured: the fastest that passes becomes the target's result, and with a latency target the one
   /// that does least damage within it. `notes` get a sentence for each that changed. Throws `Stopped`.

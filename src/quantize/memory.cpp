@@ -4,8 +4,17 @@
 
 namespace halftone::internal {
 
-Memory::Memory(const std::filesystem::path& path) {
-  if (!path.empty()) journal_.emplace(path);
+Memory::Memory(const std::filesystem::path& path, Team* team) {
+  if (path.empty()) return;
+  if (team == nullptr || team->is_first()) {
+    const auto open = [&] {
+      journal_ = std::make_unique<Journal>(path);
+      return journal_->bytes();
+    };
+    team == nullptr ? open() : team->from_first("opening the journal", open);
+  } else {
+    journal_ = Journal::in_memory(team->from_first("opening the journal", {}));
+  }
 }
 
 void Memory::keep(const std::string& what, const Digest& fingerprint, const nlohmann::json& result) {

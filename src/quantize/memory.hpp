@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,6 +11,7 @@
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/journal.hpp"
+#include "halftone/distributed/team.hpp"
 
 namespace halftone::internal {
 
@@ -17,11 +19,12 @@ namespace halftone::internal {
 /// journal it knows nothing and keeps nothing.
 class Memory {
  public:
-  /// None where `path` is empty. Throws as `Journal`.
-  explicit Memory(const std::filesystem::path& path);
+  /// None where `path` is empty. Throws as `Journal`. In a team the file is rank 0's, and the others begin with what it
+  /// holds and keep what is added in memory, so that all find the same.
+  explicit Memory(const std::filesystem::path& path, Team* team = nullptr);
 
   /// Where stages put their own records; may be null.
-  [[nodiscard]] Journal* journal() { return journal_ ? &*journal_ : nullptr; }
+  [[nodiscard]] Journal* journal() { return journal_.get(); }
 
   /// What `read` makes of the JSON that was kept under `what` and `fingerprint`; nothing where there is none, or `read`
   /// cannot make anything of it.
@@ -50,7 +53,7 @@ class Memory {
     return journal_ ? journal_->find(key) : std::nullopt;
   }
 
-  std::optional<Journal> journal_;
+  std::unique_ptr<Journal> journal_;
   std::set<std::string> kept_;  ///< keys of this run's own results
   int found_ = 0;
 };

@@ -25,6 +25,10 @@ void Preparation::read_data() {
   result_.calibration_data.digest = read(setup_.data.calibration);
   result_.validation_data.digest = read(setup_.data.validation);
   if (setup_.data.report != nullptr) result_.report_data->digest = read(*setup_.data.report);
+  if (setup_.team == nullptr) return;
+  setup_.team->require_same("the calibration data", result_.calibration_data.digest);
+  setup_.team->require_same("the validation data", result_.validation_data.digest);
+  setup_.team->require_same("the report part", setup_.data.report != nullptr ? result_.report_data->digest : "none");
 }
 
 /// What ranges depend on.
@@ -47,7 +51,8 @@ void Preparation::calibrate() {
                                   {.input = options.input_range,
                                    .weight = options.weight_range,
                                    .batch_size = options.batch_size,
-                                   .threads = options.threads},
+                                   .threads = options.threads,
+                                   .team = setup_.team},
                                   options.seed, setup_.monitor);
     if (!chosen) throw Stopped();
     memory_.keep("calibration", key, to_kept(*chosen));
@@ -101,24 +106,27 @@ AdjustedRanges Preparation::adjust(const Plan& plan, bool inputs, bool weights) 
 
 void Preparation::measure_latencies() {
   if (!find_latency()) {
-    auto measured = measure_latency(*setup_.parts.engine, setup_.model, result_.calibration, setup_.options.precisions,
-                                    setup_.latency_options(), setup_.monitor, &result_.notes);
-    if (!measured) throw Stopped();
-    memory_.keep("latency", latency_key(), measured->measurements());
-    set_latency(std::move(*measured));
+    const nlohmann::json measured = setup_.from_first("measuring latencies", [&](const Monitor& monitor) {
+      const auto fitted = measure_latency(*setup_.parts.engine, setup_.model, result_.calibration,
+                                          setup_.options.precisions, setup_.latency_options(), monitor, &result_.notes);
+      return fitted ? fitted->measurements() : nlohmann::json();
+    });
+    memory_.keep("latency", latency_key(), measured);
+    set_latency(read_latency(measured));
   }
   predict();
 }
 
 /// A run that goes on must go on with the latencies that it began with, however well they fit.
 bool Preparation::find_latency() {
-  const auto read = [&](const nlohmann::json& json) {
-    return MeasuredLatency(parse_latency_measurements(json.dump(), "latencies kept"), setup_.model.sites);
-  };
-  auto kept = memory_.find("latency", latency_key(), read);
+  auto kept = memory_.find("latency", latency_key(), [&](const nlohmann::json& json) { return read_latency(json); });
   if (!kept) return false;
   set_latency(*std::move(kept));
   return true;
+}
+
+MeasuredLatency Preparation::read_latency(const nlohmann::json& json) const {
+  return {parse_latency_measurements(json.dump(), "latencies kept"), setup_.model.sites};
 }
 
 Digest Preparation::latency_key() const {

@@ -39,6 +39,7 @@ class Preparation {
   [[nodiscard]] Digest calibration_key() const;
   [[nodiscard]] Digest latency_key() const;
   bool find_latency();
+  [[nodiscard]] MeasuredLatency read_latency(const nlohmann::json& json) const;
   void set_latency(MeasuredLatency measured);
 
   Setup& setup_;

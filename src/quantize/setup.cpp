@@ -5,6 +5,7 @@
 #include <torch/version.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <thread>
 
@@ -28,6 +29,24 @@ std::vector<Gate> ordered_gates(const QuantizeOptions& options) {
   return gates;
 }
 
+/// All options that results depend on; the number of threads is not one of them.
+std::string describe(const QuantizeOptions& o, const QuantizeParts& parts, const std::vector<Gate>& gates) {
+  std::string text = message(parts.metric->identity(), ", ", parts.order->name, ", ", parts.search->name(), ", ",
+                             parts.latency ? parts.latency->name() + ' ' + parts.latency->origin() : "measured", ", ",
+                             parts.engine ? parts.engine->name() + ' ' + parts.engine->version() : "no engine");
+  for (const Gate& gate : gates) text += ", " + to_string(gate);
+  if (o.latency_target) text += message(", within ", o.latency_target->limit, " or ", o.latency_target->change);
+  text += message(", limits ", o.limits.most_evaluations, ' ', o.limits.most_seconds, ' ', o.limits.repairs,
+                  ", precisions");
+  for (const Precision precision : o.precisions) text += ' ' + to_string(precision);
+  for (const RangeOptions& range : {o.input_range, o.weight_range})
+    text += message(", ranges ", to_string(range.method), ' ', range.percentile, ' ', range.candidates);
+  for (const SiteRule& rule : o.rules) text += ", rule " + to_string(rule);
+  return message(text, ", adjust ", to_string(o.adjust_ranges), ", sense ", o.sense_samples, ", batch ", o.batch_size,
+                 ", seed ", o.seed, ", scoring ", static_cast<int>(o.scoring), ", compare ", o.compare_samples,
+                 ", latency of ", o.latency_batch, " in ", o.latency_threads, o.journal.empty() ? "" : ", journal");
+}
+
 void fill_in(QuantizeParts& parts) {
   if (!parts.task) parts.task = make_top_k(1);
   if (!parts.metric) parts.metric = make_interlayer();
@@ -40,12 +59,13 @@ void fill_in(QuantizeParts& parts) {
 }  // namespace
 
 Setup::Setup(const Model& network, const QuantizeData& parts_of_data, const QuantizeOptions& given,
-             const QuantizeParts& pieces, const Monitor& watch)
+             const QuantizeParts& pieces, const Monitor& watch, Team* ranks)
     : model(network),
       data(parts_of_data),
       options(given),
       parts(pieces),
       monitor(watch),
+      team(ranks),
       gates(ordered_gates(given)),
       model_digest(digest(network)) {
   measures_latency = !parts.latency && parts.engine;
@@ -74,6 +94,38 @@ bool Setup::is_allowed(const Plan& plan) const {
   });
 }
 
+double Setup::now() const {
+  if (team != nullptr) return team->seconds();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+nlohmann::json Setup::from_first(const char* what,
+                                 const std::function<nlohmann::json(const Monitor&)>& make) const {
+  if (team == nullptr) {
+    nlohmann::json made = make(monitor);
+    if (made.is_null()) throw Stopped();
+    return made;
+  }
+  Monitor own = monitor;
+  own.should_stop = [&] { return team->wishes_to_stop(); };
+  return nlohmann::json::from_cbor(team->from_first(what, [&] {  // CBOR has a word for infinity
+    const nlohmann::json made = make(own);
+    if (made.is_null()) throw Stopped();
+    std::string bytes;
+    nlohmann::json::to_cbor(made, bytes);
+    return bytes;
+  }));
+}
+
+void Setup::require_same_everywhere() const {
+  if (team == nullptr) return;
+  team->require_same("their program or machine", message(code_version(), ' ', TORCH_VERSION, ' ', cpu_identity(), ' ',
+                                                         at::get_cpu_capability()));
+  team->require_same("the network", model_digest);
+  team->require_same("task", parts.task->identity());
+  team->require_same("their options", describe(options, parts, gates));
+}
+
 MeasureLatencyOptions Setup::latency_options() const {
   return {.batch = options.latency_batch,
           .threads = options.latency_threads,
@@ -83,7 +135,11 @@ MeasureLatencyOptions Setup::latency_options() const {
 }
 
 EvaluatorOptions Setup::evaluator_options() const {
-  return {.gate = gates.back(), .batch_size = options.batch_size, .threads = options.threads, .early_stop = true};
+  return {.gate = gates.back(),
+          .batch_size = options.batch_size,
+          .threads = options.threads,
+          .early_stop = true,
+          .team = team};
 }
 
 std::unique_ptr<PlanRunner> Setup::make_runner(bool in_engine, const Calibration& calibration) const {

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "halftone/core/digest.hpp"
+#include "halftone/distributed/team.hpp"
 #include "halftone/evaluate/plan_evaluator.hpp"
 #include "halftone/graph/site_units.hpp"
 #include "halftone/latency/measure_latency.hpp"
@@ -17,13 +21,14 @@ namespace halftone::internal {
 struct Setup {
   /// Throws as `quantize` for what does not fit together.
   Setup(const Model& model, const QuantizeData& data, const QuantizeOptions& options, const QuantizeParts& parts,
-        const Monitor& monitor);
+        const Monitor& monitor, Team* team = nullptr);
 
   const Model& model;
   const QuantizeData& data;
   QuantizeOptions options;
   QuantizeParts parts;  ///< `latency` is null until it is measured
-  const Monitor& monitor;
+  const Monitor& monitor;  ///< in a team, as all agreed
+  Team* team;              ///< null: this process alone
   std::vector<Gate> gates;  ///< loosest first; one that all pass where there is a latency target
   bool measures_latency = false;
   bool deployed = false;                       ///< where plans are scored
@@ -41,6 +46,15 @@ struct Setup {
   }
   /// Whether `plan` has none but the precisions asked for, and obeys the rules.
   [[nodiscard]] bool is_allowed(const Plan& plan) const;
+
+  /// Seconds since some moment, the same on all ranks.
+  [[nodiscard]] double now() const;
+  /// JSON that one process makes for all of a team, such as what is timed on an otherwise idle machine. It is given a
+  /// monitor of its own; null where it was stopped: then throws `Stopped`.
+  [[nodiscard]] nlohmann::json from_first(const char* what,
+                                          const std::function<nlohmann::json(const Monitor&)>& make) const;
+  /// Throws where the ranks of a team do not agree on program, machine, network, data and options.
+  void require_same_everywhere() const;
 
   [[nodiscard]] MeasureLatencyOptions latency_options() const;
   [[nodiscard]] EvaluatorOptions evaluator_options() const;

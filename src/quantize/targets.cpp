@@ -1,7 +1,6 @@
 #include "quantize/targets.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "halftone/core/error.hpp"
@@ -10,11 +9,6 @@
 #include "search/budget.hpp"
 
 namespace halftone::internal {
-namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-}  // namespace
 
 Targets::Targets(const Setup& setup, KeptEvaluator& evaluator, std::function<const SensitivityTable&()> sense,
                  std::vector<TargetResult>& targets, std::vector<SearchStep>& steps)
@@ -42,20 +36,21 @@ void Targets::sense() {
 SearchProblem Targets::problem() {
   SearchLimits limits = setup_.options.limits;
   if (limits.most_evaluations > 0) limits.most_evaluations -= static_cast<int>(steps_.size());
-  limits.most_seconds = seconds_left(limits, now() - start_);
+  limits.most_seconds = seconds_left(limits, setup_.now() - start_);
   const auto predict = [this]() -> const PredictedDamage& {
     sense();
     return *predicted_;
   };
   const std::span<const Precision> precisions = setup_.options.precisions;
-  if (!units_) return {setup_.model.sites, precisions, order_, *setup_.parts.latency, predict, limits, steps_};
+  const auto clock = [this] { return setup_.now(); };
+  if (!units_) return {setup_.model.sites, precisions, order_, *setup_.parts.latency, predict, limits, steps_, clock};
   units_->begin(steps_);
-  return {units_->sites(), precisions, order_, units_->latency(), predict, limits, units_->known()};
+  return {units_->sites(), precisions, order_, units_->latency(), predict, limits, units_->known(), clock};
 }
 
 Evaluator& Targets::evaluator() { return units_ ? units_->evaluator() : evaluator_; }
 
-bool Targets::is_spent() const { return internal::is_spent(setup_.options.limits, std::ssize(steps_), now() - start_); }
+bool Targets::is_spent() const { return internal::is_spent(setup_.options.limits, std::ssize(steps_), setup_.now() - start_); }
 
 void Targets::judge_again(const Gate& gate) {
   for (SearchStep& step : steps_) step.evaluation.passed = gate.passes(step.evaluation, evaluator_.baseline());
@@ -79,7 +74,7 @@ void Targets::announce() const {
 }
 
 void Targets::search() {
-  start_ = now();
+  start_ = setup_.now();
   announce();
   for (TargetResult& target : targets_) {
     evaluator_.set_gate(target.gate);

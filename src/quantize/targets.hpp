@@ -44,7 +44,7 @@ class Targets {
   std::function<const SensitivityTable&()> sense_;
   std::vector<TargetResult>& targets_;
   std::vector<SearchStep>& steps_;
-  double start_ = 0;                          ///< seconds of the steady clock
+  double start_ = 0;                          ///< by the clock of the setup
   OrderFn ordering_;                          ///< empty until it is asked for
   std::optional<PredictedDamage> predicted_;  ///< likewise
   OrderFn order_;

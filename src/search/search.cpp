@@ -1,6 +1,7 @@
 #include "halftone/search/search.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -65,7 +66,13 @@ const SearchStep* find_step(std::span<const SearchStep> steps, const Plan& plan)
   return found == steps.end() ? nullptr : &*found;
 }
 
-SearchRun::SearchRun(const SearchProblem& problem, Evaluator& evaluator) : problem_(problem), evaluator_(evaluator) {
+double SearchProblem::now() const {
+  if (clock) return clock();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+SearchRun::SearchRun(const SearchProblem& problem, Evaluator& evaluator)
+    : problem_(problem), evaluator_(evaluator), start_(problem.now()) {
   result_.best = Plan::uniform(problem.sites.size(), problem.precisions.front());
   result_.best_latency = problem.latency.estimate(problem.sites, result_.best);
   for (const SearchStep& step : problem.known) consider(step);
@@ -79,8 +86,7 @@ void SearchRun::consider(const SearchStep& step) {
 }
 
 bool SearchRun::is_spent() const {
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start_;
-  return internal::is_spent(problem_.limits, std::ssize(result_.steps), taken.count());
+  return internal::is_spent(problem_.limits, std::ssize(result_.steps), problem_.now() - start_);
 }
 
 void SearchRun::record(const Plan& plan, bool passed, std::string decision) {

@@ -1,7 +1,6 @@
 #include "halftone/search/within_latency.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/options.hpp"
@@ -63,7 +62,7 @@ WithinLatencyResult search_within_latency(const SearchProblem& problem, Evaluato
   const double slowest = problem.latency.estimate(problem.sites, baseline);
   if (slowest <= limit) return {{.best = baseline, .best_evaluation = {}, .best_latency = slowest}, true};
 
-  const auto start = std::chrono::steady_clock::now();
+  const double start = problem.now();
   const auto list =
       predicted_frontier(problem.sites, problem.precisions, problem.latency, problem.predict(), options.frontier);
   const auto first = std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.latency <= limit; });
@@ -73,8 +72,7 @@ WithinLatencyResult search_within_latency(const SearchProblem& problem, Evaluato
   listed.limits.repairs = 0;
   int& most = listed.limits.most_evaluations;
   most = most == 0 ? options.most_evaluations : std::min(most, options.most_evaluations);
-  const std::chrono::duration<double> predicting = std::chrono::steady_clock::now() - start;
-  listed.limits.most_seconds = internal::seconds_left(problem.limits, predicting.count());
+  listed.limits.most_seconds = internal::seconds_left(problem.limits, problem.now() - start);
   std::vector<Plan> plans;
   for (auto entry = first; entry != list.end(); ++entry) plans.push_back(entry->plan);
   const Plan second = Plan::uniform(problem.sites.size(), problem.precisions[1]);

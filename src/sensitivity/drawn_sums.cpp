@@ -27,9 +27,9 @@ std::vector<std::string> validate_draws(const DrawLimits& limits, const std::str
 DrawnSums::DrawnSums(std::int64_t batches, std::size_t quantities)
     : batches_(static_cast<std::size_t>(batches), std::vector<std::vector<double>>(quantities)) {}
 
-void DrawnSums::add(std::int64_t batch, const std::vector<double>& quantities) {
+void DrawnSums::add(std::int64_t batch, std::span<const double> draws) {
   auto& of_batch = batches_[static_cast<std::size_t>(batch)];
-  for (std::size_t i = 0; i < of_batch.size(); ++i) of_batch[i].push_back(quantities[i]);
+  for (std::size_t i = 0; i < draws.size(); ++i) of_batch[i % of_batch.size()].push_back(draws[i]);
 }
 
 double DrawnSums::estimate(std::size_t quantity) const {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,9 @@ class DrawnSums {
  public:
   DrawnSums(std::int64_t batches, std::size_t quantities);
 
-  /// One more draw of a batch; may be called in parallel for different batches.
-  void add(std::int64_t batch, const std::vector<double>& quantities);
+  /// More draws of a batch, all quantities of one behind those of the other; may be called in parallel for different
+  /// batches.
+  void add(std::int64_t batch, std::span<const double> draws);
 
   [[nodiscard]] double estimate(std::size_t quantity) const;
   /// Of the estimate, over at least two draws of every batch; samples are taken as given.

@@ -93,14 +93,19 @@ class Fisher final : public SensitivityMetric {
     DrawnSums sums(loop.batches(), rows.size());
     while (const std::int64_t draws = sums.more(limits)) {
       const std::int64_t first = sums.draws();
-      loop.run(draws, [&](const GradientPass& pass, const GradientLoop::StepFn& step) {
-        const FisherDraws of_batch(input, metric, rows, errors, pass);
-        for (std::int64_t i = 0; i < draws; ++i) {
-          sums.add(pass.batch.index, of_batch.draw(first + i));
-          step();
-        }
-        return static_cast<double>(draws);
-      });
+      loop.run(
+          draws,
+          [&](const GradientPass& pass, const GradientLoop::StepFn& step) {
+            const FisherDraws of_batch(input, metric, rows, errors, pass);
+            GradientLoop::Work work{.backward_passes = static_cast<double>(draws)};
+            for (std::int64_t i = 0; i < draws; ++i) {
+              const std::vector<double> drawn = of_batch.draw(first + i);
+              work.results.insert(work.results.end(), drawn.begin(), drawn.end());
+              step();
+            }
+            return work;
+          },
+          [&](std::int64_t batch, std::span<const double> drawn) { sums.add(batch, drawn); });
     }
     const auto samples = static_cast<double>(input.data.size());
     SensitivityTable table = internal::scored_table(

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <utility>
 
+#include "data/shared_batches.hpp"
 #include "graph/device.hpp"
 #include "halftone/core/error.hpp"
 #include "sensitivity/finite_outputs.hpp"
@@ -144,7 +145,7 @@ GradientPass GradientLoop::forward(const BatchRange& batch) const {
   return pass;
 }
 
-void GradientLoop::run(std::int64_t steps, const WorkFn& work, std::int64_t most_batches) {
+void GradientLoop::run(std::int64_t steps, const WorkFn& work, const TakeFn& take, std::int64_t most_batches) {
   const std::int64_t samples = std::min(input_.data.size(), most_batches * batch_size_);
   const BatchLoop batches{samples, batch_size_, threads_, "sense", metric_};
   std::atomic<bool> stopped = false;
@@ -156,18 +157,21 @@ void GradientLoop::run(std::int64_t steps, const WorkFn& work, std::int64_t most
   };
   const Monitor monitor{.on_progress = {}, .should_stop = consult};
   std::vector<double> backward(static_cast<std::size_t>(batches.batches()));
-  const bool completed = for_each_batch(batches, monitor, [&](const BatchRange& batch, std::size_t worker) {
+  const auto make = [&](const BatchRange& batch, std::size_t worker) -> std::optional<BatchResult> {
     const c10::InferenceMode with_gradients(false);
     const std::int64_t count = batch.end - batch.begin;
     try {
       const GradientPass pass = forward(batch);
       if (batch.index == 0 && !is_tried_) try_out(pass, stopped);
-      const double passes = work(pass, [&] {
+      const Work done_work = work(pass, [&] {
         done += count;
         if (worker == 0) consult();
         if (stopped) throw Stopped();
       });
-      backward[static_cast<std::size_t>(batch.index)] = passes * static_cast<double>(count);
+      return BatchResult{at::tensor(done_work.results, at::kDouble),
+                         at::tensor(done_work.backward_passes * static_cast<double>(count), at::kDouble)};
+    } catch (const Stopped&) {
+      return std::nullopt;
     } catch (const c10::Error& error) {
       if (!is_out_of_memory(error)) throw;
       throw Error(Errc::InvalidArgument, message("metric ", metric_, ": memory ran out at a batch of ", count,
@@ -175,7 +179,13 @@ void GradientLoop::run(std::int64_t steps, const WorkFn& work, std::int64_t most
                                                  " bytes each: lower batch_size or most_bytes, or take metric damage "
                                                  "or error"));
     }
-  });
+  };
+  const auto take_result = [&](const BatchRange& batch, const BatchResult& result) {
+    take(batch.index, {result[0].const_data_ptr<double>(), static_cast<std::size_t>(result[0].numel())});
+    backward[static_cast<std::size_t>(batch.index)] = result[1].item<double>();
+  };
+  const bool completed =
+      share_batches(input_.team, message(metric_, ", run ", ++runs_), batches, monitor, make, take_result);
   if (!completed || stopped) throw Stopped();
   is_tried_ = true;
   const auto all = static_cast<double>(input_.data.size());

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,18 +53,24 @@ class GradientLoop {
   };
   /// To be called after each step of a batch; throws `Stopped`.
   using StepFn = std::function<void()>;
-  /// Gives the backward passes that it made.
-  using WorkFn = std::function<double(const GradientPass& pass, const StepFn& step)>;
+  /// What came of one batch.
+  struct Work {
+    std::vector<double> results;
+    double backward_passes = 0;
+  };
+  using WorkFn = std::function<Work(const GradientPass& pass, const StepFn& step)>;
+  /// Gets the results of a batch, on every rank; in parallel for different batches.
+  using TakeFn = std::function<void(std::int64_t batch, std::span<const double> results)>;
 
   /// Borrows `input`. Throws `InvalidArgument` without samples and where not one sample fits into its `most_bytes`,
   /// `Unsupported` for a site whose operands are neither float32 nor float64.
   GradientLoop(const SensitivityInput& input, std::string metric, const Options& options);
 
-  /// `work`, of `steps` steps, on the first `most_batches` batches, in parallel. Before its first batch the network and
+  /// `work`, of `steps` steps, on the first `most_batches` batches, in parallel and split among ranks. Before its first batch the network and
   /// the task are tried: throws `Unsupported` where a gradient that a metric needs does not exist or is lost on the
   /// way; where it is 0, further batches are tried before. Throws `InvalidArgument` where memory runs out.
-  void run(std::int64_t steps, const WorkFn& work, std::int64_t most_batches);
-  void run(std::int64_t steps, const WorkFn& work) { run(steps, work, batches()); }
+  void run(std::int64_t steps, const WorkFn& work, const TakeFn& take, std::int64_t most_batches);
+  void run(std::int64_t steps, const WorkFn& work, const TakeFn& take) { run(steps, work, take, batches()); }
 
   [[nodiscard]] std::int64_t batches() const;
   /// Over the data, by all runs so far.
@@ -82,6 +89,7 @@ class GradientLoop {
   std::int64_t sample_bytes_;
   std::int64_t batch_size_;
   int threads_;
+  int runs_ = 0;
   bool is_tried_ = false;
   double forward_passes_ = 0;
   double backward_passes_ = 0;

@@ -48,15 +48,21 @@ Traces measure_traces(const SensitivityInput& input, const std::string& metric, 
   DrawnSums sums(loop.batches(), sites);
   while (const std::int64_t draws = sums.more(limits)) {
     const std::int64_t first = sums.draws();
-    loop.run(draws, [&](const GradientPass& pass, const GradientLoop::StepFn& step) {
-      const auto probe = by_weights ? internal::probe_weights(input, metric, pass, scales)
-                                    : internal::probe_outputs(input, metric, pass);
-      for (std::int64_t i = 0; i < draws; ++i) {
-        sums.add(pass.batch.index, probe->draw(first + i));
-        step();
-      }
-      return probe->passes_before() + static_cast<double>(draws) * probe->passes_of_draw();
-    });
+    loop.run(
+        draws,
+        [&](const GradientPass& pass, const GradientLoop::StepFn& step) {
+          const auto probe = by_weights ? internal::probe_weights(input, metric, pass, scales)
+                                        : internal::probe_outputs(input, metric, pass);
+          GradientLoop::Work work{.backward_passes = probe->passes_before() +
+                                                     static_cast<double>(draws) * probe->passes_of_draw()};
+          for (std::int64_t i = 0; i < draws; ++i) {
+            const std::vector<double> drawn = probe->draw(first + i);
+            work.results.insert(work.results.end(), drawn.begin(), drawn.end());
+            step();
+          }
+          return work;
+        },
+        [&](std::int64_t batch, std::span<const double> drawn) { sums.add(batch, drawn); });
   }
   Traces traces{{}, {}, loop.forward_passes(), loop.backward_passes()};
   const auto samples = static_cast<double>(input.data.size());

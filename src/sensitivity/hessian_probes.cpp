@@ -120,19 +120,22 @@ std::unique_ptr<TraceProbe> probe_weights(const SensitivityInput& input, const s
 std::vector<double> balancing_scales(const SensitivityInput& input, const std::string& metric, GradientLoop& loop) {
   constexpr std::int64_t kDraws = 2;
   const std::vector<double> ones(input.model.sites.size(), 1);
-  std::vector<double> lengths(input.model.sites.size());
+  std::vector<double> lengths;
   loop.run(
       kDraws,
       [&](const GradientPass& pass, const GradientLoop::StepFn& step) {
         const WeightProbe probe(input, metric, pass, ones);
+        GradientLoop::Work work{.results = std::vector<double>(ones.size()),
+                                .backward_passes = probe.passes_before() + kDraws * probe.passes_of_draw()};
         for (std::int64_t i = 0; i < kDraws; ++i) {
           probe.multiply(-1 - i, [&](std::size_t site, const at::Tensor&, const at::Tensor& product) {
-            lengths[site] = std::hypot(lengths[site], product.to(at::kDouble).norm().item<double>());
+            work.results[site] = std::hypot(work.results[site], product.to(at::kDouble).norm().item<double>());
           });
           step();
         }
-        return probe.passes_before() + kDraws * probe.passes_of_draw();
+        return work;
       },
+      [&](std::int64_t, std::span<const double> results) { lengths.assign(results.begin(), results.end()); },
       /*most_batches=*/1);
   const double longest = *std::max_element(lengths.begin(), lengths.end());
   std::vector<double> scales;

@@ -120,17 +120,21 @@ class HvpPairs final : public SensitivityMetric {
     const OperandErrors errors(input);
     const std::vector<double> shares = shares_from(input.model);
     std::vector<std::vector<double>> batches(static_cast<std::size_t>(loop.batches()));
-    loop.run(std::ssize(rows), [&](const GradientPass& pass, const GradientLoop::StepFn& step) {
-      BatchPairs pairs(input, metric, rows, errors, pass);
-      double passes = 1;
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        pairs.measure(i);
-        passes += 2 * shares[rows[i].front().first];
-        step();
-      }
-      batches[static_cast<std::size_t>(pass.batch.index)] = pairs.take();
-      return passes;
-    });
+    loop.run(
+        std::ssize(rows),
+        [&](const GradientPass& pass, const GradientLoop::StepFn& step) {
+          BatchPairs pairs(input, metric, rows, errors, pass);
+          double passes = 1;
+          for (std::size_t i = 0; i < rows.size(); ++i) {
+            pairs.measure(i);
+            passes += 2 * shares[rows[i].front().first];
+            step();
+          }
+          return GradientLoop::Work{pairs.take(), passes};
+        },
+        [&](std::int64_t batch, std::span<const double> results) {
+          batches[static_cast<std::size_t>(batch)].assign(results.begin(), results.end());
+        });
     return make_table(input, rows, batches, loop);
   }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "data/shared_batches.hpp"
 #include "graph/device.hpp"
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
@@ -52,8 +53,8 @@ std::vector<std::size_t> sites_of(const Change& change) {
   return sites;
 }
 
-std::string to_bytes(const std::vector<double>& numbers) {
-  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double)};
+std::string to_bytes(std::span<const double> numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size_bytes()};
 }
 
 /// Nothing unless there are `count` of them.
@@ -146,18 +147,27 @@ void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, co
 
   ++runs_;
   std::vector<double> shares(static_cast<std::size_t>(batches.batches()));
-  const bool completed = for_each_batch(batches, monitor, [&](const BatchRange& batch, std::size_t worker) {
-    const std::string key = input_.journal != nullptr ? journal_key(changes, batch) : "";
-    const auto record = input_.journal != nullptr ? input_.journal->find(key) : std::nullopt;
-    const auto known = record ? to_numbers(*record, numbers_of(batch)) : std::nullopt;
-    const auto results = known ? known : run_batch(batch, worker);
-    if (!results) return;
-    TORCH_INTERNAL_ASSERT(results->size() == numbers_of(batch));
+  const auto find = [&](const BatchRange& batch) -> std::optional<std::vector<double>> {
+    const auto record = input_.journal != nullptr ? input_.journal->find(journal_key(changes, batch)) : std::nullopt;
+    return record ? to_numbers(*record, numbers_of(batch)) : std::nullopt;
+  };
+  const auto make = [&](const BatchRange& batch, std::size_t worker) -> std::optional<BatchResult> {
+    const auto known = find(batch);
     if (known) done += (batch.end - batch.begin) * std::ssize(changes);
-    if (!known && input_.journal != nullptr) input_.journal->append(key, to_bytes(*results));
-    keep(batch, std::span(*results).first(results->size() - 1));
-    shares[static_cast<std::size_t>(batch.index)] = results->back() * static_cast<double>(batch.end - batch.begin);
-  });
+    const auto results = known ? known : run_batch(batch, worker);
+    if (!results) return std::nullopt;
+    TORCH_INTERNAL_ASSERT(results->size() == numbers_of(batch));
+    return BatchResult{at::tensor(*results, at::kDouble), at::tensor({known.has_value()})};
+  };
+  const auto take = [&](const BatchRange& batch, const BatchResult& result) {
+    const std::span numbers(result[0].const_data_ptr<double>(), numbers_of(batch));
+    const bool was_known = result[1].item<bool>();
+    if (!was_known && input_.journal != nullptr) input_.journal->append(journal_key(changes, batch), to_bytes(numbers));
+    keep(batch, numbers.first(numbers.size() - 1));
+    shares[static_cast<std::size_t>(batch.index)] = numbers.back() * static_cast<double>(batch.end - batch.begin);
+  };
+  const bool completed =
+      share_batches(input_.team, message(metric_, ", run ", runs_), batches, monitor, make, take);
   if (!completed || stopped) throw Stopped();
   for (const double share : shares) forward_passes_ += share / static_cast<double>(input_.data.size());
 }

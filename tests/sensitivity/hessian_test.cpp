@@ -28,9 +28,9 @@ void with_gradient(const Fixture& f, const Work& work) {
         const at::Tensor damage = f.task->damage(pass.outputs, pass.clean).sum();
         work(internal::differentiable_gradient("test", damage, variables), variables);
         step();
-        return 0;
+        return internal::GradientLoop::Work{};
       },
-      /*most_batches=*/1);
+      [](std::int64_t, std::span<const double>) {}, /*most_batches=*/1);
 }
 
 double distance(double value, double exact, double standard_error) { return std::abs(value - exact) / standard_error; }

@@ -24,6 +24,7 @@ struct WeightMethodOptions {
   std::int64_t batch_size = 16;
   int threads = 1;
   std::uint64_t seed = 0;
+  Team* team = nullptr;  ///< ranks that measure together, as in `CalibrateOptions`
 };
 
 std::vector<std::string> validate(const WeightMethodOptions& options);

@@ -13,11 +13,16 @@
 
 namespace halftone {
 
+class Team;
+
 struct CalibrateOptions {
   RangeOptions input{.method = RangeMethod::MeanSquaredError};
   RangeOptions weight{.method = RangeMethod::Max};
   std::int64_t batch_size = 16;
   int threads = 1;
+  /// Ranks that observe together, each its share of the batches; all call alike and get the same bytes, those of one
+  /// process. Borrowed; null: this process alone.
+  Team* team = nullptr;
 };
 
 std::vector<std::string> validate(const CalibrateOptions& options);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -19,6 +20,8 @@ class Journal {
   /// Opens or creates `path` and takes its lock. Throws `Io` where another process has it, or where it cannot be
   /// written, and `BadFile` for a file that is no journal, which is left alone.
   explicit Journal(const std::filesystem::path& path);
+  /// One in memory that begins with the records of another, as its `bytes` gave them.
+  [[nodiscard]] static std::unique_ptr<Journal> in_memory(std::string_view bytes);
   ~Journal();
   Journal(Journal&&) = delete;
   Journal& operator=(Journal&&) = delete;
@@ -30,11 +33,15 @@ class Journal {
   void append(const std::string& key, std::string_view bytes);
 
   [[nodiscard]] std::size_t records() const;  ///< with different keys
+  /// All of them, for `in_memory`.
+  [[nodiscard]] std::string bytes() const;
 
   /// Takes the file away: what it was kept for is done. Nothing may be appended afterwards.
   void remove();
 
  private:
+  Journal() = default;
+
   struct Place {
     std::uint64_t offset = 0;
     std::uint64_t size = 0;

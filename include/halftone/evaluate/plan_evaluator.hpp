@@ -18,6 +18,8 @@
 
 namespace halftone {
 
+class Team;
+
 struct EvaluatorOptions {
   Gate gate{};
   std::int64_t batch_size = 16;
@@ -25,6 +27,9 @@ struct EvaluatorOptions {
   /// Whether `evaluate` ends once no score of the samples left could let the plan pass the gate. The verdict is that of
   /// all samples, exactly; plans that pass are scored on all.
   bool early_stop = false;
+  /// Ranks that score together, each its share of the batches; all call alike and get the same figures, those of one
+  /// process. Borrowed; null: this process alone.
+  Team* team = nullptr;
 };
 
 std::vector<std::string> validate(const EvaluatorOptions& options);

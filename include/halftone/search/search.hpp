@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <set>
@@ -52,6 +51,10 @@ struct SearchProblem {
   SearchLimits limits{};
   /// Scored earlier, with the verdicts of the gate that now holds: not scored again, and counted by no budget.
   std::span<const SearchStep> known{};
+  /// Seconds since some moment, for `limits`; empty: this process's clock.
+  std::function<double()> clock{};
+
+  [[nodiscard]] double now() const;
 };
 
 enum class SearchStatus {
@@ -105,7 +108,7 @@ class SearchRun {
   const SearchProblem& problem_;
   Evaluator& evaluator_;
   SearchResult result_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  double start_;                       ///< by the problem's clock
   int refused_ = 0;                    ///< questions in a row that no evaluation answered
   std::set<const SearchStep*> asked_;  ///< of those known before
   bool is_news_ = false;               ///< whether the last question was the first about its plan

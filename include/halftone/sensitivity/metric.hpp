@@ -18,6 +18,8 @@
 
 namespace halftone {
 
+class Team;
+
 /// All that a metric may look at. Everything is borrowed.
 struct SensitivityInput {
   const Model& model;
@@ -37,6 +39,9 @@ struct SensitivityInput {
   /// Where metrics that sweep over batches put each one that is done, and find those done before, of the same work; may
   /// be null.
   Journal* journal = nullptr;
+  /// Ranks that measure together, each its share of the batches; all call alike, with journals of equal content, and
+  /// get the same table, that of one process. Borrowed; null: this process alone.
+  Team* team = nullptr;
   /// Fingerprint of this input, once someone has it; leave it empty.
   std::string digest{};
 };
