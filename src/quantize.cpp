@@ -28,7 +28,9 @@ using internal::Setup;
 class Run {
  public:
   explicit Run(Setup setup)
-      : setup_(std::move(setup)), memory_(setup_.options.journal, setup_.team), preparation_(setup_, memory_, result_) {}
+      : setup_(std::move(setup)),
+        memory_(setup_.options.journal, setup_.team),
+        preparation_(setup_, memory_, result_) {}
 
   RunResult run() {
     describe_run();

@@ -113,10 +113,9 @@ std::optional<ChosenWeights> calibrate_and_choose(const Model& model, const Data
   if (result.calibration.sites.empty()) return std::nullopt;
   result.forward_passes = 1;
   if (!chooses) return result;
-  auto chosen =
-      choose_weight_method(model, result.calibration, data, task, precisions,
-                           {.batch_size = options.batch_size, .threads = options.threads, .seed = seed, .team = options.team},
-                           monitor);
+  auto chosen = choose_weight_method(
+      model, result.calibration, data, task, precisions,
+      {.batch_size = options.batch_size, .threads = options.threads, .seed = seed, .team = options.team}, monitor);
   if (chosen) ++chosen->forward_passes;
   return chosen;
 }

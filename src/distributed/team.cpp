@@ -79,9 +79,8 @@ void require_agreement(const std::vector<Notice>& notices) {
   if (others.empty()) return;
   std::size_t first = 0;
   while (notices[first].what == what) ++first;
-  throw Error(Errc::InvalidArgument,
-              message("ranks do not do the same: rank 0 is at \"", what, "\", not so ", others, " (rank ", first, " is at \"",
-                      notices[first].what, "\"): ", kRunAlike));
+  throw Error(Errc::InvalidArgument, message("ranks do not do the same: rank 0 is at \"", what, "\", not so ", others,
+                                             " (rank ", first, " is at \"", notices[first].what, "\"): ", kRunAlike));
 }
 
 }  // namespace
@@ -140,14 +139,12 @@ std::string Team::from_first(const std::string& what, const std::function<std::s
 
 void Team::require_same(const std::string& what, const std::string& text) {
   const std::vector<std::string> texts = exchange("comparing " + what, text);
-  const std::string others =
-      ranks_where(texts.size(), [&](std::size_t rank) { return texts[rank] != texts.front(); });
+  const std::string others = ranks_where(texts.size(), [&](std::size_t rank) { return texts[rank] != texts.front(); });
   if (others.empty()) return;
   std::size_t first = 0;
   while (texts[first] == texts.front()) ++first;
-  throw Error(Errc::InvalidArgument,
-              message("ranks differ in ", what, ": rank 0 has ", texts.front(), ", not so ", others, " (rank ", first,
-                      " has ", texts[first], "): ", kRunAlike));
+  throw Error(Errc::InvalidArgument, message("ranks differ in ", what, ": rank 0 has ", texts.front(), ", not so ",
+                                             others, " (rank ", first, " has ", texts[first], "): ", kRunAlike));
 }
 
 Monitor Team::monitor(const Monitor& own) const {

@@ -99,8 +99,7 @@ double Setup::now() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-nlohmann::json Setup::from_first(const char* what,
-                                 const std::function<nlohmann::json(const Monitor&)>& make) const {
+nlohmann::json Setup::from_first(const char* what, const std::function<nlohmann::json(const Monitor&)>& make) const {
   if (team == nullptr) {
     nlohmann::json made = make(monitor);
     if (made.is_null()) throw Stopped();
@@ -119,8 +118,8 @@ nlohmann::json Setup::from_first(const char* what,
 
 void Setup::require_same_everywhere() const {
   if (team == nullptr) return;
-  team->require_same("their program or machine", message(code_version(), ' ', TORCH_VERSION, ' ', cpu_identity(), ' ',
-                                                         at::get_cpu_capability()));
+  team->require_same("their program or machine",
+                     message(code_version(), ' ', TORCH_VERSION, ' ', cpu_identity(), ' ', at::get_cpu_capability()));
   team->require_same("the network", model_digest);
   team->require_same("task", parts.task->identity());
   team->require_same("their options", describe(options, parts, gates));

@@ -26,9 +26,9 @@ struct Setup {
   const Model& model;
   const QuantizeData& data;
   QuantizeOptions options;
-  QuantizeParts parts;  ///< `latency` is null until it is measured
-  const Monitor& monitor;  ///< in a team, as all agreed
-  Team* team;              ///< null: this process alone
+  QuantizeParts parts;      ///< `latency` is null until it is measured
+  const Monitor& monitor;   ///< in a team, as all agreed
+  Team* team;               ///< null: this process alone
   std::vector<Gate> gates;  ///< loosest first; one that all pass where there is a latency target
   bool measures_latency = false;
   bool deployed = false;                       ///< where plans are scored

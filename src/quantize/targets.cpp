@@ -50,7 +50,9 @@ SearchProblem Targets::problem() {
 
 Evaluator& Targets::evaluator() { return units_ ? units_->evaluator() : evaluator_; }
 
-bool Targets::is_spent() const { return internal::is_spent(setup_.options.limits, std::ssize(steps_), setup_.now() - start_); }
+bool Targets::is_spent() const {
+  return internal::is_spent(setup_.options.limits, std::ssize(steps_), setup_.now() - start_);
+}
 
 void Targets::judge_again(const Gate& gate) {
   for (SearchStep& step : steps_) step.evaluation.passed = gate.passes(step.evaluation, evaluator_.baseline());

@@ -66,9 +66,10 @@ class GradientLoop {
   /// `Unsupported` for a site whose operands are neither float32 nor float64.
   GradientLoop(const SensitivityInput& input, std::string metric, const Options& options);
 
-  /// `work`, of `steps` steps, on the first `most_batches` batches, in parallel and split among ranks. Before its first batch the network and
-  /// the task are tried: throws `Unsupported` where a gradient that a metric needs does not exist or is lost on the
-  /// way; where it is 0, further batches are tried before. Throws `InvalidArgument` where memory runs out.
+  /// `work`, of `steps` steps, on the first `most_batches` batches, in parallel and split among ranks. Before its first
+  /// batch the network and the task are tried: throws `Unsupported` where a gradient that a metric needs does not exist
+  /// or is lost on the way; where it is 0, further batches are tried before. Throws `InvalidArgument` where memory runs
+  /// out.
   void run(std::int64_t steps, const WorkFn& work, const TakeFn& take, std::int64_t most_batches);
   void run(std::int64_t steps, const WorkFn& work, const TakeFn& take) { run(steps, work, take, batches()); }
 

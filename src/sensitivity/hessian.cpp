@@ -53,8 +53,8 @@ Traces measure_traces(const SensitivityInput& input, const std::string& metric, 
         [&](const GradientPass& pass, const GradientLoop::StepFn& step) {
           const auto probe = by_weights ? internal::probe_weights(input, metric, pass, scales)
                                         : internal::probe_outputs(input, metric, pass);
-          GradientLoop::Work work{.backward_passes = probe->passes_before() +
-                                                     static_cast<double>(draws) * probe->passes_of_draw()};
+          GradientLoop::Work work{.backward_passes =
+                                      probe->passes_before() + static_cast<double>(draws) * probe->passes_of_draw()};
           for (std::int64_t i = 0; i < draws; ++i) {
             const std::vector<double> drawn = probe->draw(first + i);
             work.results.insert(work.results.end(), drawn.begin(), drawn.end());

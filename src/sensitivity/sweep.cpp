@@ -166,8 +166,7 @@ void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, co
     keep(batch, numbers.first(numbers.size() - 1));
     shares[static_cast<std::size_t>(batch.index)] = numbers.back() * static_cast<double>(batch.end - batch.begin);
   };
-  const bool completed =
-      share_batches(input_.team, message(metric_, ", run ", runs_), batches, monitor, make, take);
+  const bool completed = share_batches(input_.team, message(metric_, ", run ", runs_), batches, monitor, make, take);
   if (!completed || stopped) throw Stopped();
   for (const double share : shares) forward_passes_ += share / static_cast<double>(input_.data.size());
 }
