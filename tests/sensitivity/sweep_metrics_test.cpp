@@ -1,9 +1,11 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "core/openmp_threads.hpp"
 #include "failure.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/evaluate/quantized_visitor.hpp"
@@ -38,7 +40,7 @@ struct Fixture {
   }
 };
 
-/// The references below run all samples at once, the metrics in batches: LibTorch's kernels then round otherwise.
+/// The references sum over samples in another order than the metrics do.
 constexpr double kRounding = 1e-7;
 
 /// Quantizes the sites of one plan and leaves those at 16 bits as trained: written apart from the library's sweep.
@@ -59,11 +61,18 @@ class Few final : public SiteVisitor {
   Plan plan_;
 };
 
-/// Logits [samples, classes], float64, in one pass.
+/// Logits [samples, classes], float64. LibTorch's kernels round otherwise in other batches and on other numbers of
+/// threads: both are as the metrics have them.
 at::Tensor logits(const Fixture& f, const Plan& plan) {
   const at::NoGradGuard no_gradient;
+  const internal::OpenMpThreads one_thread(1);
   Few visitor(f, plan);
-  return Interpreter(f.model).run(f.data->range(0, f.data->size()).inputs, &visitor)[0].to(at::kDouble);
+  std::vector<at::Tensor> batches;
+  for (std::int64_t begin = 0; begin < f.data->size(); begin += f.input.batch_size) {
+    const std::int64_t end = std::min(begin + f.input.batch_size, f.data->size());
+    batches.push_back(Interpreter(f.model).run(f.data->range(begin, end).inputs, &visitor)[0].to(at::kDouble));
+  }
+  return at::cat(batches);
 }
 
 Plan clean_plan(const Fixture& f) { return Plan::uniform(f.model.sites.size(), k16); }
