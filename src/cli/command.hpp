@@ -13,6 +13,7 @@
 
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/core/monitor.hpp"
+#include "halftone/distributed/communicator.hpp"
 #include "halftone/registry.hpp"
 
 namespace CLI {
@@ -29,6 +30,8 @@ struct Context {
   const Registry& registry;
   std::ostream& out;  ///< results
   std::ostream& err;  ///< all else
+  /// Joins the other ranks that run the same command; null, or a communicator of one rank, where there are none.
+  std::function<std::unique_ptr<Communicator>()> join_ranks{};
 };
 
 /// What the chosen subcommand does; gives the exit code.

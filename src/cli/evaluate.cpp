@@ -7,8 +7,10 @@
 
 #include "calibrate/token_ids.hpp"
 #include "cli/command.hpp"
+#include "cli/job.hpp"
 #include "cli/subject.hpp"
 #include "halftone/core/error.hpp"
+#include "halftone/distributed/team.hpp"
 #include "halftone/engine/deployed_evaluator.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
 #include "report/evaluation_json.hpp"
@@ -149,25 +151,49 @@ nlohmann::json to_json(const Request& request, const Arguments& arguments, const
   return object;
 }
 
+/// What ranks must agree on before they score together.
+void require_same(Team& team, const Arguments& arguments, const LoadedModel& loaded, const Dataset& data) {
+  team.require_same("the network", digest(loaded.model));
+  team.require_same("the data", data.digest(1, {}).value());
+  team.require_same("their options", message(arguments.task, ' ', arguments.engine, ' ', arguments.float_type, ' ',
+                                             arguments.eval_batch, ' ', arguments.subject.uniform, ' ',
+                                             arguments.subject.calibrate, ' ', arguments.common.seed));
+}
+
 int run_evaluate(const Context& context, const Arguments& arguments) {
-  const Request request = check(context.registry, arguments);
+  Request request = check(context.registry, arguments);
+  Job job(context);
   const LoadedModel loaded = load(request.model, request.subject, context.registry, arguments.common.seed);
   const auto data = open_data(arguments.data, loaded);
   std::optional<Subject> subject;
   std::optional<Results> results;
   {
-    Watch watch(context.err, arguments.common.quiet);
-    const Monitor monitor = watch.monitor();
-    subject = make_subject(request.subject, loaded, monitor);
-    if (subject) results = score(request, *subject, loaded, *data, monitor);
+    Watch watch(job.err(), arguments.common.quiet || !job.is_first());
+    Monitor monitor = watch.monitor();
+    const auto work = [&] {
+      subject = make_subject(request.subject, loaded, monitor);
+      if (subject) results = score(request, *subject, loaded, *data, monitor);
+    };
+    if (job.communicator() == nullptr) {
+      work();
+    } else {
+      Team team(*job.communicator(), monitor.should_stop);
+      monitor = team.monitor(monitor);
+      request.evaluator.team = request.subject.calibrate.team = &team;
+      team.share_failures([&] {
+        require_same(team, arguments, loaded, *data);
+        work();
+      });
+    }
     if (results && arguments.common.json) {
-      const auto digest = data->digest(request.evaluator.threads, monitor);
+      const auto digest = data->digest(request.evaluator.threads, watch.monitor());
       if (digest)
         results->data_digest = *digest;
       else
         results.reset();
     }
   }
+  if (!job.is_first()) return results ? 0 : 1;
   if (!results) {
     context.err << "Stopped on request before all samples were scored: there is no result.\n";
     return 1;

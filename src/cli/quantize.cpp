@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "cli/command.hpp"
+#include "cli/job.hpp"
 #include "cli/quantize_request.hpp"
 #include "cli/work_folder.hpp"
 #include "halftone/core/error.hpp"
@@ -121,8 +122,8 @@ void note_differences(const SensitivityFile& file, const RangeChoice& ranges, Ru
                                    text, ": the order of sites may not be the best for this run."));
 }
 
-RunResult work(const Context& context, const QuantizeArguments& arguments, const QuantizeRequest& request) {
-  const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
+RunResult work(const Registry& registry, Job& job, const QuantizeArguments& arguments, const QuantizeRequest& request) {
+  const LoadedModel loaded = load(request.model, registry, arguments.common.seed);
   if (request.sensitivity) {
     std::vector<Precision> scored = request.options.precisions;
     std::erase(scored, k16);
@@ -134,7 +135,7 @@ RunResult work(const Context& context, const QuantizeArguments& arguments, const
                           ": measure again with `halftone sense`, or leave them out"));
   }
   const Data data = open_parts(arguments, request, loaded);
-  Watch watch(context.err, arguments.common.quiet,
+  Watch watch(job.err(), arguments.common.quiet || !job.is_first(),
               " What is finished is kept either way: the same command goes on from there.");
   RunResult result = quantize(loaded.model, {*data.calibration, *data.validation, data.report.get()}, request.options,
                               request.parts, watch.monitor());
@@ -169,27 +170,38 @@ std::string written(const RunResult& run, const fs::path& out) {
   return text + '\n';
 }
 
+/// Writes and shows the result.
+void publish(const RunResult& result, const WorkFolder& folder, const QuantizeArguments& arguments, Job& job) {
+  // The baseline alone is worth no file, least of all in place of an earlier result.
+  const bool is_result = !is_stopped_on_request(result) || !result.steps.empty();
+  if (is_result) write_run(result, arguments.out);
+  if (result.status == RunStatus::Stopped) say_stopped(job.err(), result, folder);
+  if (arguments.common.json)
+    print_json(job.out(), to_run_json(result));
+  else if (is_result)
+    job.out() << text_summary(result) << written(result, arguments.out);
+  else
+    job.out() << internal::wrapped(internal::outcome(result)) << '\n';
+}
+
 int run_quantize(const Context& context, const QuantizeArguments& arguments) {
   QuantizeRequest request = check(context.registry, arguments);
   std::vector<std::string> files{"plan.json", "run.json", "report.txt", "report.html", WorkFolder::kJournal};
   for (const Gate& gate : request.options.gates) files.push_back(plan_file_name(gate));
   require_output(arguments.out, files);
-  const WorkFolder folder(arguments.out, arguments.fresh);
-  request.options.journal = folder.journal();
-  if (folder.holds_work() && !arguments.common.quiet)
-    context.err << "Going on from what an earlier run left in " << arguments.out
+  Job job(context);
+  request.options.communicator = job.communicator();
+  request.options.journal = fs::absolute(arguments.out) / WorkFolder::kJournal;
+  std::optional<WorkFolder> folder;  // rank 0's
+  if (job.is_first()) {
+    folder.emplace(arguments.out, arguments.fresh);
+    request.options.journal = folder->journal();
+    if (folder->holds_work() && !arguments.common.quiet)
+      job.err() << "Going on from what an earlier run left in " << arguments.out
                 << ": what still holds is not done again.\n";
-  const RunResult result = work(context, arguments, request);
-  // The baseline alone is worth no file, least of all in place of an earlier result.
-  const bool is_result = !is_stopped_on_request(result) || !result.steps.empty();
-  if (is_result) write_run(result, arguments.out);
-  if (result.status == RunStatus::Stopped) say_stopped(context.err, result, folder);
-  if (arguments.common.json)
-    print_json(context.out, to_run_json(result));
-  else if (is_result)
-    context.out << text_summary(result) << written(result, arguments.out);
-  else
-    context.out << internal::wrapped(internal::outcome(result)) << '\n';
+  }
+  const RunResult result = work(context.registry, job, arguments, request);
+  if (job.is_first()) publish(result, *folder, arguments, job);
   const auto targets = all_targets(result);
   const auto is_met = [](const TargetResult& target) { return target.status == RunStatus::Met; };
   return std::all_of(targets.begin(), targets.end(), is_met) ? 0 : 1;

@@ -45,7 +45,7 @@ int act(const Action& action, std::ostream& out, std::ostream& err) {
   } catch (const Error& error) {
     const bool internal = error.code() == Errc::Internal;
     err << (internal ? "halftone: internal error: " : "halftone: ") << error.what() << '\n';
-    return internal ? kInternalError : kUsageError;
+    return internal || error.code() == Errc::LostRank ? kInternalError : kUsageError;
   } catch (const c10::Error& error) {
     err << "halftone: internal error in LibTorch: " << error.what_without_backtrace() << '\n';
   } catch (const std::exception& error) {

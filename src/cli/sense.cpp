@@ -12,12 +12,14 @@
 #include <utility>
 
 #include "cli/command.hpp"
+#include "cli/job.hpp"
 #include "cli/sense_text.hpp"
 #include "core/json_field.hpp"
 #include "halftone/adjust/weight_method.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/core/journal.hpp"
+#include "halftone/distributed/team.hpp"
 #include "halftone/sensitivity/sensitivity_file.hpp"
 #include "sensitivity/input_digest.hpp"
 #include "sensitivity/kept_table.hpp"
@@ -189,7 +191,7 @@ class UnfinishedWork {
 
 /// Nothing when stopped.
 std::optional<SensitivityFile> measure(const Request& request, const Arguments& arguments, const LoadedModel& loaded,
-                                       Journal* journal, const Monitor& monitor) {
+                                       Journal* journal, const Monitor& monitor, Team* team) {
   const std::shared_ptr<const Dataset> calibration_data = open_data(arguments.calibrate, loaded);
   const std::shared_ptr<const Dataset> other_data =
       arguments.data.empty() ? nullptr : open_data(arguments.data, loaded);
@@ -213,8 +215,12 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
   try {
     file.calibration = describe(*calibration_data);
     file.data = data.size() == calibration_data->size() && !other_data ? file.calibration : describe(data);
+    if (team != nullptr) team->require_same("the network", file.model_digest);
+    if (team != nullptr) team->require_same("the data", file.calibration.digest + ' ' + file.data.digest);
+    CalibrateOptions calibrate = request.calibrate;
+    calibrate.team = team;
     const auto ranges = calibrate_and_choose(loaded.model, *calibration_data, *request.task, request.precisions,
-                                             request.calibrate, arguments.common.seed, monitor);
+                                             calibrate, arguments.common.seed, monitor);
     if (!ranges) return std::nullopt;
     SensitivityInput input{.model = loaded.model,
                            .calibration = ranges->calibration,
@@ -225,7 +231,8 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
                            .batch_size = arguments.eval_batch,
                            .threads = request.calibrate.threads,
                            .monitor = monitor,
-                           .journal = journal};
+                           .journal = journal,
+                           .team = team};
     if (journal != nullptr) input.digest = internal::input_digest(input);
     for (const auto& metric : request.metrics) file.tables.push_back(internal::find_or_measure(*metric, input));
   } catch (const Stopped&) {
@@ -234,17 +241,35 @@ std::optional<SensitivityFile> measure(const Request& request, const Arguments& 
   return file;
 }
 
+/// `measure`, with the other ranks where there are any.
+std::optional<SensitivityFile> measure_on_all(const Request& request, const Arguments& arguments,
+                                              const Command& command, const LoadedModel& loaded, Journal* journal,
+                                              const Monitor& monitor, const Job& job) {
+  if (job.communicator() == nullptr) return measure(request, arguments, loaded, journal, monitor, nullptr);
+  Team team(*job.communicator(), monitor.should_stop);
+  return team.share_failures([&] {
+    team.require_same("their options", nlohmann::json(command).dump());
+    const std::string begun =
+        team.from_first("opening the journal", [&] { return journal != nullptr ? journal->bytes() : ""; });
+    const auto replica = job.is_first() || begun.empty() ? nullptr : Journal::in_memory(begun);
+    return measure(request, arguments, loaded, job.is_first() ? journal : replica.get(), team.monitor(monitor), &team);
+  });
+}
+
 int run_sense(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
+  Job job(context);
   const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
-  UnfinishedWork work(arguments.out, describe(arguments, request));
+  const Command command = describe(arguments, request);
+  UnfinishedWork work(job.is_first() ? arguments.out : "", command);
   if (work.resumes() && !arguments.common.quiet)
-    context.err << "Going on from what an earlier run left in " << work.path() << ".\n";
+    job.err() << "Going on from what an earlier run left in " << work.path() << ".\n";
   std::optional<SensitivityFile> file;
   {
-    Watch watch(context.err, arguments.common.quiet);
-    file = measure(request, arguments, loaded, work.journal(), watch.monitor());
+    Watch watch(job.err(), arguments.common.quiet || !job.is_first());
+    file = measure_on_all(request, arguments, command, loaded, work.journal(), watch.monitor(), job);
   }
+  if (!job.is_first()) return file ? 0 : 1;
   if (!file) {
     context.err << "Stopped on request before all metrics were measured: there is no result.\n";
     if (work.holds_work())

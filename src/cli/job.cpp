@@ -1,0 +1,10 @@
+#include "cli/job.hpp"
+
+namespace halftone::cli {
+
+Job::Job(const Context& context)
+    : context_(context), communicator_(context.join_ranks ? context.join_ranks() : nullptr) {
+  if (communicator_ && communicator_->size() == 1) communicator_.reset();
+}
+
+}  // namespace halftone::cli
