@@ -9,6 +9,7 @@
 #include <set>
 
 #include "halftone/core/options.hpp"
+#include "halftone/distributed/agreement.hpp"
 
 namespace halftone {
 
@@ -106,12 +107,7 @@ void GradientBuckets::fill_buckets(const GradientBucketsOptions& options) {
 void GradientBuckets::share_layout() {
   std::string layout;
   for (const auto& bucket : buckets_) layout += message(bucket.size, " ", bucket.buffer.dtype(), "; ");
-  const auto layouts = communicator_.gather_bytes(layout);
-  for (std::size_t rank = 0; rank < layouts.size(); ++rank)
-    if (layouts[rank] != layouts[0])
-      throw Error(Errc::InvalidArgument,
-                  message("gradient buckets: rank ", rank, " has buckets of ", layouts[rank], "rank 0 of ", layouts[0],
-                          "all ranks need the same parameters and options"));
+  require_same(communicator_, "elements and types of gradient buckets", layout);
 }
 
 void GradientBuckets::on_gradient(std::size_t parameter) {

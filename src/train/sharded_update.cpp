@@ -10,6 +10,7 @@
 #include <typeinfo>
 
 #include "halftone/core/error.hpp"
+#include "halftone/distributed/agreement.hpp"
 #include "halftone/train/norm_reducer.hpp"
 #include "train/flat_group.hpp"
 
@@ -96,11 +97,7 @@ void ShardedUpdate::share_layout() {
     layout += message("; ", group.weights.dtype(), ":");
     for (const auto& parameter : group.parameters) layout += message(" ", parameter.tensor.sizes());
   }
-  const auto layouts = communicator_.gather_bytes(layout);
-  for (std::size_t rank = 0; rank < layouts.size(); ++rank)
-    if (layouts[rank] != layouts[0])
-      throw Error(Errc::InvalidArgument, message("sharded update: rank ", rank, " has \"", layouts[rank],
-                                                 "\", rank 0 has \"", layouts[0], "\": all ranks need the same"));
+  require_same(communicator_, "what a sharded update is of", layout);
   for (const auto& group : groups_) communicator_.broadcast(group.weights);
 }
 
