@@ -1,0 +1,179 @@
+#include "halftone/train/data_parallel.hpp"
+
+#include <ATen/ATen.h>
+#include <torch/nn/module.h>
+#include <torch/optim/sgd.h>
+
+#include <sstream>
+
+#include "distributed/on_ranks.hpp"
+#include "failure.hpp"
+#include "halftone/train/batch_norm_module.hpp"
+#include "halftone/train/lars.hpp"
+#include "halftone/train/mllog_rules.hpp"
+#include "tiny_model.hpp"
+
+using namespace halftone;
+
+namespace {
+
+/// A convolution, a batch norm over all ranks and a linear layer, on images [n, 1, 6, 6] of 3 classes.
+class Net : public torch::nn::Module {
+ public:
+  explicit Net(Communicator& ranks)
+      : filters(register_parameter("filters", tiny::random({4, 1, 3, 3}, 1).mul_(0.5))),
+        norm(register_module("norm", DistributedBatchNorm(ranks, 4))),
+        head(register_parameter("head", tiny::random({3, 4}, 2))) {}
+
+  at::Tensor forward(const at::Tensor& x) {
+    return norm->forward(at::conv2d(x, filters)).relu().mean({2, 3}).matmul(head.t());
+  }
+
+  at::Tensor filters;
+  DistributedBatchNorm norm;
+  at::Tensor head;
+};
+
+/// Images whose class shows: a bright row.
+std::unique_ptr<Dataset> bright_rows(std::int64_t samples, std::uint32_t seed) {
+  const at::Tensor images = tiny::random({samples, 1, 6, 6}, seed).mul_(0.3);
+  const at::Tensor classes = at::arange(samples).remainder(3);
+  for (std::int64_t n = 0; n < samples; ++n) images[n][0][2 * (n % 3)].add_(n % 3 == 1 ? -1 : 1 + n % 3);
+  return make_tensor_dataset("bright rows", {images}, classes);
+}
+
+OptimizerFactory sgd(double rate) {
+  return [rate](std::vector<torch::optim::OptimizerParamGroup> groups) {
+    return std::make_unique<torch::optim::SGD>(std::move(groups), torch::optim::SGDOptions(rate).momentum(0.9));
+  };
+}
+
+struct Trained {
+  TrainResult result;
+  std::vector<at::Tensor> weights;
+};
+
+/// By rank.
+std::vector<Trained> train_on(int ranks, const TrainOptions& options) {
+  const auto training = bright_rows(50, 3);
+  const auto validation = bright_rows(31, 4);
+  std::vector<Trained> trained(static_cast<std::size_t>(ranks));
+  const auto failures = failures_on_ranks(ranks, [&](Communicator& communicator) {
+    const auto net = std::make_shared<Net>(communicator);
+    Trained& own = trained[static_cast<std::size_t>(communicator.rank())];
+    own.result =
+        train_data_parallel(make_trainable(net), *training, *validation,
+                            {torch::optim::OptimizerParamGroup(net->parameters())}, sgd(0.1), options, communicator);
+    for (const at::Tensor& weight : net->parameters()) own.weights.push_back(weight.detach().clone());
+    for (const at::Tensor& buffer : net->buffers()) own.weights.push_back(buffer.clone());
+  });
+  for (const auto& failure : failures) REQUIRE(failure == "");
+  return trained;
+}
+
+}  // namespace
+
+TEST_CASE("training gives the weights of one rank on any number of them, with shards and without") {
+  const TrainOptions options{.batch = 8, .epochs = 3, .label_smoothing = 0.1, .evaluation_batch = 4, .seed = 5};
+  const Trained alone = train_on(1, options).front();
+  CHECK(alone.result.steps == 3 * 7);
+  CHECK(alone.result.epochs.size() == 3);
+  CHECK(alone.result.epochs.back().loss < 0.8 * alone.result.epochs.front().loss);
+  for (const int ranks : {2, 3})  // of which none divides every batch
+    for (const UpdateMode mode : {UpdateMode::Sharded, UpdateMode::Replicated}) {
+      CAPTURE(ranks, mode == UpdateMode::Sharded);
+      TrainOptions shared = options;
+      shared.update = mode;
+      // 50 = 6 x 8 + 2: on 3 ranks the last two samples of an epoch would leave one rank without any.
+      const Trained reference = ranks == 2 ? alone : Trained{};
+      for (const Trained& of_rank : train_on(ranks, shared)) {
+        REQUIRE(of_rank.result.epochs.size() == 3);
+        CHECK(of_rank.result.steps == 3 * steps_of_epoch(50, 8, ranks));
+        if (ranks != 2) continue;
+        for (std::size_t i = 0; i < alone.weights.size(); ++i)
+          CHECK(at::allclose(of_rank.weights[i].to(at::kDouble), reference.weights[i].to(at::kDouble), 1e-4, 1e-5));
+        CHECK(of_rank.result.epochs.back().accuracy == alone.result.epochs.back().accuracy);
+      }
+    }
+}
+
+TEST_CASE("ranks end with equal weights, bit for bit, and each keeps its share of the optimizer's state") {
+  const auto trained = train_on(3, {.batch = 9, .epochs = 2});
+  for (const Trained& of_rank : trained)
+    for (std::size_t i = 0; i < of_rank.weights.size(); ++i)
+      CHECK(at::equal(of_rank.weights[i], trained.front().weights[i]));
+  const std::int64_t whole = train_on(1, {.batch = 9, .epochs = 1}).front().result.optimizer_bytes;
+  std::int64_t sum = 0;
+  for (const Trained& of_rank : trained) sum += of_rank.result.optimizer_bytes;
+  CHECK(sum >= whole);
+  CHECK(trained.front().result.optimizer_bytes < whole / 2);
+}
+
+TEST_CASE("training ends at the target, with a log that keeps the rules") {
+  std::ostringstream text;
+  MlLog log(text);
+  log.submission({.benchmark = "resnet", .org = "halftone", .platform = "test"});
+  log.init_start();
+  log.init_stop();
+  const auto trained = train_on(1, {.batch = 10, .epochs = 30, .target = 0.6, .log = &log}).front();
+  CHECK(trained.result.reached);
+  CHECK(trained.result.epochs.size() < 30);
+  CHECK(trained.result.epochs.back().accuracy >= 0.6);
+  CHECK(mllog_violations(text.str()).empty());
+}
+
+TEST_CASE("samples right are counted over all ranks, whatever their number") {
+  const auto data = bright_rows(13, 7);
+  std::vector<Count> counts;
+  for (const int ranks : {1, 4}) {
+    std::vector<Count> by_rank(static_cast<std::size_t>(ranks));
+    const auto failures = failures_on_ranks(ranks, [&](Communicator& communicator) {
+      const auto net = std::make_shared<Net>(communicator);
+      net->eval();
+      by_rank[static_cast<std::size_t>(communicator.rank())] = count_right(make_trainable(net), *data, 2, communicator);
+    });
+    for (const auto& failure : failures) CHECK(failure == "");
+    counts.insert(counts.end(), by_rank.begin(), by_rank.end());
+  }
+  for (const Count& count : counts) {
+    CHECK(count.samples == 13);
+    CHECK(count.right == counts.front().right);
+  }
+}
+
+TEST_CASE("a stop on one rank ends training on all, after the epoch") {
+  const auto data = bright_rows(20, 3);
+  std::vector<TrainResult> results(2);
+  const auto failures = failures_on_ranks(2, [&](Communicator& communicator) {
+    const auto net = std::make_shared<Net>(communicator);
+    const Monitor monitor{.on_progress = {}, .should_stop = [&] { return communicator.rank() == 1; }};
+    results[static_cast<std::size_t>(communicator.rank())] =
+        train_data_parallel(make_trainable(net), *data, *data, {torch::optim::OptimizerParamGroup(net->parameters())},
+                            sgd(0.1), {.batch = 4, .epochs = 5}, communicator, monitor);
+  });
+  for (const auto& failure : failures) CHECK(failure == "");
+  for (const TrainResult& result : results) {
+    CHECK(result.stopped);
+    CHECK(result.epochs.empty());
+  }
+}
+
+TEST_CASE("training says what is wrong with its options and data") {
+  const auto data = bright_rows(5, 3);
+  const auto of = [&](const Dataset& training, const TrainOptions& options) {
+    return failures_on_ranks(2,
+                             [&](Communicator& communicator) {
+                               const auto net = std::make_shared<Net>(communicator);
+                               (void)train_data_parallel(make_trainable(net), training, *data,
+                                                         {torch::optim::OptimizerParamGroup(net->parameters())},
+                                                         sgd(0.1), options, communicator);
+                             })
+        .front();
+  };
+  const std::string several = of(*data, {.batch = 0, .epochs = 0, .target = 2, .label_smoothing = 1});
+  for (const char* name : {"batch is 0", "epochs is 0", "target is 2", "label_smoothing is 1"})
+    CHECK(several.find(name) != std::string::npos);
+  CHECK(of(*data, {.batch = 1}).find("for 2 ranks: each needs at least one sample") != std::string::npos);
+  CHECK(of(*make_tensor_dataset("no classes", {tiny::random({4, 1, 6, 6}, 1)}, {}), {.batch = 2})
+            .find("has no class for each") != std::string::npos);
+}
