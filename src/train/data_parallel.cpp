@@ -65,6 +65,13 @@ class Update {
     for (const at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
   }
 
+  /// Adds the gradients of `loss`, which go on their way with those of a step's last part.
+  void backward(const at::Tensor& loss, bool is_last) {
+    if (sharded_ || is_last) return loss.backward();
+    const auto accumulation = buckets_->accumulate();
+    loss.backward();
+  }
+
   [[nodiscard]] std::int64_t state_bytes() { return optimizer_state_bytes(optimizer()); }
 
  private:
@@ -90,10 +97,10 @@ void average_buffers(torch::nn::Module& module, Communicator& ranks) {
 }
 
 void require_samples(const Dataset& data, const TrainOptions& options, const Communicator& ranks) {
-  if (std::min(options.batch, data.size()) < ranks.size())
-    throw Error(Errc::InvalidArgument,
-                message("training: batch is ", options.batch, ", of ", data.size(), " samples, for ", ranks.size(),
-                        " ranks: each needs at least one sample of a step"));
+  const std::int64_t least = options.together > 0 ? std::min(options.batch, options.together) : options.batch;
+  if (std::min(least, data.size()) < ranks.size())
+    throw Error(Errc::InvalidArgument, message("training: ", least, " samples at once, of ", data.size(), ", for ",
+                                               ranks.size(), " ranks: each needs at least one"));
 }
 
 void require_classes(const Dataset& data) {
@@ -139,19 +146,31 @@ class Training {
  private:
   /// This rank's part of the mean loss over the samples at [begin, end) of the order.
   double step(std::int64_t begin, std::int64_t end, double& update_seconds) {
-    const auto [first, last] = share(end - begin, ranks_);
-    // Gradients are averaged over ranks, so that each loss counts as many times as there are ranks.
-    const Batch batch = data_.get(
-        std::span(order_).subspan(static_cast<std::size_t>(begin + first), static_cast<std::size_t>(last - first)));
-    const at::Tensor logits = module_.forward(batch.inputs.at(0));
-    const at::Tensor sum = at::cross_entropy_loss(logits, batch.targets.to(at::kLong), {}, at::Reduction::Sum, -100,
-                                                  options_.label_smoothing);
-    const double loss = sum.item<double>() / static_cast<double>(end - begin);
-    (sum * (static_cast<double>(ranks_.size()) / static_cast<double>(end - begin))).backward();
+    const std::int64_t together = options_.together > 0 ? options_.together : end - begin;
+    double loss = 0;
+    for (std::int64_t part = begin; part < end;) {
+      std::int64_t next = std::min(part + together, end);
+      if (end - next < ranks_.size()) next = end;  // no rank is left without samples
+      loss += backward(part, next, end - begin, next == end);
+      part = next;
+    }
     const auto start = Clock::now();
     update_.step();
     update_seconds += seconds_since(start);
     return loss;
+  }
+
+  /// Adds the gradients of this rank's share of [begin, end), as a part of the mean over `samples`.
+  double backward(std::int64_t begin, std::int64_t end, std::int64_t samples, bool is_last) {
+    const auto [first, last] = share(end - begin, ranks_);
+    const Batch batch = data_.get(
+        std::span(order_).subspan(static_cast<std::size_t>(begin + first), static_cast<std::size_t>(last - first)));
+    const at::Tensor logits = module_.forward(batch.inputs.at(0));
+    const at::Tensor loss = at::cross_entropy_loss(logits, batch.targets.to(at::kLong), {}, at::Reduction::Sum, -100,
+                                                   options_.label_smoothing) /
+                            static_cast<double>(samples);
+    update_.backward(loss * ranks_.size(), is_last);  // gradients are averaged over ranks
+    return loss.item<double>();
   }
 
   const TrainableModule& module_;
@@ -170,8 +189,9 @@ std::vector<std::string> validate(const TrainOptions& options) {
   if (options.epochs < 1) violations.push_back(message("epochs is ", options.epochs, ": at least 1"));
   if (options.evaluation_batch < 1)
     violations.push_back(message("evaluation_batch is ", options.evaluation_batch, ": at least 1"));
-  if (!(options.target > 0 && options.target <= 1))
-    violations.push_back(message("target is ", options.target, ": a share in (0, 1] is needed, e.g. 0.9"));
+  if (options.together < 0) violations.push_back(message("together is ", options.together, ": 0 (all) or more"));
+  if (!(options.target >= 0 && options.target <= 1))
+    violations.push_back(message("target is ", options.target, ": a share in [0, 1] is needed, 0 for none"));
   if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
     violations.push_back(message("label_smoothing is ", options.label_smoothing, ": a share in [0, 1) is needed"));
   return violations;
@@ -223,7 +243,7 @@ TrainResult train_data_parallel(const TrainableModule& module, const Dataset& tr
     if (log != nullptr) log->eval_stop(epoch);
     if (log != nullptr) log->eval_accuracy(accuracy, epoch);
     result.epochs.push_back({*loss, accuracy, seconds_since(start)});
-    result.reached = accuracy >= options.target;
+    result.reached = options.target > 0 && accuracy >= options.target;
   }
   module.module->eval();
   result.optimizer_bytes = update.state_bytes();

@@ -21,9 +21,12 @@ enum class UpdateMode {
 };
 
 struct TrainOptions {
-  std::int64_t batch = 128;                       ///< samples of a step, of all ranks together
+  std::int64_t batch = 128;  ///< samples of a step, of all ranks together
+  /// Samples of a step, of all ranks, that go through the network together: what batch norms see, and memory and caches
+  /// hold. Gradients of the parts of a step add up. 0: all of them.
+  std::int64_t together = 0;
   std::int64_t epochs = 10;                       ///< at most
-  double target = 1;                              ///< share of validation samples right at which training ends
+  double target = 0;                              ///< share of validation samples right at which training ends; 0: none
   std::function<double(std::int64_t step)> rate;  ///< from step 1 on; empty: the optimizer's own
   double label_smoothing = 0;
   UpdateMode update = UpdateMode::Sharded;
