@@ -69,52 +69,35 @@ void move_running(const BatchNormTensors& tensors, const Statistics& joint, doub
   move(tensors.running_var, joint.variance * (joint.count / (joint.count - 1)));
 }
 
+/// (x - mean) / sqrt(variance + epsilon), where both depend on all ranks' x.
 struct Normalize : torch::autograd::Function<Normalize> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight,
-                            const at::Tensor& bias, const Statistics& joint, double epsilon,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Statistics& joint, double epsilon,
                             Communicator& communicator) {
-    const at::Tensor x = in_working_type(input);
-    const at::Tensor inverse = (joint.variance + epsilon).rsqrt();
-    context->save_for_backward({input, weight, joint.mean, inverse});
+    const at::Tensor inverse = along_channels((joint.variance + epsilon).rsqrt(), x);
+    const at::Tensor normal = (x - along_channels(joint.mean, x)) * inverse;
+    context->save_for_backward({normal, inverse});
     // An address: `communicator` is borrowed until backward is done.
     context->saved_data["communicator"] = reinterpret_cast<std::int64_t>(&communicator);
     context->saved_data["count"] = joint.count;
-    at::Tensor y = (x - along_channels(joint.mean, x)) * along_channels(inverse, x);
-    if (weight.defined()) y = y * along_channels(weight, x) + along_channels(bias, x);
-    return y.to(input.scalar_type());
+    return normal;
   }
 
-  static variable_list backward(AutogradContext* context, const variable_list& gradients);
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    if (at::GradMode::is_enabled())
+      throw Error(Errc::Unsupported,
+                  "batch norm over ranks has no second derivatives: call backward without create_graph");
+    const auto saved = context->get_saved_variables();
+    const at::Tensor& normal = saved[0];
+    const at::Tensor& dy = gradients[0];
+    const auto dims = reduced_dims(normal);
+    // Sums over no sample are 0, as they should be.
+    const at::Tensor means = at::stack({dy.sum(dims, false, at::kDouble), (dy * normal).sum(dims, false, at::kDouble)});
+    auto& communicator = *reinterpret_cast<Communicator*>(context->saved_data["communicator"].toInt());
+    communicator.all_reduce(means);
+    means.div_(context->saved_data["count"].toDouble());
+    return {(dy - along_channels(means[0], dy) - normal * along_channels(means[1], dy)) * saved[1], {}, {}, {}};
+  }
 };
-
-variable_list Normalize::backward(AutogradContext* context, const variable_list& gradients) {
-  if (at::GradMode::is_enabled())
-    throw Error(Errc::Unsupported,
-                "batch norm over ranks has no second derivatives: call backward without create_graph");
-  const auto saved = context->get_saved_variables();
-  const at::Tensor x = in_working_type(saved[0]);
-  const at::Tensor& weight = saved[1];
-  const at::Tensor dy = in_working_type(gradients[0]);
-  const at::Tensor inverse = along_channels(saved[3], x);
-  const at::Tensor normal = (x - along_channels(saved[2], x)) * inverse;
-  const auto dims = reduced_dims(x);
-  // Sums over no sample are 0, as they should be.
-  const at::Tensor sums = at::stack({dy.sum(dims, false, at::kDouble), (dy * normal).sum(dims, false, at::kDouble)});
-  variable_list result(6);
-  if (weight.defined()) {
-    result[1] = sums[1].to(weight.scalar_type());
-    result[2] = sums[0].to(weight.scalar_type());
-  }
-  if (!context->needs_input_grad(0)) return result;
-  auto& communicator = *reinterpret_cast<Communicator*>(context->saved_data["communicator"].toInt());
-  const at::Tensor means = sums.clone();
-  communicator.all_reduce(means);
-  means.div_(context->saved_data["count"].toDouble());
-  at::Tensor dx = (dy - along_channels(means[0], x) - normal * along_channels(means[1], x)) * inverse;
-  if (weight.defined()) dx = dx * along_channels(weight, x);
-  result[0] = dx.to(saved[0].scalar_type());
-  return result;
-}
 
 void check(const at::Tensor& input, const BatchNormTensors& tensors) {
   if (input.dim() < 2 || !input.is_floating_point())
@@ -146,7 +129,10 @@ at::Tensor distributed_batch_norm(const at::Tensor& input, const BatchNormTensor
     joint = joint_statistics(in_working_type(input.detach()), communicator);
     move_running(tensors, joint, options.momentum);
   }
-  return Normalize::apply(input, tensors.weight, tensors.bias, joint, options.epsilon, communicator);
+  const at::Tensor x = in_working_type(input);
+  at::Tensor y = Normalize::apply(x, joint, options.epsilon, communicator);
+  if (tensors.weight.defined()) y = at::addcmul(along_channels(tensors.bias, x), y, along_channels(tensors.weight, x));
+  return y.to(input.scalar_type());
 }
 
 std::unique_ptr<Communicator> neighbours(Communicator& communicator, int size) {

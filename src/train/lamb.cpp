@@ -62,6 +62,7 @@ std::vector<std::string> validate(const LambOptions& options) {
 Lamb::Lamb(const std::vector<torch::optim::OptimizerParamGroup>& groups, const LambOptions& defaults)
     : Optimizer(groups, std::make_unique<LambOptions>(defaults)) {
   require_valid("options of Lamb", validate(defaults));
+  internal::restore_options(*this, groups);
   for (const auto& group : param_groups())
     require_valid("options of a group of Lamb", validate(static_cast<const LambOptions&>(group.options())));
 }

@@ -54,6 +54,7 @@ std::vector<std::string> validate(const LarsOptions& options) {
 Lars::Lars(const std::vector<torch::optim::OptimizerParamGroup>& groups, const LarsOptions& defaults)
     : Optimizer(groups, std::make_unique<LarsOptions>(defaults)) {
   require_valid("options of Lars", validate(defaults));
+  internal::restore_options(*this, groups);
   for (const auto& group : param_groups())
     require_valid("options of a group of Lars", validate(static_cast<const LarsOptions&>(group.options())));
 }

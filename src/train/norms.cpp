@@ -31,6 +31,11 @@ std::vector<torch::optim::OptimizerParamGroup> groups_by_dimension(const std::ve
   return groups;
 }
 
+void restore_options(torch::optim::Optimizer& optimizer, const std::vector<torch::optim::OptimizerParamGroup>& groups) {
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    if (groups[i].has_options()) optimizer.param_groups()[i].set_options(groups[i].options().clone());
+}
+
 at::Tensor loss_of(const torch::optim::Optimizer::LossClosure& closure) {
   if (!closure) return {};
   const at::AutoGradMode with_gradients(true);

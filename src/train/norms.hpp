@@ -21,6 +21,10 @@ std::vector<torch::optim::OptimizerParamGroup> groups_by_dimension(const std::ve
                                                                    const torch::optim::OptimizerOptions& of_weights,
                                                                    const torch::optim::OptimizerOptions& of_vectors);
 
+/// Gives groups the options that they came with: Optimizer's constructor takes the defaults for optimizers other than
+/// LibTorch's own.
+void restore_options(torch::optim::Optimizer& optimizer, const std::vector<torch::optim::OptimizerParamGroup>& groups);
+
 /// The loss that `closure` computes, with gradients; undefined without a closure.
 at::Tensor loss_of(const torch::optim::Optimizer::LossClosure& closure);
 

@@ -192,7 +192,7 @@ TEST_CASE("groups of neighbours normalize by themselves") {
     norm->forward(at::full({3, 1}, static_cast<float>(communicator.rank())));
     return norm->tensors.running_mean.item<double>();
   });
-  CHECK(means == std::vector<double>{Approx(0.05), Approx(0.05), Approx(0.25), Approx(0.25)});
+  CHECK_THAT(means, Catch::Approx(std::vector<double>{0.05, 0.05, 0.25, 0.25}));
   CHECK_THAT(error_message([] {
                const auto ranks = make_thread_communicators(1);
                neighbours(*ranks[0], 2);

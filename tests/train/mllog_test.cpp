@@ -90,7 +90,7 @@ TEST_CASE("a log that breaks a rule is told which, and where") {
   CHECK(violation(with(good, "\"epoch_num\":1", "\"epoch_num\":2")) ==
         "line 12 is epoch_stop of another epoch_num than its start");
   CHECK(violation(with(good, "\"epoch_num\":1", "\"epoch\":1")) == "line 11 needs an epoch_num");
-  CHECK(violation(without(good, "eval_stop")) == "line 16 is eval_start before the last one's stop");
+  CHECK(violation(without(good, "eval_stop")) == "line 17 is eval_start before the last one's stop");
   CHECK(violation(with(good, "\"value\":0.25", "\"value\":null")) == "line 14 has an eval_accuracy that is no number");
   CHECK(violation(without(good, "eval_accuracy")) == "eval_accuracy is missing");
   CHECK(violation(good + good) == "line 22 is before the line above");

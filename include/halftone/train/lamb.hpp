@@ -51,7 +51,8 @@ struct LambParamState : torch::optim::OptimizerCloneableParamState<LambParamStat
 /// There |w| is bounded; here the ratio is, as implementations do.
 class Lamb final : public torch::optim::Optimizer, public UsesNorms {
  public:
-  /// Throws `InvalidArgument` for options out of range.
+  /// Groups without options take `defaults`. Throws `InvalidArgument` for options out of range. Give all groups here:
+  /// LibTorch's `add_param_group` drops the options of optimizers that are not its own.
   Lamb(const std::vector<torch::optim::OptimizerParamGroup>& groups, const LambOptions& defaults);
   Lamb(std::vector<at::Tensor> parameters, const LambOptions& defaults);
 

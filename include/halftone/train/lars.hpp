@@ -51,7 +51,8 @@ struct LarsParamState : torch::optim::OptimizerCloneableParamState<LarsParamStat
 /// al., *Scale MLPerf-0.6 models on Google TPU-v3 Pods*, 2019 (both forms, constants, what is skipped).
 class Lars final : public torch::optim::Optimizer, public UsesNorms {
  public:
-  /// Throws `InvalidArgument` for options out of range.
+  /// Groups without options take `defaults`. Throws `InvalidArgument` for options out of range. Give all groups here:
+  /// LibTorch's `add_param_group` drops the options of optimizers that are not its own.
   Lars(const std::vector<torch::optim::OptimizerParamGroup>& groups, const LarsOptions& defaults);
   Lars(std::vector<at::Tensor> parameters, const LarsOptions& defaults);
 
