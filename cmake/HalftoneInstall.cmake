@@ -15,6 +15,7 @@ write_basic_package_version_file(HalftoneConfigVersion.cmake COMPATIBILITY SameM
 install(FILES
   ${CMAKE_CURRENT_BINARY_DIR}/HalftoneConfig.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/HalftoneConfigVersion.cmake
+  cmake/HalftoneMpi.cmake
   cmake/HalftoneTorch.cmake
   cmake/HalftoneTurboJpeg.cmake
   cmake/HalftoneUtf8proc.cmake

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "cli/progress_bar.hpp"
+#include "cli/ranks.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/graph/passes.hpp"
@@ -107,7 +108,8 @@ std::int64_t cores() { return std::max(1U, std::thread::hardware_concurrency());
 }  // namespace
 
 int thread_count(const CommonOptions& options) {
-  return static_cast<int>(options.threads > 0 ? options.threads : cores());
+  if (options.threads > 0) return static_cast<int>(options.threads);
+  return static_cast<int>(std::max<std::int64_t>(1, cores() / ranks_on_this_host()));
 }
 
 int engine_threads(const char* option, std::int64_t count) {

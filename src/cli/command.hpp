@@ -47,6 +47,7 @@ void add_bench(CLI::App& app, const Context& context, Action& action);
 void add_report(CLI::App& app, const Context& context, Action& action);
 void add_compare(CLI::App& app, const Context& context, Action& action);
 void add_models(CLI::App& app, const Context& context, Action& action);
+void add_launch(CLI::App& app, const Context& context, Action& action);
 void add_doctor(CLI::App& app, const Context& context, Action& action);
 
 /// Accepts whole numbers from `least` to 2^20.
@@ -65,7 +66,7 @@ struct CommonOptions {
   bool json = false;
   bool quiet = false;
   std::uint64_t seed = 0;
-  std::int64_t threads = 0;  ///< 0: one per core
+  std::int64_t threads = 0;  ///< 0: one per core, shared by the ranks of this host
 };
 void add_common(CLI::App& command, CommonOptions& options);
 void add_common_but_threads(CLI::App& command, CommonOptions& options);

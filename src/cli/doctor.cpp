@@ -18,6 +18,7 @@
 #include "cli/command.hpp"
 #include "engine/cpu_features.hpp"
 #include "halftone/core/error.hpp"
+#include "halftone/distributed/mpi.hpp"
 #include "halftone/version.hpp"
 #include "report/text.hpp"
 
@@ -149,6 +150,7 @@ nlohmann::json examine(const Registry& registry) {
           {"memory_gib", {{"total", memory("MemTotal")}, {"available", memory("MemAvailable")}}},
           {"kernels", std::move(kernels)},
           {"engines", std::move(engines)},
+          {"communicators", {{"gloo", true}, {"mpi", has_mpi()}, {"threads", true}}},
           {"default_engine", default_engine(registry)}};
 }
 
@@ -187,6 +189,11 @@ void print_text(const nlohmann::json& found, std::ostream& out) {
         engine["works"].get<bool>()
             ? message("works, version ", text(engine["version"]), ", all but integers in ", text(engine["float_type"]))
             : text(engine["problem"]);
+  const bool mpi = found["communicators"]["mpi"].get<bool>();
+  section("Communicators, over which ranks share work",
+          {{"gloo", "processes, by `halftone launch` or RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT"},
+           {"mpi", mpi ? "processes, by mpirun" : "missing: Halftone was built without MPI"},
+           {"threads", "of one process, for programs that use the library"}});
   section("Engines, where latency is measured and plans are scored as deployed", engines);
 }
 

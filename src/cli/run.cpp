@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "cli/command.hpp"
+#include "cli/ranks.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/version.hpp"
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr int kUsageError = 2;
 constexpr int kInternalError = 3;
+constexpr int kLostRank = 3;
 
 constexpr const char* kFooter =
     "Examples:\n"
@@ -28,7 +30,7 @@ constexpr const char* kFooter =
     "npy:A.npy,target=T.npy or FILE.safetensors (inputs by name, and target); [a:b] behind it takes samples\n"
     "a to b-1.\n"
     "Exit codes: 0 target met, 1 target not met or stopped (best plan written, where one was scored), 2 usage or\n"
-    "input error, 3 internal error. `halftone COMMAND --help` has the options of a command.";
+    "input error, 3 internal error or lost rank. `halftone COMMAND --help` has the options of a command.";
 
 /// CLI11's text for an option given twice says neither which nor what to do.
 std::string text_of(const CLI::ParseError& error) {
@@ -43,9 +45,13 @@ int act(const Action& action, std::ostream& out, std::ostream& err) {
     if (!out.flush()) throw Error(Errc::Io, "the result could not be written to standard output");
     return code;
   } catch (const Error& error) {
+    if (error.code() == Errc::LostRank) {
+      err << "halftone: " << error.what() << '\n';
+      return kLostRank;
+    }
     const bool internal = error.code() == Errc::Internal;
     err << (internal ? "halftone: internal error: " : "halftone: ") << error.what() << '\n';
-    return internal || error.code() == Errc::LostRank ? kInternalError : kUsageError;
+    return internal ? kInternalError : kUsageError;
   } catch (const c10::Error& error) {
     err << "halftone: internal error in LibTorch: " << error.what_without_backtrace() << '\n';
   } catch (const std::exception& error) {
@@ -66,7 +72,7 @@ int run(const Registry& registry, const std::vector<std::string>& arguments, std
   app.require_subcommand(1);
   app.get_formatter()->column_width(32);
 
-  const Context context{registry, out, err};
+  const Context context{registry, out, err, communicator_from_environment};
   Action action;
   add_quantize(app, context, action);
   add_scan(app, context, action);
@@ -77,6 +83,7 @@ int run(const Registry& registry, const std::vector<std::string>& arguments, std
   add_report(app, context, action);
   add_compare(app, context, action);
   add_models(app, context, action);
+  add_launch(app, context, action);
   add_doctor(app, context, action);
   if (arguments.empty()) {
     err << app.help();

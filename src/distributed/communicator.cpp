@@ -4,8 +4,8 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <cstring>
 
+#include "distributed/reduce.hpp"
 #include "halftone/core/error.hpp"
 
 namespace halftone {
@@ -20,6 +20,14 @@ void require_plain(const at::Tensor& tensor, const char* call, const char* name)
   if (!tensor.defined()) refuse("is undefined");
   if (tensor.layout() != at::kStrided) refuse("is sparse");
   if (!tensor.is_contiguous()) refuse(message("of shape ", tensor.sizes(), " is not contiguous"));
+}
+
+/// That `tensor` is plain, and of a type with sums.
+void require_summable(const at::Tensor& tensor, const char* call, const char* name) {
+  require_plain(tensor, call, name);
+  if (!internal::can_reduce(tensor.scalar_type()))
+    throw Error(Errc::InvalidArgument, message(call, ": no sum over ranks of tensors of type ", tensor.scalar_type(),
+                                               ": floats of 16 to 64 bits, integers and booleans have one"));
 }
 
 void require_rank(int rank, int size, const char* call, const char* name) {
@@ -58,17 +66,17 @@ at::Tensor bytes_of(const std::string& bytes, std::int64_t length) {
 }  // namespace
 
 void Communicator::all_reduce(const at::Tensor& tensor, ReduceOp op) {
-  require_plain(tensor, "all_reduce", "tensor");
+  require_summable(tensor, "all_reduce", "tensor");
   do_all_reduce_now(tensor, op);
 }
 
 std::unique_ptr<PendingWork> Communicator::start_all_reduce(const at::Tensor& tensor, ReduceOp op) {
-  require_plain(tensor, "start_all_reduce", "tensor");
+  require_summable(tensor, "start_all_reduce", "tensor");
   return do_all_reduce(tensor, op);
 }
 
 void Communicator::reduce_scatter(const at::Tensor& input, const at::Tensor& output) {
-  require_plain(input, "reduce_scatter", "input");
+  require_summable(input, "reduce_scatter", "input");
   require_plain(output, "reduce_scatter", "output");
   require_parts(input, output, size(), "reduce_scatter", "input", "output");
   do_reduce_scatter(input, output);

@@ -1,6 +1,6 @@
 #include "distributed/reduce.hpp"
 
-#include <ATen/Dispatch.h>
+#include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <array>
@@ -53,33 +53,47 @@ void reduce_as(ReduceOp op, std::span<const void* const> parts, void* out, std::
     combine(parts, static_cast<T*>(out), count, larger<T>);
 }
 
-}  // namespace
-
-void reduce(c10::ScalarType type, ReduceOp op, std::span<const void* const> parts, void* out, std::int64_t count) {
+/// What `action`, given the type of elements, says; false where there is none.
+template <class Action>
+bool with_type(c10::ScalarType type, const Action& action) {
   switch (type) {
     case at::kFloat:
-      return reduce_as<float>(op, parts, out, count);
+      return action.template operator()<float>();
     case at::kDouble:
-      return reduce_as<double>(op, parts, out, count);
+      return action.template operator()<double>();
     case at::kHalf:
-      return reduce_as<c10::Half>(op, parts, out, count);
+      return action.template operator()<c10::Half>();
     case at::kBFloat16:
-      return reduce_as<c10::BFloat16>(op, parts, out, count);
+      return action.template operator()<c10::BFloat16>();
     case at::kByte:
-      return reduce_as<std::uint8_t>(op, parts, out, count);
+      return action.template operator()<std::uint8_t>();
     case at::kChar:
-      return reduce_as<std::int8_t>(op, parts, out, count);
+      return action.template operator()<std::int8_t>();
     case at::kShort:
-      return reduce_as<std::int16_t>(op, parts, out, count);
+      return action.template operator()<std::int16_t>();
     case at::kInt:
-      return reduce_as<std::int32_t>(op, parts, out, count);
+      return action.template operator()<std::int32_t>();
     case at::kLong:
-      return reduce_as<std::int64_t>(op, parts, out, count);
+      return action.template operator()<std::int64_t>();
     case at::kBool:
-      return reduce_as<bool>(op, parts, out, count);
+      return action.template operator()<bool>();
     default:
-      throw Error(Errc::InvalidArgument, message("no sum over ranks of tensors of type ", type));
+      return false;
   }
+}
+
+}  // namespace
+
+bool can_reduce(c10::ScalarType type) {
+  return with_type(type, []<class T>() { return true; });
+}
+
+void reduce(c10::ScalarType type, ReduceOp op, std::span<const void* const> parts, void* out, std::int64_t count) {
+  const bool known = with_type(type, [&]<class T>() {
+    reduce_as<T>(op, parts, out, count);
+    return true;
+  });
+  if (!known) throw Error(Errc::Internal, message("no sum over ranks of tensors of type ", type));
 }
 
 }  // namespace halftone::internal

@@ -9,9 +9,11 @@
 
 namespace halftone::internal {
 
+/// Whether there are sums over ranks of such tensors.
+bool can_reduce(c10::ScalarType type);
+
 /// `out` becomes the sum, or maximum, of `parts` of `count` elements each, added from the first to the last, element by
-/// element; `out` may be one of them. Single-threaded: it runs beside the caller's work. Throws `InvalidArgument` for a
-/// type without sums.
+/// element; `out` may be one of them. Single-threaded: it runs beside the caller's work. The type can be reduced.
 void reduce(c10::ScalarType type, ReduceOp op, std::span<const void* const> parts, void* out, std::int64_t count);
 
 }  // namespace halftone::internal
