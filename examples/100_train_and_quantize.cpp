@@ -11,6 +11,7 @@
 #include "halftone/distributed/environment.hpp"
 #include "halftone/distributed/gloo.hpp"
 #include "halftone/graph/capture.hpp"
+#include "halftone/graph/passes.hpp"
 #include "halftone/models/architecture.hpp"
 #include "halftone/models/trainable.hpp"
 #include "halftone/quantize.hpp"
