@@ -55,7 +55,7 @@ at::Tensor Cifar10::read_labels(const MappedFile& file) {
 }
 
 Batch Cifar10::get(std::span<const std::int64_t> indices) const {
-  return internal::normalized_batch(*this, indices, kSide, table_, [this](std::size_t index) {
+  return internal::normalized_batch(*this, indices, {kSide, kSide}, table_, [this](std::size_t index) {
     const auto* record = reinterpret_cast<const std::uint8_t*>(file_.bytes().data()) + index * kRecordBytes;
     return internal::LabelledImage{.planes = record + 1, .label = *record};
   });

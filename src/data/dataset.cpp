@@ -14,6 +14,7 @@
 #include "data/sample_index.hpp"
 #include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
+#include "halftone/data/idx.hpp"
 #include "halftone/data/npy.hpp"
 #include "halftone/data/squad.hpp"
 
@@ -123,6 +124,7 @@ constexpr Form kForms[] = {
                    const DataOptions& o) { return open_images(path, o.crop, o.normalization, o.resize); }},
     {"sts:", open_sentence_pairs},
     {"text:", open_sentences},
+    {"idx:", [](const std::string& files, const DataOptions& o) { return open_idx(files, o.normalization); }},
     {"npy:", [](const std::string& files, const DataOptions& o) { return open_npy(files, o.input_names.size()); }},
     {"squad:",
      [](const std::string& path, const DataOptions& o) -> std::unique_ptr<Dataset> { return open_squad(path, o); }},
@@ -135,14 +137,16 @@ std::unique_ptr<Dataset> open_whole(std::string_view spec, const DataOptions& op
   constexpr std::string_view tensors = ".safetensors";
   if (spec.ends_with(tensors) && spec.size() > tensors.size())
     return open_tensor_dataset(std::string(spec), options.input_names);
-  throw Error(Errc::InvalidArgument,
-              message("data \"", spec,
-                      "\" has no known form: use cifar10:FILE.bin (CIFAR-10, binary version), images:DIRECTORY (JPEG "
-                      "and PNG files, with labels.tsv or in a folder a class), sts:FILE.tsv (score, sentence1, "
-                      "sentence2), text:FILE.tsv (label, "
-                      "sentence), squad:FILE.json (SQuAD v1.1), npy:INPUT.npy,target=TARGET.npy or FILE.safetensors "
-                      "(the model's inputs by name, and "
-                      "target), each with [a:b] behind it for samples a to b-1"));
+  throw Error(
+      Errc::InvalidArgument,
+      message("data \"", spec,
+              "\" has no known form: use cifar10:FILE.bin (CIFAR-10, binary version), images:DIRECTORY (JPEG "
+              "and PNG files, with labels.tsv or in a folder a class), sts:FILE.tsv (score, sentence1, "
+              "sentence2), text:FILE.tsv (label, "
+              "sentence), squad:FILE.json (SQuAD v1.1), idx:IMAGES.gz,target=LABELS.gz (grey images, as MNIST), "
+              "npy:INPUT.npy,target=TARGET.npy or FILE.safetensors "
+              "(the model's inputs by name, and "
+              "target), each with [a:b] behind it for samples a to b-1"));
 }
 
 }  // namespace

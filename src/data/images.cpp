@@ -100,7 +100,7 @@ at::Tensor Images::crop(std::size_t index) const {
 }
 
 Batch Images::get(std::span<const std::int64_t> indices) const {
-  return internal::normalized_batch(*this, indices, sizes_.crop, table_, [this](std::size_t index) {
+  return internal::normalized_batch(*this, indices, {sizes_.crop, sizes_.crop}, table_, [this](std::size_t index) {
     at::Tensor pixels = crop(index);
     const auto* planes = pixels.const_data_ptr<std::uint8_t>();
     return internal::LabelledImage{planes, files_[index].label, std::move(pixels)};

@@ -9,13 +9,14 @@
 
 namespace halftone::internal {
 
-NormalizationTable normalization_table(const ImageNormalization& normalization) {
+NormalizationTable normalization_table(const ImageNormalization& normalization, std::size_t channels) {
   const auto& [mean, std] = normalization;
-  if (mean.size() != kChannels || std.size() != kChannels)
-    throw Error(Errc::InvalidArgument, message("colour images need 3 means and 3 standard deviations, got ",
-                                               mean.size(), " and ", std.size()));
-  NormalizationTable table;
-  for (std::size_t c = 0; c < kChannels; ++c) {
+  if (mean.size() != channels || std.size() != channels)
+    throw Error(Errc::InvalidArgument, message(channels == 1 ? "grey images need 1 mean and 1 standard deviation"
+                                                             : "colour images need 3 means and 3 standard deviations",
+                                               ", got ", mean.size(), " and ", std.size()));
+  NormalizationTable table(channels);
+  for (std::size_t c = 0; c < channels; ++c) {
     const auto center = static_cast<float>(mean[c]);
     const auto spread = static_cast<float>(std[c]);
     if (!std::isfinite(center) || !std::isfinite(spread) || !(spread > 0) || !std::isfinite(1 / spread))
@@ -26,10 +27,10 @@ NormalizationTable normalization_table(const ImageNormalization& normalization) 
   return table;
 }
 
-Batch normalized_batch(const Dataset& data, std::span<const std::int64_t> indices, std::int64_t side,
+Batch normalized_batch(const Dataset& data, std::span<const std::int64_t> indices, ImageSize size,
                        const NormalizationTable& table, const std::function<LabelledImage(std::size_t)>& image) {
   const auto count = static_cast<std::int64_t>(indices.size());
-  at::Tensor images = at::empty({count, kChannels, side, side}, at::kFloat);
+  at::Tensor images = at::empty({count, static_cast<std::int64_t>(table.size()), size.height, size.width}, at::kFloat);
   at::Tensor labels = at::empty({count}, at::kLong);
   auto* pixel_out = images.mutable_data_ptr<float>();
   auto* label_out = labels.mutable_data_ptr<std::int64_t>();
@@ -39,7 +40,7 @@ Batch normalized_batch(const Dataset& data, std::span<const std::int64_t> indice
     *label_out++ = source.label;
     const std::uint8_t* in = source.planes;
     for (const auto& values : table)
-      for (std::int64_t i = 0; i < side * side; ++i) *pixel_out++ = values[*in++];
+      for (std::int64_t i = 0; i < size.height * size.width; ++i) *pixel_out++ = values[*in++];
   }
   return {{std::move(images)}, std::move(labels)};
 }

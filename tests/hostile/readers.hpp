@@ -10,6 +10,7 @@ namespace hostile {
 
 using Bytes = std::span<const std::byte>;
 
+void read_idx(Bytes file);  ///< plain or gzip
 void read_jpeg(Bytes file);
 void read_measurements(Bytes file);  ///< latency measurements, as `quantize` caches them
 void read_npy(Bytes file);

@@ -30,6 +30,7 @@ Seed concatenated(std::string name, std::vector<std::string> parts);
 /// `text` `count` times.
 std::string repeated(std::string_view text, std::size_t count);
 
+Seeds idx_seeds();
 Seeds jpeg_seeds();
 Seeds measurements_seeds();
 Seeds npy_seeds();
@@ -59,6 +60,7 @@ constexpr std::size_t kPickleMemory = 400u << 20;   ///< as read_pickle says
 
 /// Every format. A new one: a line here, read_NAME.cpp, and its seeds.
 inline constexpr Format kFormats[] = {
+    {"idx", read_idx, idx_seeds},
     {"jpeg", read_jpeg, jpeg_seeds, kPictureMemory},
     {"measurements", read_measurements, measurements_seeds},
     {"npy", read_npy, npy_seeds},

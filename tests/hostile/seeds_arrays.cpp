@@ -1,5 +1,7 @@
 // Files of plain arrays and texts.
 #include "core/zip_bytes.hpp"
+#include "data/gzip_bytes.hpp"
+#include "data/idx_bytes.hpp"
 #include "data/safetensors_bytes.hpp"
 #include "hostile/seeds.hpp"
 #include "hostile/vocabulary.hpp"
@@ -40,6 +42,24 @@ Seed safetensors(const std::string& name, const std::string& header, const std::
 const std::string kNumbers = "0123456789abcdefghijklmn";  // 24 bytes
 
 }  // namespace
+
+Seeds idx_seeds() {
+  const std::string images = idx_bytes({2, 3, 4}, kNumbers);
+  const auto packed = [](const std::string& name, const std::string& content) {
+    return Seed{name, {content}, [](const std::vector<std::string>& parts) { return gzip_bytes(parts[0]); }};
+  };
+  Seeds seeds;
+  seeds.good = {seed("images", images), seed("labels", idx_bytes({24}, kNumbers)), seed("empty", idx_bytes({0}, "")),
+                packed("packed images", images), packed("packed labels", idx_bytes({24}, kNumbers))};
+  seeds.bad = {seed("overflow", idx_bytes(std::vector<std::uint32_t>(8, ~0U), kNumbers)),
+               seed("huge and empty", idx_bytes({0, ~0U, ~0U, ~0U}, "")),
+               seed("claims 4 GB", idx_bytes({~0U}, kNumbers)),
+               packed("claims 4 GB, packed", idx_bytes({~0U}, kNumbers)),
+               packed("bomb behind a small header", idx_bytes({1}, std::string(200 << 20, '\0'))),
+               packed("zeros as said", idx_bytes({40 << 20}, std::string(40 << 20, '\0'))),
+               seed("two members", gzip_bytes(images) + gzip_bytes(images))};
+  return seeds;
+}
 
 Seeds npy_seeds() {
   const auto shaped = [](const std::string& type, const std::string& shape) {

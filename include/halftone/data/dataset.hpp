@@ -47,7 +47,7 @@ class Dataset {
   [[nodiscard]] Batch range(std::int64_t begin, std::int64_t end) const;
 };
 
-/// How 8-bit images become network inputs: (x / 255 - mean) / std per channel, red green blue.
+/// How 8-bit images become network inputs: (x / 255 - mean) / std per channel, red green blue, or grey alone.
 struct ImageNormalization {
   std::vector<double> mean{0, 0, 0};
   std::vector<double> std{1, 1, 1};
@@ -126,9 +126,9 @@ std::vector<std::int64_t> spread_indices(std::int64_t size, std::int64_t most, s
 std::unique_ptr<Dataset> spread_subset(std::shared_ptr<const Dataset> parent, std::int64_t most);
 
 /// Opens DATA as the command line writes it: "cifar10:FILE", "images:DIRECTORY", "sts:FILE" (sentence pairs),
-/// "text:FILE" (sentences), "squad:FILE" (questions, squad.hpp), "npy:FILES" (npy.hpp), "FILE.safetensors", each with
-/// "[a:b]" behind it for samples a to b-1 (a or b may be left out). Throws `InvalidArgument` where a slice parts
-/// samples that belong together.
+/// "text:FILE" (sentences), "squad:FILE" (questions, squad.hpp), "idx:FILES" (grey images, idx.hpp), "npy:FILES"
+/// (npy.hpp), "FILE.safetensors", each with "[a:b]" behind it for samples a to b-1 (a or b may be left out). Throws
+/// `InvalidArgument` where a slice parts samples that belong together.
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options);
 
 }  // namespace halftone
