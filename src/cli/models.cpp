@@ -50,8 +50,8 @@ void print_text(const std::vector<Architecture>& architectures, std::ostream& ou
     out << '\n';
   }
   out << "Use one as NAME:weights.safetensors, NAME:weights.pth (of torch.save), or NAME:random for its shapes\n"
-         "alone. Any CIFAR ResNet depth 6n+2 and any BERT length to 512 work. Other networks come from\n"
-         "torch.export: x.pt2; or as TorchScript: x.pt with --input.\n";
+         "alone. Any depth 6n+2 of a CIFAR or Fashion ResNet and any BERT length to 512 work. Other networks\n"
+         "come from torch.export: x.pt2; or as TorchScript: x.pt with --input.\n";
 }
 
 nlohmann::json to_json(const std::vector<Architecture>& architectures) {

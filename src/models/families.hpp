@@ -8,6 +8,9 @@ namespace halftone::internal {
 /// Residual Learning for Image Recognition, 2015, section 4.2.
 ArchitectureFamily cifar_resnets();
 
+/// The same for grey images of 28 x 28, to be trained: fashion_resnet8, fashion_resnet20 …
+ArchitectureFamily fashion_resnets();
+
 /// MobileNet v1, width 0.75, as TensorFlow has it. Source: Howard et al., MobileNets: Efficient Convolutional Neural
 /// Networks for Mobile Vision Applications, 2017.
 ArchitectureFamily mobilenet_v1();

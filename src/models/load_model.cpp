@@ -142,8 +142,9 @@ ArchitectureFamily family_of(Architecture architecture) {
 }
 
 std::vector<ArchitectureFamily> shipped_architectures() {
-  return {internal::cifar_resnets(), internal::mobilenet_v1(), internal::mobilenet_v2(), internal::efficientnet_lite0(),
-          internal::resnet18(),      internal::resnet34(),     internal::resnet50(),     internal::kws_dscnn(),
+  return {internal::cifar_resnets(), internal::fashion_resnets(),    internal::mobilenet_v1(),
+          internal::mobilenet_v2(),  internal::efficientnet_lite0(), internal::resnet18(),
+          internal::resnet34(),      internal::resnet50(),           internal::kws_dscnn(),
           internal::bert_bases(),    internal::minilm_l6()};
 }
 

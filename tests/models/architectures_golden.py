@@ -135,6 +135,22 @@ def resnet(x, counts, bottleneck):
     return linear(x.mean((2, 3)), "fc", 1000)
 
 
+def fashion_resnet8(x):
+    def unit(x, conv, bn, out, stride=1):
+        weight = tensor(conv + ".weight", out, x.size(1), 3, 3)
+        return norm(F.conv2d(x, weight, None, stride, 1), bn, 1e-5)
+
+    x = F.relu(unit(x, "conv1", "bn1", 16))
+    for layer, width in enumerate((16, 32, 64), 1):
+        stride = 1 if layer == 1 else 2
+        name = f"layer{layer}.0."
+        y = F.relu(unit(x, name + "conv1", name + "bn1", width, stride))
+        y = unit(y, name + "conv2", name + "bn2", width)
+        added = (width - x.size(1)) // 2
+        x = F.relu(y + F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, added, added)))
+    return linear(x.mean((2, 3)), "linear", 10)
+
+
 def bert_base(ids):
     def embedding(name, count):
         return tensor(f"bert.embeddings.{name}_embeddings.weight", count, 768)
@@ -177,6 +193,7 @@ with torch.no_grad():
                                  ("resnet34", lambda x: resnet(x, [3, 4, 6, 3], False), (2, 3, 224, 224)),
                                  ("resnet50", lambda x: resnet(x, [3, 4, 6, 3], True), (2, 3, 224, 224)),
                                  ("kws_dscnn", kws_dscnn, (2, 1, 49, 10)),
+                                 ("fashion_resnet8", fashion_resnet8, (2, 1, 28, 28)),
                                  ("bert_base_8", bert_base, (2, 8))]:
         logits = network(token_ids(*shape) if len(shape) == 2 else tensor("input", *shape))
         values = ", ".join(f"{value:.5f}" for value in logits[:, :4].flatten().tolist())

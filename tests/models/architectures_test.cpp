@@ -128,7 +128,11 @@ TEST_CASE("networks with given weights compute what a second implementation comp
       {"kws_dscnn",
        -0.38673,
        0.95809,
-       {-0.44248F, -2.30226F, -0.10538F, -0.85050F, -0.43482F, -2.11477F, -0.06123F, -0.87741F}}};
+       {-0.44248F, -2.30226F, -0.10538F, -0.85050F, -0.43482F, -2.11477F, -0.06123F, -0.87741F}},
+      {"fashion_resnet8",
+       -1.57176,
+       1.53895,
+       {1.34897F, -0.91760F, -2.51232F, -2.36955F, 1.14097F, -0.69485F, -2.36066F, -2.29271F}}};
   const TempDir dir;
   const OneThread one_thread;
   for (const auto& [name, mean, std, expected] : cases) {
@@ -186,6 +190,7 @@ TEST_CASE("networks have the parameters, sites and outputs that are known of the
         {"resnet34", 21797672, 37, "layer1.0.conv2", "layer4.2.conv2"},
         {"resnet50", 25557032, 54, "conv1", "fc"},
         {"kws_dscnn", 23756, 10, "conv1", "fc"},
+        {"fashion_resnet8", 75002, 8, "conv1", "linear"},
         {"bert_base_8", 109483778, 74, "bert.encoder.layer.0.attention.self.query", "classifier"}}) {
     CAPTURE(name);
     const Architecture architecture = find(name);
@@ -251,7 +256,7 @@ TEST_CASE("every name that is listed is found, and an embedder's network with th
       CHECK(family.find(name)->name == name);
       ++listed;
     }
-  CHECK(listed == 12);
+  CHECK(listed == 14);
   CHECK_FALSE(families.back().find("kws_dscnn"));
   CHECK(load_model("mine:random", families).classes == 12);
 }
