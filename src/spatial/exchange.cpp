@@ -20,7 +20,7 @@ constexpr std::int64_t kRows = 2;  ///< the dimension of rows
 constexpr int kTag = 1;            ///< exchanges follow each other in one order everywhere: one tag serves all
 
 /// Moves rows between ranks: a linear map, and the transposed one.
-class Exchange final : public c10::intrusive_ptr_target {
+class Exchange final : public torch::CustomClassHolder {
  public:
   Exchange(const RowSplit& split, std::span<const RowRange> needed, std::vector<RowTransfer> transfers,
            Communicator& communicator)
@@ -61,7 +61,7 @@ class Exchange final : public c10::intrusive_ptr_target {
   /// Sends rows of `x`, which holds `held`, along all transfers whose `sender` this rank is, and calls `arrived` with
   /// those that it is the `receiver` of, in their order.
   template <class Arrived>
-  void move(const at::Tensor& x, RowRange held, int RowTransfer::* sender, int RowTransfer::* receiver,
+  void move(const at::Tensor& x, RowRange held, int RowTransfer::*sender, int RowTransfer::*receiver,
             const Arrived& arrived) const {
     struct Message {
       RowRange rows;
@@ -124,7 +124,7 @@ variable_list FetchRows::backward(AutogradContext* context, const variable_list&
 }
 
 /// Holds a communicator where autograd keeps what a function saved.
-struct Borrowed final : c10::intrusive_ptr_target {
+struct Borrowed final : torch::CustomClassHolder {
   explicit Borrowed(Communicator& borrowed) : communicator(borrowed) {}
   Communicator& communicator;
 };
@@ -156,8 +156,8 @@ at::Tensor fetch_rows(const at::Tensor& x, const RowSplit& split, std::span<cons
   const RowRange held = split.of(communicator.rank());
   require_rows(x, held.count(), "a part of a split image");
   if (needed.size() != static_cast<std::size_t>(communicator.size()))
-    throw Error(Errc::InvalidArgument, message("rows are needed by ", communicator.size(), " ranks, ranges of ",
-                                               needed.size(), " are given"));
+    throw Error(Errc::InvalidArgument,
+                message("rows are needed by ", communicator.size(), " ranks, ranges of ", needed.size(), " are given"));
   for (const RowRange rows : needed)
     if (rows.count() < 0 || (rows.count() > 0 && (rows.first < 0 || rows.end > split.rows())))
       throw Error(Errc::InvalidArgument, message("rows [", rows.first, ", ", rows.end, ") are needed of an image of ",
@@ -178,7 +178,8 @@ at::Tensor gather_rows(const at::Tensor& x, const RowSplit& split, Communicator&
 at::Tensor split_rows(const at::Tensor& whole, const RowSplit& split, int rank) {
   require_split(split, split.ranks());
   if (rank < 0 || rank >= split.ranks())
-    throw Error(Errc::InvalidArgument, message("rank ", rank, " has no rows in a split over ", split.ranks(), " ranks"));
+    throw Error(Errc::InvalidArgument,
+                message("rank ", rank, " has no rows in a split over ", split.ranks(), " ranks"));
   require_rows(whole, split.rows(), "a whole image");
   return whole.narrow(kRows, split.of(rank).first, split.of(rank).count());
 }

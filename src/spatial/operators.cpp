@@ -67,10 +67,8 @@ SplitImage spatial_conv2d(const SplitImage& x, const at::Tensor& weight, const a
 
 SplitImage spatial_max_pool2d(const SplitImage& x, const SpatialPoolOptions& options, Communicator& communicator) {
   const RowWindow window = row_window(options, options.dilation[0]);
-  const RowSplit outputs =
-      split_evenly(output_rows(window, x.split.rows(), options.ceil_mode), communicator.size());
-  const at::Tensor rows =
-      window_rows(x, window, outputs, -std::numeric_limits<double>::infinity(), communicator);
+  const RowSplit outputs = split_evenly(output_rows(window, x.split.rows(), options.ceil_mode), communicator.size());
+  const at::Tensor rows = window_rows(x, window, outputs, -std::numeric_limits<double>::infinity(), communicator);
   const at::Tensor y = at::max_pool2d(rows, options.kernel, options.stride, at::IntArrayRef{0, options.padding[1]},
                                       options.dilation, options.ceil_mode);
   return {internal::without_dummy(y, outputs, communicator.rank()), outputs};
@@ -78,8 +76,7 @@ SplitImage spatial_max_pool2d(const SplitImage& x, const SpatialPoolOptions& opt
 
 SplitImage spatial_avg_pool2d(const SplitImage& x, const SpatialPoolOptions& options, Communicator& communicator) {
   const RowWindow window = row_window(options, 1);
-  const RowSplit outputs =
-      split_evenly(output_rows(window, x.split.rows(), options.ceil_mode), communicator.size());
+  const RowSplit outputs = split_evenly(output_rows(window, x.split.rows(), options.ceil_mode), communicator.size());
   const at::Tensor sums =
       at::avg_pool2d(window_rows(x, window, outputs, 0, communicator), options.kernel, options.stride,
                      at::IntArrayRef{0, options.padding[1]}, options.ceil_mode, true, /*divisor_override=*/1);
@@ -96,8 +93,8 @@ at::Tensor spatial_mean(const SplitImage& x, Communicator& communicator) {
   return sum / static_cast<double>(x.split.rows() * x.rows.size(3));
 }
 
-/// Output row o lies at (o + 1/2) / f - 1/2: bilinear sampling reads the rows on both sides, and within the fetched rows o
-/// lies as far from their first row as in the image.
+/// Output row o lies at (o + 1/2) / f - 1/2: bilinear sampling reads the rows on both sides, and within the fetched
+/// rows o lies as far from their first row as in the image.
 SplitImage internal::upsampled_rows(const SplitImage& x, std::int64_t factor, Upsampling how,
                                     const std::function<at::Tensor(const at::Tensor& rows)>& upsample,
                                     Communicator& communicator) {
@@ -114,7 +111,8 @@ SplitImage internal::upsampled_rows(const SplitImage& x, std::int64_t factor, Up
   at::Tensor rows = fetch_rows(x.rows, x.split, needed, communicator);
   if (rows.size(kRows) == 0) rows = at::constant_pad_nd(rows, {0, 0, 0, 1});
   const RowRange own = outputs.of(communicator.rank());
-  const std::int64_t first = own.count() > 0 ? own.first - factor * needed[static_cast<std::size_t>(communicator.rank())].first : 0;
+  const std::int64_t first =
+      own.count() > 0 ? own.first - factor * needed[static_cast<std::size_t>(communicator.rank())].first : 0;
   return {upsample(rows).narrow(kRows, first, own.count()), outputs};
 }
 

@@ -34,17 +34,17 @@ struct SpatialPoolOptions {
   Extent2d padding{0, 0};
   Extent2d dilation{1, 1};  ///< of max pooling
   bool ceil_mode = false;
-  bool count_include_pad = true;                    ///< of average pooling
+  bool count_include_pad = true;                   ///< of average pooling
   std::optional<std::int64_t> divisor_override{};  ///< of average pooling
 };
 
 // Each operator below gives what LibTorch's gives on the whole image, to rounding, split evenly, forward and backward
-// (see exchange.hpp for what gradients are of), and fetches the rows that windows at the edges of a rank's part read: no
-// more than that, from whichever ranks hold them. A rank without outputs computes one row of zeros and drops it, so that
-// gradients exist everywhere. Throws `InvalidArgument` as `fetch_rows`, and where a window does not fit.
+// (see exchange.hpp for what gradients are of), and fetches the rows that windows at the edges of a rank's part read:
+// no more than that, from whichever ranks hold them. A rank without outputs computes one row of zeros and drops it, so
+// that gradients exist everywhere. Throws `InvalidArgument` as `fetch_rows`, and where a window does not fit.
 
-/// The rows that a window reads for this rank's rows of `outputs`, with `fill` for rows beyond the image: what an operator
-/// then takes without padding in height. For no outputs, a window of `fill`.
+/// The rows that a window reads for this rank's rows of `outputs`, with `fill` for rows beyond the image: what an
+/// operator then takes without padding in height. For no outputs, a window of `fill`.
 at::Tensor window_rows(const SplitImage& x, const RowWindow& window, const RowSplit& outputs, double fill,
                        Communicator& communicator);
 

@@ -36,9 +36,9 @@ struct RowSplit {
 /// Throws `InvalidArgument` where starts do not begin with 0 or fall, or are not those of `ranks` ranks.
 void require_split(const RowSplit& split, int ranks);
 
-/// Rank r starts at row floor(r rows / ranks): the split that depends on nothing but the number of rows. Equal images are
-/// split equally, so sums of them need no exchange, and a map of half as many rows starts within a row of half as far
-/// on every rank. Throws `InvalidArgument` for fewer than 1 rank or 0 rows.
+/// Rank r starts at row floor(r rows / ranks): the split that depends on nothing but the number of rows. Equal images
+/// are split equally, so sums of them need no exchange, and a map of half as many rows starts within a row of half as
+/// far on every rank. Throws `InvalidArgument` for fewer than 1 rank or 0 rows.
 RowSplit split_evenly(std::int64_t rows, int ranks);
 
 /// The rows that an operator reads for one row of its output.
@@ -53,8 +53,8 @@ struct RowWindow {
   bool operator==(const RowWindow&) const = default;
 };
 
-/// Rows that `outputs` are made of: [s o0 - p, s (o1 - 1) - p + d (k - 1) + 1), which reaches beyond the image where there
-/// is padding. {0, 0} for no outputs.
+/// Rows that `outputs` are made of: [s o0 - p, s (o1 - 1) - p + d (k - 1) + 1), which reaches beyond the image where
+/// there is padding. {0, 0} for no outputs.
 RowRange rows_needed(const RowWindow& window, RowRange outputs);
 
 /// Rows of the output of a window over `rows` rows, with as much padding below as above. In `ceil_mode` the last
