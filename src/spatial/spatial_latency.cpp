@@ -29,6 +29,10 @@ bool is_split(const Site& site) {
 
 SiteRows rows_of(const Site& site, int ranks) {
   RowWindow window;
+  if (site.kind == SiteKind::Convolution && (site.stride.empty() || site.padding.empty() || site.dilation.empty()))
+    throw Error(Errc::InvalidArgument, message("site ", site.name,
+                                               " is a convolution without stride, padding and "
+                                               "dilation: take sites from `find_sites`"));
   if (site.kind == SiteKind::Convolution)
     window = {site.weight_shape[kRows], site.stride[0], site.padding[0], site.dilation[0]};
   SiteRows rows{

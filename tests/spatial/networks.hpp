@@ -57,8 +57,8 @@ inline halftone::Model captured(const std::vector<std::int64_t>& sample, const F
 
 inline at::Tensor conv(const at::Tensor& x, Weights& w, const std::string& name, std::int64_t channels,
                        std::int64_t kernel, std::int64_t stride = 1) {
-  return at::conv2d(x, w(name + ".weight", {channels, x.size(1), kernel, kernel}), w(name + ".bias", {channels}), stride,
-                    kernel / 2);
+  return at::conv2d(x, w(name + ".weight", {channels, x.size(1), kernel, kernel}), w(name + ".bias", {channels}),
+                    stride, kernel / 2);
 }
 
 /// Basic blocks as ResNet-18 has them, narrow: [n, 3, rows, width] to [n, 10].
@@ -99,13 +99,16 @@ inline Tensors detector(const at::Tensor& x, Weights& w) {
 /// Every kind of operator that is split: [n, 4, rows, width] to maps of two sizes and a mean.
 inline Tensors everything(const at::Tensor& x, Weights& w) {
   const std::int64_t rows = x.size(2);
-  at::Tensor y = at::batch_norm(x, w("bn.weight", {4}), w("bn.bias", {4}), w("bn.mean", {4}), w("bn.var", {4}).abs() + 1,
-                                false, 0.1, 1e-5, false);
+  at::Tensor y = at::batch_norm(x, w("bn.weight", {4}), w("bn.bias", {4}), w("bn.mean", {4}),
+                                w("bn.var", {4}).abs() + 1, false, 0.1, 1e-5, false);
   y = y + w("position", {1, 1, rows, 1});
   const at::Tensor padded = at::constant_pad_nd(y, {0, 1, 2, 1}, 0.5);
-  y = at::cat({at::sigmoid(conv(y, w, "a", 4, 3)), at::avg_pool2d(padded, 3, 1, at::IntArrayRef{0, 1}).slice(2, 1)
-                                                       .slice(2, 0, rows - 1).slice(3, 0, x.size(3))
-                                                       .constant_pad_nd({0, 0, 1, 0})}, 1);
+  y = at::cat({at::sigmoid(conv(y, w, "a", 4, 3)), at::avg_pool2d(padded, 3, 1, at::IntArrayRef{0, 1})
+                                                       .slice(2, 1)
+                                                       .slice(2, 0, rows - 1)
+                                                       .slice(3, 0, x.size(3))
+                                                       .constant_pad_nd({0, 0, 1, 0})},
+              1);
   const at::Tensor squeezed = y.mean({2, 3}, true);
   y = y * at::sigmoid(conv(squeezed, w, "excite", 8, 1));
   const at::Tensor half = at::max_pool2d(y, 2, 2, 0, 1, true);

@@ -22,8 +22,9 @@ inline bool is_lost_rank(const std::exception_ptr& error) {
   }
 }
 
-/// Calls `work` on `size` ranks that are threads of this process, each with one thread of LibTorch's own; throws the error
-/// of the first rank that has one, first of those that are not about other ranks. Catch may not be called in there.
+/// Calls `work` on `size` ranks that are threads of this process, each with one thread of LibTorch's own; throws the
+/// error of the first rank that has one, first of those that are not about other ranks. Catch may not be called in
+/// there.
 inline void on_ranks(int size, const std::function<void(halftone::Communicator&)>& work) {
   auto communicators = halftone::make_thread_communicators(size);
   std::vector<std::exception_ptr> errors(communicators.size());

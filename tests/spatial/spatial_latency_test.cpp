@@ -68,7 +68,8 @@ TEST_CASE("two ranks exchange one row each way, one rank none") {
   CHECK(SpatialLatency(roofline(), 2, kLink).exchanged_bytes(site, k16) == 2000);
   const SpatialLatency alone(roofline(), 1, kLink);
   CHECK(alone.exchanged_bytes(site, k16) == 0);
-  CHECK(alone.estimate(std::vector<Site>{site}, {{k16}}) == Approx(roofline()->estimate(std::vector<Site>{site}, {{k16}})));
+  CHECK(alone.estimate(std::vector<Site>{site}, {{k16}}) ==
+        Approx(roofline()->estimate(std::vector<Site>{site}, {{k16}})));
 }
 
 TEST_CASE("the rank with most rows sets the pace, and input rows are those that windows read") {
@@ -118,6 +119,13 @@ TEST_CASE("links of presets have the names of roofline devices") {
   const auto failed = failure([] { (void)link_of("abacus"); });
   CHECK(failed.code == Errc::NotFound);
   CHECK_THAT(failed.text, Catch::Contains("choose from a100, a30, t4"));
+}
+
+TEST_CASE("a convolution that does not say how its windows lie is refused by name") {
+  Site site = convolution(10, 8);
+  site.stride.clear();
+  CHECK_THAT(failure([&] { (void)SpatialLatency(roofline(), 2, kLink).part(site); }).text,
+             Catch::Contains("site conv is a convolution without stride"));
 }
 
 TEST_CASE("ranks, links and device models that make no sense are refused") {

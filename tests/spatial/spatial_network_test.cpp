@@ -40,8 +40,8 @@ Model trained(Model model, Tensors& leaves) {
 at::Tensor loss(const Tensors& outputs) {
   at::Tensor sum = at::zeros({}, at::kDouble);
   for (std::size_t i = 0; i < outputs.size(); ++i)
-    sum = sum + (outputs[i].square() * networks::doubles(outputs[i].sizes().vec(), static_cast<std::uint32_t>(50 + i)))
-                    .sum();
+    sum = sum +
+          (outputs[i].square() * networks::doubles(outputs[i].sizes().vec(), static_cast<std::uint32_t>(50 + i))).sum();
   return sum;
 }
 
@@ -67,7 +67,8 @@ void require_near(const at::Tensor& a, const at::Tensor& b, double tolerance) {
 }
 
 /// Outputs and all gradients of `network` over so many ranks against one pass over the whole.
-void check(const Model& network, const at::Tensor& x, const std::vector<int>& sizes, const SpatialOptions& options = {}) {
+void check(const Model& network, const at::Tensor& x, const std::vector<int>& sizes,
+           const SpatialOptions& options = {}) {
   constexpr double kTolerance = 1e-12;
   const Pass whole = pass(network, x, 1, [](const Model& model, const at::Tensor& input) {
     return Interpreter(model).run(std::span(&input, 1));
@@ -124,7 +125,8 @@ TEST_CASE("a detector's flattened maps are gathered, and its outputs and gradien
 
 TEST_CASE("every operator that is split gives what it gives on one rank") {
   for (const std::int64_t rows : {12, 7})
-    check(networks::captured({4, rows, 8}, networks::everything), networks::doubles({2, 4, rows, 8}, 7), {1, 2, 3, 4, 8});
+    check(networks::captured({4, rows, 8}, networks::everything), networks::doubles({2, 4, rows, 8}, 7),
+          {1, 2, 3, 4, 8});
 }
 
 TEST_CASE("what every rank holds as a whole stays whole") {
@@ -138,8 +140,8 @@ TEST_CASE("operators that cannot work on rows are refused by name, with the plac
   const std::string flattening = refusal(networks::captured({3, 8, 8}, [](const at::Tensor& x, networks::Weights& w) {
     return Tensors{at::linear(networks::conv(x, w, "stem", 2, 3).flatten(1), w("fc.weight", {3, 128}))};
   }));
-  CHECK_THAT(flattening, Catch::Contains("aten::flatten") || Catch::Contains("aten::view") ||
-                             Catch::Contains("aten::reshape"));
+  CHECK_THAT(flattening,
+             Catch::Contains("aten::flatten") || Catch::Contains("aten::view") || Catch::Contains("aten::reshape"));
   CHECK_THAT(flattening, Catch::Contains("after stem") && Catch::Contains("SpatialOptions::gather"));
   const std::string transposed = refusal(networks::captured({3, 8, 8}, [](const at::Tensor& x, networks::Weights& w) {
     return Tensors{at::conv_transpose2d(x, w("up.weight", {3, 2, 2, 2}), {}, 2)};
