@@ -38,7 +38,7 @@ Handling SplitPlan::handle(std::size_t index, bool gather) {
   const auto reads = node.reads();
   if (std::none_of(reads.begin(), reads.end(), [&](ValueId id) { return is_split(id); })) return OnWholes{};
   SplitRule rule = find_split_rule(node);
-  const std::string place = describe_place(graph_, index);
+  const std::string place = message(node.op(), " (", describe_place(graph_, index), ')');
   if (std::holds_alternative<LocalRows>(rule) || std::holds_alternative<SplitResult>(rule))
     for (const ValueId id : node.results()) set_split(id, "what " + place + " makes");
   if (const auto* local = std::get_if<LocalRows>(&rule)) return *local;

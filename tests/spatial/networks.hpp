@@ -19,6 +19,9 @@ inline at::Tensor doubles(std::vector<std::int64_t> shape, std::uint32_t seed) {
   return tiny::random(std::move(shape), seed).to(at::kDouble);
 }
 
+/// Whether nothing trains the tensor.
+inline bool is_buffer(const std::string& name) { return name.ends_with(".mean") || name.ends_with(".var"); }
+
 /// Parameters by name, drawn at their first use.
 class Weights {
  public:
@@ -33,7 +36,7 @@ class Weights {
   }
   [[nodiscard]] std::vector<halftone::NamedTensor> all() const {
     std::vector<halftone::NamedTensor> list;
-    for (const auto& [name, tensor] : tensors_) list.push_back({name, tensor});
+    for (const auto& [name, tensor] : tensors_) list.push_back({name, tensor, is_buffer(name)});
     return list;
   }
 
@@ -103,12 +106,8 @@ inline Tensors everything(const at::Tensor& x, Weights& w) {
                                 w("bn.var", {4}).abs() + 1, false, 0.1, 1e-5, false);
   y = y + w("position", {1, 1, rows, 1});
   const at::Tensor padded = at::constant_pad_nd(y, {0, 1, 2, 1}, 0.5);
-  y = at::cat({at::sigmoid(conv(y, w, "a", 4, 3)), at::avg_pool2d(padded, 3, 1, at::IntArrayRef{0, 1})
-                                                       .slice(2, 1)
-                                                       .slice(2, 0, rows - 1)
-                                                       .slice(3, 0, x.size(3))
-                                                       .constant_pad_nd({0, 0, 1, 0})},
-              1);
+  const at::Tensor means = at::avg_pool2d(padded, 3, 1, at::IntArrayRef{0, 1}).slice(2, 1).slice(3, 0, x.size(3));
+  y = at::cat({at::sigmoid(conv(y, w, "a", 4, 3)), at::constant_pad_nd(means, {0, 0, -1, 1})}, 1);
   const at::Tensor squeezed = y.mean({2, 3}, true);
   y = y * at::sigmoid(conv(squeezed, w, "excite", 8, 1));
   const at::Tensor half = at::max_pool2d(y, 2, 2, 0, 1, true);
@@ -116,7 +115,7 @@ inline Tensors everything(const at::Tensor& x, Weights& w) {
   const Tensors halves = half.chunk(2, 1);
   const at::Tensor up = at::upsample_nearest2d(halves[0], {2 * half.size(2), 2 * half.size(3)});
   const at::Tensor smooth = at::upsample_bilinear2d(halves[1], {2 * half.size(2), 2 * half.size(3)}, false);
-  return {up * smooth.hardtanh(-0.5, 0.5), odd, odd.sum({2}), half.mean({3}, true).clamp_min(0)};
+  return {up * at::hardtanh(smooth, -0.5, 0.5), odd, odd.sum({2}), half.mean({3}, true).clamp_min(0)};
 }
 
 }  // namespace networks
