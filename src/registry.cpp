@@ -1,5 +1,8 @@
 #include "halftone/registry.hpp"
 
+#include <algorithm>
+#include <charconv>
+
 #include "halftone/core/error.hpp"
 #include "halftone/latency/roofline.hpp"
 #include "halftone/latency/size.hpp"
@@ -8,6 +11,7 @@
 #include "halftone/search/frontier.hpp"
 #include "halftone/search/greedy.hpp"
 #include "halftone/sensitivity/metrics.hpp"
+#include "halftone/spatial/spatial_latency.hpp"
 
 namespace halftone {
 
@@ -25,6 +29,22 @@ std::shared_ptr<const LatencyModel> make_roofline(const std::string& name, std::
   std::map<std::string, RooflineDevice> devices;
   for (const auto& device : roofline_devices()) devices.emplace(device.name, device);
   return std::make_shared<RooflineLatency>(find(devices, name, "roofline device"), batch);
+}
+
+/// "4:a100": ranks and roofline device.
+std::shared_ptr<const LatencyModel> make_spatial(const std::string& argument, std::int64_t batch) {
+  constexpr int kMostRanks = 1'000'000;
+  const auto colon = argument.find(':');
+  const char* const end = argument.data() + std::min(colon, argument.size());
+  int ranks = 0;
+  const auto [rest, error] = std::from_chars(argument.data(), end, ranks);
+  if (colon == std::string::npos || error != std::errc{} || rest != end || ranks < 1 || ranks > kMostRanks)
+    throw Error(Errc::InvalidArgument, message("latency model \"spatial:", argument,
+                                               "\": spatial:RANKS:DEVICE is needed, "
+                                               "with 1 to ",
+                                               kMostRanks, " ranks, e.g. spatial:4:a100"));
+  const std::string device = argument.substr(colon + 1);
+  return std::make_shared<SpatialLatency>(make_roofline(device, batch), ranks, link_of(device));
 }
 
 }  // namespace
@@ -75,6 +95,7 @@ Registry default_registry() {
   registry.engines["libtorch"] = make_libtorch_engine;
   registry.engines["openvino"] = make_openvino_engine;
   registry.latencies["roofline"] = make_roofline;
+  registry.latencies["spatial"] = make_spatial;
   registry.latencies["table"] = [](const std::string& path, std::int64_t batch) {
     auto table = std::make_shared<const TableLatency>(TableLatency::read(path));
     if (table->batch() != batch)

@@ -148,7 +148,8 @@ void add_scan(CLI::App& app, const Context& context, Action& action) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App& command = *app.add_subcommand("scan", "list a network's sites, their sizes and modelled latency");
   add_model(command, arguments->model);
-  add_text(command, "--latency", arguments->latency, "MODEL", "roofline:DEVICE, table:FILE or size");
+  add_text(command, "--latency", arguments->latency, "MODEL",
+           "roofline:DEVICE, spatial:RANKS:DEVICE, table:FILE or size");
   add_count(command, "--batch", arguments->batch, 1, "samples that one latency is of");
   add_text(command, "--precisions", arguments->precisions, "LIST", "whose latency to show: 16, 2 to 8, w4a8");
   add_common_but_threads(command, arguments->common);

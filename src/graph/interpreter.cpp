@@ -200,11 +200,15 @@ struct Interpreter::Program {
     return result;
   }
 
+  void check_count(std::span<const at::Tensor> inputs) const {
+    if (inputs.size() != model.graph.inputs.size())
+      throw Error(Errc::InvalidArgument,
+                  message("the model takes ", model.graph.inputs.size(), " inputs, got ", inputs.size()));
+  }
+
   Sizes check_inputs(std::span<const at::Tensor> inputs) const {
     const Graph& graph = model.graph;
-    if (inputs.size() != graph.inputs.size())
-      throw Error(Errc::InvalidArgument,
-                  message("the model takes ", graph.inputs.size(), " inputs, got ", inputs.size()));
+    check_count(inputs);
     std::vector<std::vector<std::int64_t>> shapes;
     for (const at::Tensor& input : inputs) shapes.push_back(input.sizes().vec());
     const Sizes sizes = find_sizes(graph, shapes);
@@ -298,7 +302,9 @@ struct Visit {
   }
 };
 
-void execute(const Model& model, const Step& step, const Visit* visit, Frame& frame, torch::jit::Stack& stack) {
+/// Leaves the arguments of `step` on the stack.
+void push_arguments(const Model& model, const Step& step, const Visit* visit, const Frame& frame,
+                    torch::jit::Stack& stack) {
   stack.clear();
   for (const Slot& slot : step.slots) stack.push_back(frame.argument(slot));
   if (visit != nullptr)
@@ -308,6 +314,10 @@ void execute(const Model& model, const Step& step, const Visit* visit, Frame& fr
       stack[site.argument] = visit->visitor.input(index, stack[site.argument].toTensor());
       if (site.has_weight()) stack[1] = visit->visitor.weight(index, stack[1].toTensor());
     }
+}
+
+void execute(const Model& model, const Step& step, const Visit* visit, Frame& frame, torch::jit::Stack& stack) {
+  push_arguments(model, step, visit, frame, stack);
   step.op.callBoxed(stack);
   frame.store(*step.outputs, stack);
 }
@@ -325,13 +335,30 @@ Interpreter::~Interpreter() = default;
 Interpreter::Interpreter(Interpreter&&) noexcept = default;
 
 std::vector<at::Tensor> Interpreter::run(std::span<const at::Tensor> inputs, SiteVisitor* visitor) const {
+  return run_all(inputs, program_->check_inputs(inputs), nullptr, visitor);
+}
+
+std::vector<at::Tensor> Interpreter::run(std::span<const at::Tensor> inputs, const Sizes& sizes, Caller& caller,
+                                         SiteVisitor* visitor) const {
+  program_->check_count(inputs);
+  return run_all(inputs, sizes, &caller, visitor);
+}
+
+std::vector<at::Tensor> Interpreter::run_all(std::span<const at::Tensor> inputs, const Sizes& sizes, Caller* caller,
+                                             SiteVisitor* visitor) const {
   const Model& model = program_->model;
-  Frame frame(model, program_->check_inputs(inputs));
+  Frame frame(model, sizes);
   for (std::size_t i = 0; i < inputs.size(); ++i) frame.set(model.graph.inputs[i], inputs[i]);
   const std::optional<Visit> visit = visitor == nullptr ? std::nullopt : std::optional(Visit{*visitor});
   torch::jit::Stack stack;
-  for (const Step& step : program_->steps) {
-    execute(model, step, visit ? &*visit : nullptr, frame, stack);
+  for (std::size_t i = 0; i < program_->steps.size(); ++i) {
+    const Step& step = program_->steps[i];
+    push_arguments(model, step, visit ? &*visit : nullptr, frame, stack);
+    if (caller != nullptr)
+      caller->call(i, step.op, stack);
+    else
+      step.op.callBoxed(stack);
+    frame.store(*step.outputs, stack);
     for (const auto id : step.last_uses) frame.drop(id);
   }
   return read_outputs(model.graph, frame);

@@ -29,6 +29,14 @@ std::string site_name(const std::string& weight) {
                                                                      : weight;
 }
 
+/// A list of numbers for the dimensions of a kernel, in which one may stand for all.
+std::vector<std::int64_t> fixed_numbers(const Argument& argument, std::size_t dimensions) {
+  std::vector<std::int64_t> numbers;
+  for (const SymInt number : std::get<std::vector<SymInt>>(argument)) numbers.push_back(number.offset);
+  if (numbers.size() == 1) numbers.resize(dimensions, numbers[0]);
+  return numbers;
+}
+
 Site make_site(const Graph& graph, std::size_t index) {
   const Node& node = graph.nodes[index];
   Site site;
@@ -48,6 +56,10 @@ Site make_site(const Graph& graph, std::size_t index) {
   if (site.kind == SiteKind::Convolution) {
     transposed = std::get<bool>(node.arguments[6]);
     site.groups = std::get<SymInt>(node.arguments[8]).offset;
+    const std::size_t dimensions = site.weight_shape.size() - 2;
+    site.stride = fixed_numbers(node.arguments[3], dimensions);
+    site.padding = fixed_numbers(node.arguments[4], dimensions);
+    site.dilation = fixed_numbers(node.arguments[5], dimensions);
   }
   site.weight_channel_axis = transposed ? 1 : 0;
   // Every output element (of a transposed convolution: every input element) meets one weight slice.

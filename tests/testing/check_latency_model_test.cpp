@@ -46,6 +46,7 @@ std::vector<std::string> arguments(const std::string& name, const TempDir& dir) 
     for (const auto& device : roofline_devices()) devices.push_back(device.name);
     return devices;
   }
+  if (name == "spatial") return {"1:a100", "3:a30", "16:t4"};
   if (name == "table") {
     std::string sites;
     for (const Site& site : tiny::residual_net().sites)

@@ -10,6 +10,11 @@
 
 #include "halftone/graph/model.hpp"
 
+namespace c10 {
+struct IValue;
+class OperatorHandle;
+}  // namespace c10
+
 namespace halftone {
 
 /// Sees, and may replace, what the sites of one forward pass read. One visitor serves one pass at a time.
@@ -21,6 +26,17 @@ class SiteVisitor {
   virtual at::Tensor input(std::size_t /*index*/, const at::Tensor& activation) { return activation; }
   /// The weight that site `index` is about to read.
   virtual at::Tensor weight(std::size_t /*index*/, const at::Tensor& weight) { return weight; }
+};
+
+/// Makes the calls of one pass, whose tensors may be others than the graph's shapes speak of: parts of them, say. One
+/// caller serves one pass at a time.
+class Caller {
+ public:
+  virtual ~Caller() = default;
+
+  /// Node `index` of the graph, which calls `op`: `stack` holds the arguments of its schema, in which a visitor has
+  /// replaced what sites read, and has to hold its returns afterwards.
+  virtual void call(std::size_t index, const c10::OperatorHandle& op, std::vector<c10::IValue>& stack) = 0;
 };
 
 /// One pass of a network without a visitor, and the values of it that passes with some sites changed read again.
@@ -46,6 +62,11 @@ class Interpreter {
   /// freed after their last use. Throws `InvalidArgument` for wrong inputs, naming the one.
   [[nodiscard]] std::vector<at::Tensor> run(std::span<const at::Tensor> inputs, SiteVisitor* visitor = nullptr) const;
 
+  /// One forward pass whose calls `caller` makes. Arguments that are numbers are those at `sizes`; of inputs only how
+  /// many there are is checked.
+  [[nodiscard]] std::vector<at::Tensor> run(std::span<const at::Tensor> inputs, const Sizes& sizes, Caller& caller,
+                                            SiteVisitor* visitor = nullptr) const;
+
   /// One pass that keeps what `replay` reads: `recorded_bytes`, or the inputs alone where that is more than
   /// `most_bytes`. Throws as `run`.
   [[nodiscard]] CleanPass record(std::span<const at::Tensor> inputs, std::int64_t most_bytes) const;
@@ -66,6 +87,9 @@ class Interpreter {
   [[nodiscard]] double replayed_share(const CleanPass& clean, std::span<const std::size_t> changed) const;
 
  private:
+  std::vector<at::Tensor> run_all(std::span<const at::Tensor> inputs, const Sizes& sizes, Caller* caller,
+                                  SiteVisitor* visitor) const;
+
   struct Program;
   std::unique_ptr<Program> program_;
 };

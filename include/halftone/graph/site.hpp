@@ -44,7 +44,10 @@ struct Site {
   std::vector<std::int64_t> weight_shape;
   int weight_channel_axis = 0;  ///< the weight's output-channel dimension (1 for transposed convolutions)
   std::int64_t groups = 1;
-  std::int64_t macs = 0;  ///< multiply-accumulates for one sample; of a product half to each operand
+  std::vector<std::int64_t> stride{};    ///< of a convolution, by dimension of the kernel; empty for others
+  std::vector<std::int64_t> padding{};   ///< likewise
+  std::vector<std::int64_t> dilation{};  ///< likewise
+  std::int64_t macs = 0;                 ///< multiply-accumulates for one sample; of a product half to each operand
   std::int64_t weight_elements = 0;
   std::int64_t input_elements = 0;   ///< for one sample
   std::int64_t output_elements = 0;  ///< for one sample; 0 for second operands, and those of additions
