@@ -1,10 +1,10 @@
-# Installs Halftone as a CMake package: Halftone::halftone, Halftone::cli, and Halftone::core for users who have no LibTorch.
+# Installs Halftone as a CMake package: Halftone::halftone, Halftone::train, Halftone::cli, and Halftone::core for users who have no LibTorch.
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Halftone)
 
 install(DIRECTORY include/halftone DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
 install(TARGETS halftone_core EXPORT HalftoneCoreTargets)
-install(TARGETS halftone_lib halftone_cli EXPORT HalftoneTargets)
+install(TARGETS halftone_lib halftone_train halftone_cli EXPORT HalftoneTargets)
 foreach(export IN ITEMS HalftoneCoreTargets HalftoneTargets)
   install(EXPORT ${export} NAMESPACE Halftone:: DESTINATION ${package_dir})
 endforeach()
