@@ -15,7 +15,7 @@ namespace halftone::internal {
 
 namespace {
 
-void put(std::string& bytes, const BatchResult& tensors) {
+void put_tensors(std::string& bytes, const BatchResult& tensors) {
   put(bytes, std::ssize(tensors));
   for (const at::Tensor& tensor : tensors) {
     const at::Tensor flat = tensor.to(at::kCPU).contiguous();
@@ -111,7 +111,7 @@ class SharedPass {
     for (std::size_t i = 0; i < own.size(); ++i) {
       if (!results[i]) continue;
       put(bytes, own[i]);
-      put(bytes, *results[i]);
+      put_tensors(bytes, *results[i]);
     }
     return bytes;
   }
@@ -155,7 +155,7 @@ bool share_batches(Team* team, const std::string& what, const BatchLoop& loop, c
 
 std::string pack(const BatchResult& tensors) {
   std::string bytes;
-  put(bytes, tensors);
+  put_tensors(bytes, tensors);
   return bytes;
 }
 

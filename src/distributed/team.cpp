@@ -11,6 +11,8 @@ namespace halftone {
 
 namespace {
 
+constexpr const char* kRunAlike = "run the same command with the same options and data on every rank";
+
 /// What a rank tells the others beside its bytes.
 struct Notice {
   std::string what;

@@ -157,11 +157,11 @@ void Sweep::run(const std::vector<Change>& changes, const VisitorFn& visitor, co
     const auto results = known ? known : run_batch(batch, worker);
     if (!results) return std::nullopt;
     TORCH_INTERNAL_ASSERT(results->size() == numbers_of(batch));
-    return BatchResult{at::tensor(*results, at::kDouble), at::tensor({known.has_value()})};
+    return BatchResult{at::tensor(*results, at::kDouble), at::scalar_tensor(known ? 1 : 0, at::kByte)};
   };
   const auto take = [&](const BatchRange& batch, const BatchResult& result) {
     const std::span numbers(result[0].const_data_ptr<double>(), numbers_of(batch));
-    const bool was_known = result[1].item<bool>();
+    const bool was_known = (result[1].item<std::uint8_t>() != 0);
     if (!was_known && input_.journal != nullptr) input_.journal->append(journal_key(changes, batch), to_bytes(numbers));
     keep(batch, numbers.first(numbers.size() - 1));
     shares[static_cast<std::size_t>(batch.index)] = numbers.back() * static_cast<double>(batch.end - batch.begin);
