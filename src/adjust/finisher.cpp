@@ -19,9 +19,10 @@ FinishedNetwork Finisher::finish(const FinishContext& context) const {
     if (has_place && (!before[id].defined() || after[id].is_same(before[id]))) continue;
     const bool fits = has_place && after[id].sizes() == before[id].sizes() && after[id].dtype() == before[id].dtype();
     if (fits && at::isfinite(after[id]).all().item<bool>()) continue;
-    throw Error(Errc::Internal, message("finishing gave back another network: tensor \"",
-                                        context.model.graph.values[id].name, "\" has another shape or type, or is not "
-                                        "finite: a Finisher changes the values of tensors only"));
+    throw Error(Errc::Internal,
+                message("finishing gave back another network: tensor \"", context.model.graph.values[id].name,
+                        "\" has another shape or type, or is not "
+                        "finite: a Finisher changes the values of tensors only"));
   }
   return finished;
 }

@@ -73,8 +73,7 @@ std::int64_t FinishParameters::values() const {
 void FinishParameters::put_into(Model& model) const {
   const at::NoGradGuard no_gradient;
   for (std::size_t k = 0; k < ids_.size(); ++k)
-    model.tensors[static_cast<std::size_t>(ids_[k])] =
-        tensors_[k].mul(scales_[k]).to(dtypes_[k]).requires_grad_(true);
+    model.tensors[static_cast<std::size_t>(ids_[k])] = tensors_[k].mul(scales_[k]).to(dtypes_[k]).requires_grad_(true);
 }
 
 std::vector<double> FinishParameters::bounds() const {

@@ -3,21 +3,26 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "adjust/damage_gradient.hpp"
 #include "adjust/range_parameters.hpp"
 #include "halftone/core/plan.hpp"
 #include "halftone/graph/model.hpp"
+#include "halftone/train/finish.hpp"
 
 namespace halftone::internal {
+
+/// What results depend on.
+std::string describe(const FinishOptions& options);
 
 /// Weights and biases of the sites below 16 bits under `plan`, or of all, once each, in the order of sites.
 std::vector<ValueId> trained_tensors(const Model& model, const Plan& plan, bool all_sites);
 
-/// What finishing moves, as the optimizer sees it. A tensor is its values in units of its root mean square, rounded to a
-/// power of two so that nothing is lost either way: one rate suits all. A bound is its logarithm; one that is 0 stays.
-/// All are float32, or float64 where a tensor is.
+/// What finishing moves, as the optimizer sees it. A tensor is its values in units of its root mean square, rounded to
+/// a power of two so that nothing is lost either way: one rate suits all. A bound is its logarithm; one that is 0
+/// stays. All are float32, or float64 where a tensor is.
 class FinishParameters {
  public:
   FinishParameters(const Model& model, std::vector<ValueId> ids, const RangeParameters& ranges);
@@ -39,11 +44,11 @@ class FinishParameters {
 
  private:
   std::vector<ValueId> ids_;
-  std::vector<double> scales_;           ///< by tensor
-  std::vector<at::ScalarType> dtypes_;   ///< of the model's
+  std::vector<double> scales_;          ///< by tensor
+  std::vector<at::ScalarType> dtypes_;  ///< of the model's
   std::vector<at::Tensor> tensors_;
-  std::vector<double> start_;            ///< all bounds
-  std::vector<std::size_t> moving_;      ///< into start_
+  std::vector<double> start_;        ///< all bounds
+  std::vector<std::size_t> moving_;  ///< into start_
   at::Tensor logs_;
   at::Tensor first_logs_;
 };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "halftone/adjust/record.hpp"
 #include "halftone/calibrate/calibration.hpp"
 #include "halftone/core/monitor.hpp"
@@ -19,7 +21,7 @@ struct FinishContext {
   const Calibration& calibration;  ///< with the ranges that the plan needs
   const Dataset& training;
   const Task& task;
-  Monitor monitor{};     ///< of a team, where there is one
+  Monitor monitor{};
   Team* team = nullptr;  ///< ranks that do it together; null: this process alone
 };
 
@@ -35,6 +37,9 @@ struct FinishedNetwork {
 class Finisher {
  public:
   virtual ~Finisher() = default;
+
+  /// All options that results depend on, in a line: ranks of a team must agree on them.
+  [[nodiscard]] virtual std::string identity() const = 0;
 
   /// Throws as `require_ranges`, and `Internal` where what comes back is not this network with other values.
   [[nodiscard]] FinishedNetwork finish(const FinishContext& context) const;

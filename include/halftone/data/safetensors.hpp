@@ -40,4 +40,10 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
+/// Writes `entries`, in their order, and `metadata`. `path` holds its old content or the whole new one, never a part.
+/// Throws `InvalidArgument`, naming the entry, for names that are empty, "__metadata__" or there twice, no UTF-8, and
+/// bytes that are not as many as shape and dtype need; and `Io`. Cost: a copy of all bytes in memory.
+void write_safetensors(const std::filesystem::path& path, std::span<const SafetensorsEntry> entries,
+                       const std::map<std::string, std::string>& metadata = {});
+
 }  // namespace halftone

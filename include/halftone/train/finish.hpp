@@ -36,19 +36,19 @@ struct FinishOptions {
 std::vector<std::string> validate(const FinishOptions& options);
 
 /// Fine-tunes the network to a plan: weights and biases of the sites below 16 bits, and the ranges, by gradient descent
-/// through simulated quantization. The loss is the task's mean damage, the divergence from the outputs of the network as
-/// it was: no labels are needed. Gradients go straight through rounding, as in `adjust_ranges`, whose guard decides too:
-/// of the start and the steps that were checked, the one with the least loss on samples held out, measured as
+/// through simulated quantization. The loss is the task's mean damage, the divergence from the outputs of the network
+/// as it was: no labels are needed. Gradients go straight through rounding, as in `adjust_ranges`, whose guard decides
+/// too: of the start and the steps that were checked, the one with the least loss on samples held out, measured as
 /// `evaluate` simulates plans, is returned, so on these it is never worse than the start.
 ///
 /// Ranges at widths that the plan does not use stay those of the network as it was. With a team every rank computes its
-/// share of a step's batches, and updates its share of the weights (`ShardedUpdate`): any number of ranks gives what one
-/// gives, but for the order in which float gradients are summed.
+/// share of a step's batches, and updates its share of the weights (`ShardedUpdate`): any number of ranks gives what
+/// one gives, but for the order in which float gradients are summed.
 ///
-/// Deterministic for one seed, batch size and number of ranks, on any number of threads. A stop request returns the best
-/// so far. Cost in passes over the training data: with S = steps x step_samples / size, S forward and backward (2 S to
-/// 3 S forward in time), one forward for the outputs of the network as it was (of no more samples than steps take), and
-/// the samples held out once a check. Memory: those outputs, and the trained tensors seven times.
+/// Deterministic for one seed, batch size and number of ranks, on any number of threads. A stop request returns the
+/// best so far. Cost in passes over the training data: with S = steps x step_samples / size, S forward and backward (2
+/// S to 3 S forward in time), one forward for the outputs of the network as it was (of no more samples than steps
+/// take), and the samples held out once a check. Memory: those outputs, and the trained tensors seven times.
 ///
 /// Throws as `require_ranges`; `InvalidArgument` for fewer than two samples, and for labels that are none of classes
 /// where they are asked for; `Unsupported` where the task's damage, or the network, has no gradient.
