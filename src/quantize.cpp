@@ -10,6 +10,7 @@
 #include "halftone/core/options.hpp"
 #include "halftone/version.hpp"
 #include "quantize/finalists.hpp"
+#include "quantize/finishing.hpp"
 #include "quantize/kept_evaluator.hpp"
 #include "quantize/kept_json.hpp"
 #include "quantize/memory.hpp"
@@ -32,7 +33,7 @@ class Run {
         memory_(setup_.options.journal, setup_.team),
         preparation_(setup_, memory_, result_) {}
 
-  RunResult run() {
+  FinishedRun run() {
     describe_run();
     if (!setup_.measures_latency) preparation_.predict();
     for (const Gate& gate : setup_.gates) {
@@ -50,7 +51,7 @@ class Run {
     }
     note_missing();
     publish();
-    return std::move(result_);
+    return {std::move(result_), std::move(finished_)};
   }
 
  private:
@@ -67,6 +68,7 @@ class Run {
     timed("search", [&] { search(); });
     if (setup_.parts.engine) timed("measure", [&] { measure_finalists(); });
     if (preparation_.adjusts(RangeAdjusting::Final)) timed("adjust the plan", [&] { adjust_result(); });
+    if (setup_.finishing != nullptr) timed("finish", [&] { finish_result(); });
     if (setup_.parts.engine) timed("compare", [&] { score_otherwise(); });
     if (setup_.data.report != nullptr) timed("report", [&] { score_report(); });
   }
@@ -101,6 +103,8 @@ class Run {
     result_.calibration_data = {data.calibration.name(), {}, data.calibration.size()};
     result_.validation_data = {data.validation.name(), {}, data.validation.size()};
     if (data.report != nullptr) result_.report_data = {data.report->name(), {}, data.report->size()};
+    if (const Finishing* finishing = setup_.finishing)
+      result_.training_data = {finishing->training.name(), {}, finishing->training.size()};
     result_.environment = {{"halftone", HALFTONE_VERSION},
                            {"libtorch", TORCH_VERSION},
                            {"compiler", __VERSION__},
@@ -129,8 +133,8 @@ class Run {
   [[nodiscard]] std::unique_ptr<internal::KeptEvaluator> make_evaluator(const Dataset& data,
                                                                         const std::string& data_digest) {
     const auto make = [this, &data] {
-      return std::make_unique<PlanEvaluator>(setup_.make_runner(setup_.deployed, result_.calibration), data,
-                                             *setup_.parts.task, setup_.evaluator_options(), setup_.monitor);
+      return std::make_unique<PlanEvaluator>(setup_.make_runner(setup_.deployed, setup_.model, result_.calibration),
+                                             data, *setup_.parts.task, setup_.evaluator_options(), setup_.monitor);
     };
     return std::make_unique<internal::KeptEvaluator>(
         memory_, setup_.scoring_fingerprint(setup_.deployed, result_.calibration, data_digest), make,
@@ -204,7 +208,7 @@ class Run {
     if (adjusted.record.step_kept == 0) return;
     PlanEvaluator* reference = evaluator_->live();
     if (reference == nullptr) throw Stopped();
-    PlanEvaluator evaluator(setup_.make_runner(setup_.deployed, adjusted.calibration), *reference);
+    PlanEvaluator evaluator(setup_.make_runner(setup_.deployed, setup_.model, adjusted.calibration), *reference);
     auto evaluation = evaluator.evaluate(target.plan);
     result_.forward_passes += evaluator.forward_passes();
     if (!evaluation) throw Stopped();
@@ -218,8 +222,20 @@ class Run {
     result_.steps.push_back({target.plan, *evaluation, setup_.latency(target.plan), target.decisions.back().text});
     if (!is_better) return;
     result_.calibration = std::move(adjusted.calibration);
-    if (evaluation->passed && target.status == RunStatus::Missed) target.status = RunStatus::Met;
-    target.figures.evaluation = *evaluation;
+    internal::take_evaluation(setup_, target, *evaluation);
+  }
+
+  void finish_result() {
+    auto made = internal::finish_plan(setup_, *evaluator_, targets_.back(), result_);
+    if (!made) return;
+    result_.finished_ranges = std::move(made->calibration);
+    finished_ = std::move(made->model);
+  }
+
+  /// What the result's plan runs with.
+  [[nodiscard]] const Model& network() const { return finished_ ? *finished_ : setup_.model; }
+  [[nodiscard]] const Calibration& ranges() const {
+    return result_.finished_ranges ? *result_.finished_ranges : result_.calibration;
   }
 
   /// The plan simulated where it was scored in the engine, and the other way round.
@@ -230,7 +246,8 @@ class Run {
     const Plan& plan = targets_.back().plan;
     Digest key;
     for (const bool engine : {in_engine, setup_.deployed})
-      key.add(setup_.scoring_fingerprint(engine, result_.calibration, result_.validation_data.digest));
+      key.add(setup_.scoring_fingerprint(engine, ranges(), result_.validation_data.digest));
+    if (finished_) key.add(result_.finishing->model_digest);
     key.add(most).add(to_string(plan));
     result_.other_score = memory_.find("comparison", key, internal::kept_other_score);
     if (!result_.other_score) {
@@ -246,7 +263,7 @@ class Run {
     const PlanEvaluator* reference = evaluator_->live();
     if (reference == nullptr) throw Stopped();
     const auto score = [&](bool where, std::optional<Evaluation>& baseline) {
-      PlanEvaluator evaluator(setup_.make_runner(where, result_.calibration), *reference, most);
+      PlanEvaluator evaluator(setup_.make_runner(where, network(), ranges()), *reference, most);
       auto evaluation = evaluator.evaluate(plan);
       if (!evaluation) throw Stopped();
       baseline = evaluator.baseline();
@@ -268,10 +285,21 @@ class Run {
     result_.baseline.report = evaluator->baseline();
     TargetResult& target = targets_.back();  // looser ones have no part in what this run quotes
     evaluator->set_gate(target.gate);
-    target.figures.report =
-        target.plan == setup_.baseline() ? result_.baseline.report : evaluator->evaluate_fully(target.plan);
+    target.figures.report = finished_                          ? score_finished(*evaluator, target.plan)
+                            : target.plan == setup_.baseline() ? result_.baseline.report
+                                                               : evaluator->evaluate_fully(target.plan);
     if (!target.figures.report) throw Stopped();
     result_.forward_passes += evaluator->forward_passes();
+  }
+
+  /// Beside the baseline of the network as it was.
+  std::optional<Evaluation> score_finished(internal::KeptEvaluator& before, const Plan& plan) {
+    PlanEvaluator* reference = before.live();
+    if (reference == nullptr) throw Stopped();
+    PlanEvaluator evaluator(setup_.make_runner(setup_.deployed, network(), ranges()), *reference);
+    auto evaluation = evaluator.evaluate_fully(plan);
+    result_.forward_passes += evaluator.forward_passes();
+    return evaluation;
   }
 
   /// What a report that was stopped lacks is said, not left out silently.
@@ -283,6 +311,7 @@ class Run {
     };
     const bool has_engine = setup_.parts.engine != nullptr;
     add(has_engine && !result_.measured, "the finalists' measured times");
+    add(setup_.finishing != nullptr && !result_.finishing, "fine-tuning");
     add(has_engine && setup_.options.compare_samples > 0 && !result_.other_score,
         setup_.deployed ? "the plan's score in simulation" : "the plan's score in the engine");
     add(setup_.data.report != nullptr && !targets_.back().figures.report, "the plan's score on the report part");
@@ -319,15 +348,14 @@ class Run {
   internal::Memory memory_;
   std::unique_ptr<internal::KeptEvaluator> evaluator_;
   std::vector<TargetResult> targets_;  ///< loosest gate first
-  double seconds_within_ = 0;          ///< of stages that ran within the one under way
+  std::optional<Model> finished_;
+  double seconds_within_ = 0;  ///< of stages that ran within the one under way
   RunResult result_;
   internal::Preparation preparation_;
 };
 
-}  // namespace
-
-RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options,
-                   const QuantizeParts& parts, const Monitor& monitor) {
+FinishedRun run(const Model& model, const QuantizeData& data, const Finishing* finishing,
+                const QuantizeOptions& options, const QuantizeParts& parts, const Monitor& monitor) {
   require_valid("options", validate(options));
   if (model.sites.empty())
     throw Error(Errc::InvalidArgument,
@@ -336,14 +364,26 @@ RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeO
   if (options.scoring == Scoring::Deployed && !parts.engine)
     throw Error(Errc::InvalidArgument, "scoring is Deployed, and there is no engine: give parts.engine");
   if (options.communicator == nullptr || options.communicator->size() == 1)
-    return Run(Setup(model, data, options, parts, monitor)).run();
+    return Run(Setup(model, data, options, parts, monitor, nullptr, finishing)).run();
   Team team(*options.communicator, monitor.should_stop);
   return team.share_failures([&] {
     const Monitor shared = team.monitor(monitor);
-    Setup setup(model, data, options, parts, shared, &team);
+    Setup setup(model, data, options, parts, shared, &team, finishing);
     setup.require_same_everywhere();
     return Run(std::move(setup)).run();
   });
+}
+
+}  // namespace
+
+RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options,
+                   const QuantizeParts& parts, const Monitor& monitor) {
+  return run(model, data, nullptr, options, parts, monitor).run;
+}
+
+FinishedRun quantize_and_finish(const Model& model, const QuantizeData& data, const Finishing& finishing,
+                                const QuantizeOptions& options, const QuantizeParts& parts, const Monitor& monitor) {
+  return run(model, data, &finishing, options, parts, monitor);
 }
 
 }  // namespace halftone

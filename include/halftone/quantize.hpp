@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "halftone/adjust/adjust_ranges.hpp"
+#include "halftone/adjust/finisher.hpp"
 #include "halftone/calibrate/calibrate.hpp"
 #include "halftone/distributed/communicator.hpp"
 #include "halftone/engine/engine.hpp"
@@ -111,5 +112,27 @@ std::vector<std::string> validate(const QuantizeOptions& options);
 /// validation data, one more per evaluated plan; with an engine one more, and where a faster finalist has to be scored.
 RunResult quantize(const Model& model, const QuantizeData& data, const QuantizeOptions& options = {},
                    const QuantizeParts& parts = {}, const Monitor& monitor = {});
+
+/// Fine-tuning of the plan found. Borrows both.
+struct Finishing {
+  const Dataset& training;  ///< has no sample of the validation data or the report part
+  const Finisher& finisher;
+};
+
+struct FinishedRun {
+  RunResult run;
+  std::optional<Model> finished{};  ///< with the weights that `run.plan` is scored with, where they are not the model's
+};
+
+/// `quantize`, and before the plan is scored on the report part the network is fine-tuned to it, from the ranges that
+/// it has then. The finished network is scored on the validation data, where all plans are, and is the result only
+/// where what the gate judges by is better (the score; of a damage gate and a latency target the damage), and where it
+/// passes if the plan passed before. Baselines are those of the network as it was. Plans for looser gates stay as they
+/// are. Latency is not measured again: it does not depend on the values of weights. The journal keeps nothing of it.
+/// Cost beside that of `quantize`: what the finisher says, and one pass over the validation data. Throws
+/// `InvalidArgument` where the training data is the validation data or the report part.
+FinishedRun quantize_and_finish(const Model& model, const QuantizeData& data, const Finishing& finishing,
+                                const QuantizeOptions& options = {}, const QuantizeParts& parts = {},
+                                const Monitor& monitor = {});
 
 }  // namespace halftone

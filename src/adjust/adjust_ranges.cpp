@@ -8,6 +8,7 @@
 
 #include "adjust/clean_batches.hpp"
 #include "adjust/damage_gradient.hpp"
+#include "adjust/guard.hpp"
 #include "adjust/range_errors.hpp"
 #include "adjust/range_parameters.hpp"
 #include "core/openmp_threads.hpp"
@@ -73,48 +74,6 @@ class LogAdam {
   int steps_ = 0;
 };
 
-/// Batches of one step after another: all of them in a random order, then again in another.
-class BatchOrder {
- public:
-  BatchOrder(std::size_t batches, std::uint64_t seed) : batches_(batches), random_(seed) {}
-
-  std::vector<std::size_t> next(std::size_t count) {
-    std::vector<std::size_t> chosen;
-    while (chosen.size() < std::min(count, batches_)) {
-      if (left_.empty()) left_ = internal::shuffled(static_cast<std::int64_t>(batches_), random_);
-      chosen.push_back(static_cast<std::size_t>(left_.back()));
-      left_.pop_back();
-    }
-    return chosen;
-  }
-
- private:
-  std::size_t batches_;
-  std::mt19937_64 random_;
-  std::vector<std::int64_t> left_;
-};
-
-/// The samples in two parts.
-struct Parts {
-  CleanBatches training;
-  CleanBatches held_out;
-};
-
-Parts split(const Dataset& data, const AdjustOptions& options) {
-  const std::int64_t samples = data.size();
-  if (samples < 2)
-    throw Error(Errc::InvalidArgument, message("adjusting ranges: ", data.name(), " holds ", samples,
-                                               " samples: at least one to learn from and one held out are needed, 256 "
-                                               "to 500 as a rule"));
-  std::mt19937_64 random(options.seed);
-  auto order = internal::shuffled(samples, random);
-  const auto held_out =
-      std::clamp<std::int64_t>(std::llround(options.held_out * static_cast<double>(samples)), 1, samples - 1);
-  std::sort(order.begin(), order.begin() + held_out);
-  return {CleanBatches(data, {order.begin() + held_out, order.end()}, options.batch_size),
-          CleanBatches(data, {order.begin(), order.begin() + held_out}, options.batch_size)};
-}
-
 /// One call of `adjust_ranges`.
 class Adjusting {
  public:
@@ -157,31 +116,37 @@ class Adjusting {
 
   /// False when stopped.
   bool descend() {
-    Parts parts = split(data_, options_);
-    record_.held_out = parts.held_out.samples();
-    record_.trained_on = parts.training.samples();
-    if (!parts.training.record(place_) || !parts.held_out.record(place_)) return false;
+    const internal::SampleParts parts =
+        internal::split_samples(data_, options_.held_out, data_.size(), options_.seed, "adjusting ranges");
+    CleanBatches training(data_, parts.training, options_.batch_size);
+    CleanBatches held_out(data_, parts.held_out, options_.batch_size);
+    record_.held_out = held_out.samples();
+    record_.trained_on = training.samples();
+    if (!training.record(place_) || !held_out.record(place_)) return false;
     ++record_.forward_passes;
-    const auto before = measure(parts.held_out, parameters_.start());
-    if (!before) return false;
-    record_.damage_before = record_.damage_after = *before;
-    describe();
+    internal::Guard guard(place_, held_out, plan_, data_.size(), record_);
+    if (!guard.start(parameters_.apply(calibration_, parameters_.start()))) return false;
+    detail_ = guard.describe();
 
     const DamageGradient gradient(place_, calibration_, plan_, parameters_);
     LogAdam adam(parameters_.start(), options_);
-    BatchOrder order(parts.training.size(), options_.seed);
+    internal::BatchOrder order(training.size(), options_.seed);
     const auto per_step =
         static_cast<std::size_t>(std::max<std::int64_t>(1, options_.step_samples / options_.batch_size));
     while (record_.steps < options_.steps) {
       const auto chosen = order.next(per_step);
-      const auto slope = gradient.at(adam.bounds(), parts.training, chosen);
+      const auto slope = gradient.at(adam.bounds(), training, chosen);
       if (!slope) return false;
-      count(parts.training, chosen);
-      training_ += slope->damage;
+      count(training, chosen);
+      guard.add_step(slope->damage);
       adam.step(slope->gradient);
       ++record_.steps;
       if (record_.steps % options_.steps_per_check != 0 && record_.steps < options_.steps) continue;
-      if (!check(parts.held_out, adam.bounds())) return false;
+      const auto bounds = adam.bounds();
+      const auto is_best = guard.check(parameters_.apply(calibration_, bounds));
+      if (!is_best) return false;
+      if (*is_best) best_ = bounds;
+      detail_ = guard.describe();
     }
     return true;
   }
@@ -193,29 +158,6 @@ class Adjusting {
     record_.backward_passes += samples / static_cast<double>(data_.size());
   }
 
-  /// The guard: ranges are kept only where they do better on samples that no step saw. False when stopped.
-  bool check(const CleanBatches& held_out, const std::vector<double>& bounds) {
-    const auto now = measure(held_out, bounds);
-    if (!now) return false;
-    const int last = record_.checks.empty() ? 0 : record_.checks.back().step;
-    record_.checks.push_back({record_.steps, std::exchange(training_, 0) / (record_.steps - last), *now});
-    if (*now < record_.damage_after) {
-      record_.damage_after = *now;
-      record_.step_kept = record_.steps;
-      best_ = bounds;
-      describe();
-    }
-    return true;
-  }
-
-  std::optional<double> measure(const CleanBatches& held_out, const std::vector<double>& bounds) {
-    const auto damage = internal::damage(place_, held_out, parameters_.apply(calibration_, bounds), plan_);
-    if (damage) record_.forward_passes += static_cast<double>(held_out.samples()) / static_cast<double>(data_.size());
-    return damage;
-  }
-
-  void describe() { detail_ = message("damage ", record_.damage_before, " -> ", record_.damage_after); }
-
   const Calibration& calibration_;
   const Dataset& data_;
   const Plan& plan_;
@@ -225,7 +167,6 @@ class Adjusting {
   RangeParameters parameters_;
   RangeAdjustment record_;
   std::vector<double> best_;
-  double training_ = 0;  ///< sum of damages since the last check
   std::string detail_ = "clean outputs";
 };
 

@@ -49,6 +49,21 @@ std::vector<at::Tensor> CleanBatches::inputs(const Model& model, std::size_t bat
   return move_to(device_of(model), data_.get(indices_[batch]).inputs);
 }
 
+at::Tensor CleanBatches::targets(std::size_t batch) const {
+  const at::Tensor all = data_.targets();
+  if (!all.defined()) return all;
+  return all.index_select(0, at::tensor(at::ArrayRef<std::int64_t>(indices_[batch]), at::kLong));
+}
+
+at::Tensor loss(const Workplace& place, const CleanBatches& batches, std::size_t batch,
+                const std::vector<at::Tensor>& outputs) {
+  at::Tensor damage = place.task.damage(outputs, batches.clean(batch));
+  if (place.label_share == 0) return damage;
+  const at::Tensor targets = batches.targets(batch).to(outputs[0].device(), at::kLong);
+  const at::Tensor entropy = at::cross_entropy_loss(outputs[0].to(at::kDouble), targets, {}, at::Reduction::None);
+  return damage * (1 - place.label_share) + entropy * place.label_share;
+}
+
 std::optional<double> damage(const Workplace& place, const CleanBatches& batches, const Calibration& calibration,
                              const Plan& plan) {
   QuantizedWeights weights(place.model, calibration);
@@ -61,7 +76,7 @@ std::optional<double> damage(const Workplace& place, const CleanBatches& batches
         const auto batch = static_cast<std::size_t>(item.index);
         QuantizedVisitor visitor(place.model, calibration, plan, &weights);
         const auto outputs = place.interpreter.run(batches.inputs(place.model, batch), &visitor);
-        return BatchResult{place.task.damage(outputs, batches.clean(batch)).sum()};
+        return BatchResult{loss(place, batches, batch, outputs).sum()};
       },
       [&](const BatchRange& item, const BatchResult& sum) {
         sums[static_cast<std::size_t>(item.index)] = sum.front().item<double>();

@@ -29,6 +29,8 @@ struct Workplace {
   int threads = 1;
   Monitor monitor{};     ///< asked between batches
   Team* team = nullptr;  ///< ranks that share `record` and `damage`
+  /// Of the loss that is cross entropy with the labels; the rest is damage.
+  double label_share = 0;
 };
 
 /// [0, count) in an order drawn by `random`, the same on every machine.
@@ -48,6 +50,8 @@ class CleanBatches {
   /// On the model's device.
   [[nodiscard]] std::vector<at::Tensor> inputs(const Model& model, std::size_t batch) const;
   [[nodiscard]] const std::vector<at::Tensor>& clean(std::size_t batch) const { return outputs_[batch]; }
+  /// On the CPU; undefined where the data has none.
+  [[nodiscard]] at::Tensor targets(std::size_t batch) const;
 
  private:
   const Dataset& data_;
@@ -55,7 +59,12 @@ class CleanBatches {
   std::vector<std::vector<at::Tensor>> outputs_;
 };
 
-/// Mean damage of `plan`, as evaluation simulates it. One forward pass; nothing when stopped.
+/// Loss of every sample of a batch [n], float64: damage, and cross entropy of the first output with the class labels by
+/// the place's share. Differentiable where the damage is.
+at::Tensor loss(const Workplace& place, const CleanBatches& batches, std::size_t batch,
+                const std::vector<at::Tensor>& outputs);
+
+/// Mean loss under `plan`, as evaluation simulates it. One forward pass; nothing when stopped.
 std::optional<double> damage(const Workplace& place, const CleanBatches& batches, const Calibration& calibration,
                              const Plan& plan);
 

@@ -5,6 +5,8 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 #include "data/batches.hpp"
 #include "halftone/core/error.hpp"
@@ -28,17 +30,19 @@ bool has_gradient(const std::vector<at::Tensor>& tensors) {
 }  // namespace
 
 /// What gradients are taken in. Weights are quantized once a step, not once a batch: batches give gradients in the
-/// quantized weight, and their sum goes back to its bounds.
+/// quantized weight, and their sum goes back to its bounds and values.
 struct DamageGradient::Leaves {
   std::vector<at::Tensor> inputs;     ///< low and high of every input in turn, float64 []
-  std::vector<at::Tensor> bounds;     ///< of every weight, float64 [channels]
-  std::vector<at::Tensor> quantized;  ///< from bounds
+  std::vector<at::Tensor> bounds;     ///< of every weight, float64 [channels]; undefined where they stay
+  std::vector<at::Tensor> quantized;  ///< from bounds and values
   std::vector<at::Tensor> weights;    ///< the same, cut off from them
+  std::vector<at::Tensor> trained;    ///< as read by others than sites: biases
 
-  /// Inputs, then weights.
+  /// Inputs, then weights, then trained tensors.
   [[nodiscard]] std::vector<at::Tensor> all() const {
     std::vector<at::Tensor> list = inputs;
     list.insert(list.end(), weights.begin(), weights.end());
+    list.insert(list.end(), trained.begin(), trained.end());
     return list;
   }
 };
@@ -82,13 +86,14 @@ class DamageGradient::Visitor final : public SiteVisitor {
 };
 
 DamageGradient::DamageGradient(const Workplace& place, const Calibration& calibration, const Plan& plan,
-                               const RangeParameters& parameters)
+                               const RangeParameters& parameters, std::vector<ValueId> trained)
     : place_(place),
       calibration_(calibration),
       plan_(plan),
       parameters_(parameters),
       fixed_weights_(place.model, calibration),
       input_of_site_(plan.size(), -1),
+      trained_(std::move(trained)),
       weight_of_site_(plan.size(), -1) {
   fixed_weights_.prepare(plan);
   const auto& sites = place.model.sites;
@@ -98,8 +103,16 @@ DamageGradient::DamageGradient(const Workplace& place, const Calibration& calibr
       if (sites[i].input == sites[input.site].input && plan[i].activation_bits == input.bits)
         input_of_site_[i] = static_cast<std::ptrdiff_t>(k);
   }
-  for (std::size_t k = 0; k < parameters.weights().size(); ++k)
-    weight_of_site_[parameters.weights()[k].site] = static_cast<std::ptrdiff_t>(k);
+  for (std::size_t i = 0; i < sites.size(); ++i) {
+    Weight weight{.site = i};
+    for (const auto& range : parameters.weights())
+      if (range.site == i) weight.range = &range;
+    if (const auto at = std::find(trained_.begin(), trained_.end(), sites[i].weight); at != trained_.end())
+      weight.trained = at - trained_.begin();
+    if (weight.range == nullptr && weight.trained < 0) continue;
+    weight_of_site_[i] = std::ssize(weights_);
+    weights_.push_back(weight);
+  }
 }
 
 DamageGradient::Leaves DamageGradient::make_leaves(const std::vector<double>& bounds) const {
@@ -108,15 +121,24 @@ DamageGradient::Leaves DamageGradient::make_leaves(const std::vector<double>& bo
     leaves.inputs.push_back(leaf(at::scalar_tensor(-bounds[input.at], at::kDouble)));
     leaves.inputs.push_back(leaf(at::scalar_tensor(bounds[input.at + 1], at::kDouble)));
   }
-  for (const auto& moved : parameters_.weights()) {
+  for (const Weight& moved : weights_) {
     const Site& site = place_.model.sites[moved.site];
-    const at::Tensor weight = place_.model.tensors[static_cast<std::size_t>(site.weight)].detach();
-    const at::ArrayRef<double> numbers(bounds.data() + moved.at, moved.channels);
-    leaves.bounds.push_back(leaf(at::tensor(numbers, at::kDouble).to(weight.device())));
-    leaves.quantized.push_back(fake_quantize_symmetric(weight, leaves.bounds.back().to(working_type(weight)),
-                                                       weight_params(1, moved.bits).qmax, site.weight_channel_axis));
+    at::Tensor weight = place_.model.tensors[static_cast<std::size_t>(site.weight)];
+    if (moved.trained < 0) weight = weight.detach();
+    if (moved.range == nullptr) {
+      leaves.bounds.emplace_back();
+      leaves.quantized.push_back(
+          quantize_weight(site, calibration_.sites[moved.site], plan_[moved.site].weight_bits, weight));
+    } else {
+      const at::ArrayRef<double> numbers(bounds.data() + moved.range->at, moved.range->channels);
+      leaves.bounds.push_back(leaf(at::tensor(numbers, at::kDouble).to(weight.device())));
+      leaves.quantized.push_back(fake_quantize_symmetric(weight, leaves.bounds.back().to(working_type(weight)),
+                                                         weight_params(1, moved.range->bits).qmax,
+                                                         site.weight_channel_axis));
+    }
     leaves.weights.push_back(leaf(leaves.quantized.back()));
   }
+  for (const ValueId id : trained_) leaves.trained.push_back(place_.model.tensors[static_cast<std::size_t>(id)]);
   for (auto& input : leaves.inputs)
     if (!leaves.weights.empty()) input = leaf(input.to(leaves.weights.front().device()));
   return leaves;
@@ -131,18 +153,18 @@ double DamageGradient::backward(const Leaves& leaves, const CleanBatches& batche
     throw Error(Errc::Unsupported,
                 "adjusting ranges: the network's outputs have no gradient, for it cuts every path to them off: leave "
                 "adjusting out");
-  const at::Tensor loss = place_.task.damage(outputs, batches.clean(batch)).sum();
-  if (!loss.requires_grad())
+  const at::Tensor sum = loss(place_, batches, batch, outputs).sum();
+  if (!sum.requires_grad())
     throw Error(Errc::Unsupported, message("adjusting ranges: the damage of task ", place_.task.name(),
                                            " has no gradient: leave adjusting out, or compute Task::do_damage with "
                                            "differentiable operators"));
-  gradients = torch::autograd::grad({loss}, leaves.all(), {}, /*retain_graph=*/false, /*create_graph=*/false,
+  gradients = torch::autograd::grad({sum}, leaves.all(), {}, /*retain_graph=*/false, /*create_graph=*/false,
                                     /*allow_unused=*/true);
-  return loss.item<double>();
+  return sum.item<double>();
 }
 
 std::optional<DamageGradient::Result> DamageGradient::at(const std::vector<double>& bounds, const CleanBatches& batches,
-                                                         std::span<const std::size_t> chosen) const {
+                                                         std::span<const std::size_t> chosen, double divisor) const {
   const at::AutoGradMode with_gradients(true);
   const Leaves leaves = make_leaves(bounds);
   std::vector<double> damage(chosen.size());
@@ -156,35 +178,46 @@ std::optional<DamageGradient::Result> DamageGradient::at(const std::vector<doubl
 
   // In the order of batches: the same bits for any number of threads.
   const at::NoGradGuard no_gradient;
-  Result result{.damage = 0, .gradient = std::vector<double>(bounds.size())};
-  double samples = 0;
-  for (std::size_t k = 0; k < chosen.size(); ++k) {
-    result.damage += damage[k];
-    samples += static_cast<double>(batches.samples_in(chosen[k]));
-  }
-  result.damage /= samples;
-  const auto total = [&](std::size_t leaf_index) {
-    at::Tensor sum;
+  if (divisor == 0)
+    for (const std::size_t batch : chosen) divisor += static_cast<double>(batches.samples_in(batch));
+  std::vector<at::Tensor> sums(leaves.all().size());
+  for (std::size_t k = 0; k < sums.size(); ++k)
     for (const auto& part : parts)
-      if (part[leaf_index].defined()) sum = sum.defined() ? sum.add_(part[leaf_index]) : part[leaf_index].clone();
-    return sum;
-  };
+      if (part[k].defined()) sums[k] = sums[k].defined() ? sums[k].add_(part[k]) : part[k].clone();
+  Result result{.damage = std::accumulate(damage.begin(), damage.end(), 0.0) / divisor,
+                .gradient = std::vector<double>(bounds.size()),
+                .trained = std::vector<at::Tensor>(trained_.size())};
+  collect(leaves, sums, result);
+  for (double& slope : result.gradient) slope /= divisor;
+  for (at::Tensor& slope : result.trained)
+    if (slope.defined()) slope.div_(divisor);
+  return result;
+}
+
+void DamageGradient::collect(const Leaves& leaves, const std::vector<at::Tensor>& sums, Result& result) const {
   for (std::size_t k = 0; k < parameters_.inputs().size(); ++k) {
     const std::size_t first = parameters_.inputs()[k].at;
-    if (const at::Tensor low = total(2 * k); low.defined()) result.gradient[first] = -low.item<double>() / samples;
-    if (const at::Tensor high = total(2 * k + 1); high.defined())
-      result.gradient[first + 1] = high.item<double>() / samples;
+    if (const at::Tensor& low = sums[2 * k]; low.defined()) result.gradient[first] = -low.item<double>();
+    if (const at::Tensor& high = sums[2 * k + 1]; high.defined()) result.gradient[first + 1] = high.item<double>();
   }
-  for (std::size_t k = 0; k < parameters_.weights().size(); ++k) {
-    const at::Tensor of_weight = total(leaves.inputs.size() + k);
-    if (!of_weight.defined()) continue;
-    const at::Tensor of_bounds =
-        torch::autograd::grad({leaves.quantized[k]}, {leaves.bounds[k]}, {of_weight})[0].to(at::kCPU).contiguous();
-    const auto* const numbers = of_bounds.const_data_ptr<double>();
-    for (std::size_t c = 0; c < parameters_.weights()[k].channels; ++c)
-      result.gradient[parameters_.weights()[k].at + c] = numbers[c] / samples;
+  const std::size_t weights = leaves.inputs.size();
+  for (std::size_t j = 0; j < trained_.size(); ++j) result.trained[j] = sums[weights + weights_.size() + j];
+  for (std::size_t k = 0; k < weights_.size(); ++k) {
+    if (!sums[weights + k].defined()) continue;
+    const Weight& moved = weights_[k];
+    std::vector<at::Tensor> sources;
+    if (moved.range != nullptr) sources.push_back(leaves.bounds[k]);
+    if (moved.trained >= 0) sources.push_back(leaves.trained[static_cast<std::size_t>(moved.trained)]);
+    const auto slopes = torch::autograd::grad({leaves.quantized[k]}, sources, {sums[weights + k]});
+    if (moved.range != nullptr) {
+      const at::Tensor of_bounds = slopes.front().to(at::kCPU).contiguous();
+      const auto* const numbers = of_bounds.const_data_ptr<double>();
+      for (std::size_t c = 0; c < moved.range->channels; ++c) result.gradient[moved.range->at + c] += numbers[c];
+    }
+    if (moved.trained < 0) continue;
+    at::Tensor& sum = result.trained[static_cast<std::size_t>(moved.trained)];
+    sum = sum.defined() ? sum + slopes.back() : slopes.back().clone();
   }
-  return result;
 }
 
 }  // namespace halftone::internal

@@ -103,8 +103,8 @@ std::optional<Bench> run(const Request& request, const LoadedModel& loaded, cons
               .baseline = request.float_type == FloatType::BFloat16 ? 1U : 0U,
               .random_ranges = subject->random_ranges};
   if (fill_ranges(loaded.model, subject->calibration)) bench.random_ranges = true;
-  bench.measurement =
-      benchmark(*request.engine, loaded.model, subject->calibration, bench.variants, request.options, monitor);
+  bench.measurement = benchmark(*request.engine, subject->network(loaded), subject->calibration, bench.variants,
+                                request.options, monitor);
   if (bench.measurement.timings.empty()) return std::nullopt;
   bench.stopped = monitor.stopped();
   return bench;

@@ -1,6 +1,8 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <ostream>
 #include <utility>
@@ -67,14 +69,25 @@ struct Scored {
   Evaluation result;
 };
 
-std::optional<Scored> score(PlanEvaluator& evaluator, const Request& request, const Plan& plan) {
+using MakeRunner = std::function<std::unique_ptr<PlanRunner>(const Model& model)>;
+
+/// The plan with fine-tuned weights stands beside the network as it was.
+std::optional<Evaluation> score_plan(PlanEvaluator& evaluator, const MakeRunner& make, const Subject& subject) {
+  if (!subject.finished) return evaluator.evaluate(subject.plan);
+  return PlanEvaluator(make(*subject.finished), evaluator).evaluate(subject.plan);
+}
+
+std::optional<Scored> score(const MakeRunner& make, const Request& request, const Subject& subject,
+                            const LoadedModel& loaded, const Dataset& data, const Monitor& monitor) {
+  PlanEvaluator evaluator(make(loaded.model), data, *request.task, request.evaluator, monitor);
+  const Plan& plan = subject.plan;
   const Plan baseline = Plan::uniform(plan.size(), k16);
   const auto scored = evaluator.measure_baseline(baseline);
   if (!scored) return std::nullopt;
   const bool is_float = !request.subject.file && !request.subject.uniform;
-  const auto result = is_float           ? evaluator.float_score()
-                      : plan == baseline ? evaluator.baseline()
-                                         : evaluator.evaluate(plan);
+  const auto result = is_float                                ? evaluator.float_score()
+                      : plan == baseline && !subject.finished ? evaluator.baseline()
+                                                              : score_plan(evaluator, make, subject);
   if (!result) return std::nullopt;
   return Scored{evaluator.float_score(), *scored, *result};
 }
@@ -91,14 +104,14 @@ std::optional<Results> score(const Request& request, const Subject& subject, con
   internal::require_known_ids(loaded.model.graph, data);
   std::optional<Scored> in_engine;
   if (request.engine) {  // first: it is faster, and may not know the network
-    PlanEvaluator deployed(
-        deploy(loaded.model, subject.calibration, request.engine, request.evaluator, request.float_type), data,
-        *request.task, request.evaluator, monitor);
-    in_engine = score(deployed, request, subject.plan);
+    const auto deployed = [&](const Model& model) {
+      return deploy(model, subject.calibration, request.engine, request.evaluator, request.float_type);
+    };
+    in_engine = score(deployed, request, subject, loaded, data, monitor);
     if (!in_engine) return std::nullopt;
   }
-  SimulatedEvaluator simulated(loaded.model, subject.calibration, data, *request.task, request.evaluator, monitor);
-  const auto scored = score(simulated, request, subject.plan);
+  const auto simulated = [&](const Model& model) { return simulate(model, subject.calibration); };
+  const auto scored = score(simulated, request, subject, loaded, data, monitor);
   if (!scored) return std::nullopt;
   return Results{*scored, in_engine};
 }

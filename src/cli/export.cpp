@@ -53,7 +53,7 @@ int run_export(const Context& context, const Arguments& arguments) {
     context.err << "Stopped on request: nothing was written.\n";
     return 1;
   }
-  const std::string onnx = to_onnx(loaded.model, subject->plan, subject->calibration, options);
+  const std::string onnx = to_onnx(subject->network(loaded), subject->plan, subject->calibration, options);
   write_atomically(arguments.out, onnx);
   if (arguments.common.json) {
     print_json(context.out, {{"written", arguments.out},

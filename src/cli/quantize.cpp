@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <ostream>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "halftone/core/file.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/data/split.hpp"
+#include "halftone/plan/finished_file.hpp"
 #include "halftone/sensitivity/sensitivity_file.hpp"
 #include "report/outcome.hpp"
 #include "report/text.hpp"
@@ -29,10 +31,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kFinished = "finished.safetensors";
+
 struct Data {
   std::shared_ptr<const Dataset> calibration;
   std::shared_ptr<const Dataset> validation;
-  std::shared_ptr<const Dataset> report{};  ///< may be null
+  std::shared_ptr<const Dataset> report{};    ///< may be null
+  std::shared_ptr<const Dataset> training{};  ///< likewise
 };
 
 /// The class of every group of samples that belong together, by its first; one class for all where pairs and the like
@@ -84,6 +89,7 @@ Data open_parts(const QuantizeArguments& arguments, const QuantizeRequest& reque
     split_validation(data, *request.report_share, arguments.report, arguments.common.seed);
   else if (!arguments.report.empty())
     data.report = open_data(arguments.report, loaded);
+  if (request.finisher) data.training = open_data(arguments.train, loaded);
   return data;
 }
 
@@ -122,7 +128,13 @@ void note_differences(const SensitivityFile& file, const RangeChoice& ranges, Ru
                                    text, ": the order of sites may not be the best for this run."));
 }
 
-RunResult work(const Registry& registry, Job& job, const QuantizeArguments& arguments, const QuantizeRequest& request) {
+/// The run and, where the network was fine-tuned and is better for it, the file of its weights.
+struct Work {
+  RunResult run;
+  std::function<void()> write_weights{};
+};
+
+Work work(const Registry& registry, Job& job, const QuantizeArguments& arguments, const QuantizeRequest& request) {
   const LoadedModel loaded = load(request.model, registry, arguments.common.seed);
   if (request.sensitivity) {
     std::vector<Precision> scored = request.options.precisions;
@@ -137,13 +149,21 @@ RunResult work(const Registry& registry, Job& job, const QuantizeArguments& argu
   const Data data = open_parts(arguments, request, loaded);
   Watch watch(job.err(), arguments.common.quiet || !job.is_first(),
               " What is finished is kept either way: the same command goes on from there.");
-  RunResult result = quantize(loaded.model, {*data.calibration, *data.validation, data.report.get()}, request.options,
-                              request.parts, watch.monitor());
+  const QuantizeData parts{*data.calibration, *data.validation, data.report.get()};
+  FinishedRun made = request.finisher
+                         ? quantize_and_finish(loaded.model, parts, {*data.training, *request.finisher},
+                                               request.options, request.parts, watch.monitor())
+                         : FinishedRun{quantize(loaded.model, parts, request.options, request.parts, watch.monitor())};
+  RunResult& result = made.run;
   result.model = arguments.model.spec;
   result.model_options = given(arguments.model);
   result.sensitivity_file = arguments.sensitivity;
   if (request.sensitivity) note_differences(*request.sensitivity, arguments.ranges, result);
-  return result;
+  Work done{.run = std::move(result)};
+  if (made.finished)
+    done.write_weights = [model = loaded.model, finished = *std::move(made.finished),
+                          path = fs::path(arguments.out) / kFinished] { write_finished_file(path, model, finished); };
+  return done;
 }
 
 bool is_stopped_on_request(const RunResult& run) {
@@ -166,15 +186,26 @@ std::string written(const RunResult& run, const fs::path& out) {
   std::string text = message("\nWritten: ", (out / "report.html").string(), " (to look at)");
   std::vector<std::string> names{"report.txt", "run.json", "plan.json"};
   for (const TargetResult& target : run.looser) names.push_back(plan_file_name(target.gate));
+  if (run.finished_ranges) names.emplace_back(kFinished);
   for (const std::string& name : names) text += ", " + (out / name).string();
   return text + '\n';
 }
 
-/// Writes and shows the result.
-void publish(const RunResult& result, const WorkFolder& folder, const QuantizeArguments& arguments, Job& job) {
+/// Weights before the plan that needs them; those of an earlier result go behind its plan.
+void write_all(const Work& done, const fs::path& out) {
+  require_writable(out);
+  if (done.write_weights) done.write_weights();
+  write_run(done.run, out);
+  std::error_code ignored;
+  if (!done.write_weights) fs::remove(out / kFinished, ignored);
+}
+
+/// Writes and shows what came of it.
+void publish(const Work& done, const WorkFolder& folder, const QuantizeArguments& arguments, Job& job) {
+  const RunResult& result = done.run;
   // The baseline alone is worth no file, least of all in place of an earlier result.
   const bool is_result = !is_stopped_on_request(result) || !result.steps.empty();
-  if (is_result) write_run(result, arguments.out);
+  if (is_result) write_all(done, arguments.out);
   if (result.status == RunStatus::Stopped) say_stopped(job.err(), result, folder);
   if (arguments.common.json)
     print_json(job.out(), to_run_json(result));
@@ -186,7 +217,7 @@ void publish(const RunResult& result, const WorkFolder& folder, const QuantizeAr
 
 int run_quantize(const Context& context, const QuantizeArguments& arguments) {
   QuantizeRequest request = check(context.registry, arguments);
-  std::vector<std::string> files{"plan.json", "run.json", "report.txt", "report.html", WorkFolder::kJournal};
+  std::vector<std::string> files{"plan.json", "run.json", "report.txt", "report.html", WorkFolder::kJournal, kFinished};
   for (const Gate& gate : request.options.gates) files.push_back(plan_file_name(gate));
   require_output(arguments.out, files);
   Job job(context);
@@ -200,9 +231,9 @@ int run_quantize(const Context& context, const QuantizeArguments& arguments) {
       job.err() << "Going on from what an earlier run left in " << arguments.out
                 << ": what still holds is not done again.\n";
   }
-  const RunResult result = work(context.registry, job, arguments, request);
-  if (job.is_first()) publish(result, *folder, arguments, job);
-  const auto targets = all_targets(result);
+  const Work done = work(context.registry, job, arguments, request);
+  if (job.is_first()) publish(done, *folder, arguments, job);
+  const auto targets = all_targets(done.run);
   const auto is_met = [](const TargetResult& target) { return target.status == RunStatus::Met; };
   return std::all_of(targets.begin(), targets.end(), is_met) ? 0 : 1;
 }
@@ -214,6 +245,24 @@ void add_data(CLI::App& command, QuantizeArguments& arguments) {
       ->required();
   add_text(command, "--report", arguments.report, "DATA|SHARE",
            "samples for nothing but the final score; 20% takes that share\nof the validation data");
+}
+
+void add_finishing(CLI::App& command, QuantizeArguments& arguments) {
+  add_text(command, "--train", arguments.train, "DATA",
+           "samples to fine-tune the weights and ranges of the plan found\non: finished.safetensors beside plan.json, "
+           "where that scores\nbetter on the validation data. Needs no labels");
+  add_count(command, "--finish-steps", arguments.finish_steps, 1, "steps of 128 samples that fine-tuning takes");
+  command
+      .add_option("--finish-rate", arguments.finish_rate,
+                  "largest step of fine-tuning in a weight, in units of its\ntensor's root mean square")
+      ->capture_default_str()
+      ->type_name("RATE");
+  command
+      .add_option("--finish-labels", arguments.finish_labels,
+                  "share of its loss that is cross entropy with the labels, 0 to 1;\nthe rest is divergence from the "
+                  "network as it was")
+      ->capture_default_str()
+      ->type_name("SHARE");
 }
 
 void add_goal(CLI::App& command, const Registry& registry, QuantizeArguments& arguments) {
@@ -302,6 +351,7 @@ void add_quantize(CLI::App& app, const Context& context, Action& action) {
   CLI::App& command = *app.add_subcommand("quantize", "find the fastest precisions that keep enough of the score");
   add_model(command, arguments->model);
   add_data(command, *arguments);
+  add_finishing(command, *arguments);
   add_goal(command, context.registry, *arguments);
   add_latency(command, context.registry, *arguments);
   add_search(command, context.registry, *arguments);

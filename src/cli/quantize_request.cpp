@@ -194,6 +194,12 @@ QuantizeRequest check(const Registry& registry, const QuantizeArguments& argumen
   const auto& latency = request.parts.latency;
   request.options.latency_target = parse_latency_target(arguments.latency_target, latency ? latency->unit() : "ms");
   require_valid("options", validate(request.options));
+  if (!arguments.train.empty())
+    request.finisher = make_finisher({.steps = static_cast<int>(arguments.finish_steps),
+                                      .weight_rate = arguments.finish_rate,
+                                      .label_share = arguments.finish_labels,
+                                      .threads = thread_count(arguments.common),
+                                      .seed = arguments.common.seed});
   require_trained(arguments.model, "there is no accuracy to keep");
   // Last, as it makes the folder.
   if (measures_latency(arguments, engine.get())) request.options.latency_cache = choose_cache(arguments.cache);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "cli/command.hpp"
 #include "halftone/quantize.hpp"
 #include "halftone/sensitivity/sensitivity_file.hpp"
+#include "halftone/train/finish.hpp"
 
 namespace halftone::cli {
 
@@ -20,6 +22,10 @@ struct QuantizeArguments {
   std::string calibrate;
   std::string validate;
   std::string report;
+  std::string train;  ///< empty: no fine-tuning
+  std::int64_t finish_steps = FinishOptions{}.steps;
+  double finish_rate = FinishOptions{}.weight_rate;
+  double finish_labels = 0;
   std::string task = "top1";
   std::string keep;  ///< empty: not given, 99.9 %
   std::string gate = "point";
@@ -56,6 +62,7 @@ struct QuantizeRequest {
   QuantizeParts parts;
   std::optional<SensitivityFile> sensitivity{};
   std::optional<double> report_share{};  ///< of the validation data
+  std::unique_ptr<Finisher> finisher{};  ///< null where there is no training data
 };
 
 /// Throws for what does not fit together, before any work.

@@ -10,6 +10,7 @@
 #include "halftone/adjust/weight_method.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/engine/benchmark.hpp"
+#include "halftone/plan/finished_file.hpp"
 #include "report/text_summary.hpp"
 
 namespace halftone::cli {
@@ -33,11 +34,37 @@ Calibration make_ranges(const SubjectRequest& request, const LoadedModel& loaded
   return adjusted.record.stopped ? Calibration{} : std::move(adjusted.calibration);
 }
 
+/// Ranges of fine-tuned weights fit no others.
+void require_its_weights(const SubjectRequest& request) {
+  const bool is_finished = !request.file->finished_digest.empty();
+  if (is_finished && request.finished.empty() && request.data.empty())
+    throw Error(Errc::InvalidArgument,
+                message("plan ", request.path,
+                        " has ranges for weights that were fine-tuned to it: give --finished FILE "
+                        "(finished.safetensors beside it), or other ranges by --calibrate DATA"));
+  if (!is_finished && !request.finished.empty())
+    throw Error(Errc::InvalidArgument, message("--finished is given, and plan ", request.path,
+                                               " was made for the model's own weights: leave it out"));
+}
+
+/// The network of the plan's ranges.
+Model finished_network(const SubjectRequest& request, const Model& model) {
+  Model finished = apply_finished_file(request.finished, model);
+  if (const std::string made = digest(finished); made != request.file->finished_digest)
+    throw Error(Errc::BadFile, message("finished weights \"", request.finished, "\" are not those that plan ",
+                                       request.path, " was made with: give the file that was written beside it"));
+  return finished;
+}
+
 }  // namespace
 
 void add_subject(CLI::App& command, SubjectOptions& options) {
   options.command = &command;
   command.add_option("--plan", options.plan, "plan.json of `halftone quantize`")->type_name("FILE");
+  command
+      .add_option("--finished", options.finished,
+                  "finished.safetensors beside the plan: weights fine-tuned to it,\nin place of the model's own")
+      ->type_name("FILE");
   command
       .add_option("--uniform", options.uniform,
                   "all sites alike: float, 16, 2 to 8, w4a8; 16 where neither\nthis nor --plan is given")
@@ -53,6 +80,7 @@ void add_subject(CLI::App& command, SubjectOptions& options) {
 
 SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, const CommonOptions& common) {
   SubjectRequest request{.path = options.plan,
+                         .finished = options.finished,
                          .data = options.calibrate,
                          .calibrate = {.input = range_options(options.ranges.input),
                                        .weight = range_options(options.ranges.weight),
@@ -67,10 +95,15 @@ SubjectRequest check(const SubjectOptions& options, std::int64_t batch_size, con
     throw Error(
         Errc::InvalidArgument,
         "--range-input or --range-weight is given, and no ranges are made: give --calibrate DATA, or leave it out");
+  if (!options.finished.empty() && (options.plan.empty() || !options.calibrate.empty()))
+    throw Error(
+        Errc::InvalidArgument,
+        "--finished gives the weights that the ranges in a plan fit: give --plan beside it, without --calibrate");
   if (!options.plan.empty() && !options.uniform.empty())
     throw Error(Errc::InvalidArgument, "--plan and --uniform are both given: one network is taken at a time");
   if (!options.plan.empty()) {
     request.file = read_plan_file(options.plan);
+    require_its_weights(request);
   } else if (options.uniform != "float") {
     request.uniform = parse_precision(options.uniform.empty() ? "16" : options.uniform);
     if (needs_ranges(*request.uniform) && options.calibrate.empty())
@@ -108,6 +141,7 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
     AppliedPlan applied = apply_plan_file(*request.file, sites, digest(loaded.model));
     subject.plan = std::move(applied.plan);
     subject.calibration = std::move(applied.calibration);
+    if (!request.finished.empty()) subject.finished = finished_network(request, loaded.model);
   }
   more.insert(subject.plan.precisions.begin(), subject.plan.precisions.end());
   const std::vector<Precision> precisions(more.begin(), more.end());
@@ -123,7 +157,8 @@ std::optional<Subject> make_subject(const SubjectRequest& request, const LoadedM
 }
 
 std::string describe(const SubjectRequest& request, const Plan& plan) {
-  if (request.file) return request.path + ": " + internal::composition(plan);
+  if (request.file)
+    return request.path + ": " + internal::composition(plan) + (request.finished.empty() ? "" : ", fine-tuned");
   return request.uniform ? internal::composition(plan) : "float, as trained";
 }
 

@@ -11,9 +11,10 @@
 /// The network that a command works on: a model under a plan.
 namespace halftone::cli {
 
-/// --plan --uniform --calibrate --adjust --range-input --range-weight
+/// --plan --finished --uniform --calibrate --adjust --range-input --range-weight
 struct SubjectOptions {
   std::string plan;
+  std::string finished;
   std::string uniform;
   std::string calibrate;
   bool adjust = false;
@@ -28,6 +29,7 @@ struct SubjectRequest {
   std::optional<PlanFile> file{};      ///< --plan
   std::optional<Precision> uniform{};  ///< --uniform; with neither, the float network is asked for
   std::string path{};                  ///< of the plan
+  std::string finished{};              ///< file of the weights that the plan's ranges fit; empty: the model's own
   std::string data{};                  ///< --calibrate
   CalibrateOptions calibrate{};
   bool adjust = false;
@@ -42,7 +44,10 @@ LoadedModel load(ModelRequest model, const SubjectRequest& request, const Regist
 struct Subject {
   Plan plan;
   Calibration calibration;
-  bool random_ranges = false;  ///< any of them from random inputs
+  std::optional<Model> finished{};  ///< what runs under the plan, where it is not the model
+  bool random_ranges = false;       ///< any of them from random inputs
+
+  [[nodiscard]] const Model& network(const LoadedModel& loaded) const { return finished ? *finished : loaded.model; }
 };
 
 /// Throws where --calibrate was given and no operand of the network has a range.

@@ -189,8 +189,9 @@ PlanFile make_plan_file(std::span<const Site> sites, const Plan& plan, const Cal
 }
 
 std::string to_text(const PlanFile& file) {
-  std::string text =
-      message("{\"version\": ", kVersion, ", \"model_digest\": ", quoted(file.model_digest), ", \"sites\": [");
+  std::string text = message(
+      "{\"version\": ", kVersion, ", \"model_digest\": ", quoted(file.model_digest),
+      file.finished_digest.empty() ? "" : ", \"finished_digest\": " + quoted(file.finished_digest), ", \"sites\": [");
   const char* separator = "\n";
   for (const auto& [name, kind, precision, ranges] : file.sites) {
     text += message(std::exchange(separator, ",\n"), "  {\"name\": ", quoted(name), ", \"kind\": ", quoted(kind),
@@ -214,8 +215,15 @@ PlanFile read_plan_file(const std::filesystem::path& path) {
   // A later version may have other keys: say so rather than complain about those.
   if (json.is_object() && field.has("version") && field["version"].integer(1) != kVersion)
     field["version"].fail(message("this program reads version ", kVersion));
-  field.expect_keys({"version", "model_digest", "sites"});
-  PlanFile plan{.model_digest = field["model_digest"].text(), .sites = {}, .path = path.string()};
+  const bool is_finished = json.is_object() && field.has("finished_digest");
+  if (is_finished)
+    field.expect_keys({"version", "model_digest", "finished_digest", "sites"});
+  else
+    field.expect_keys({"version", "model_digest", "sites"});
+  PlanFile plan{.model_digest = field["model_digest"].text(),
+                .sites = {},
+                .finished_digest = is_finished ? field["finished_digest"].text() : "",
+                .path = path.string()};
   const nlohmann::json& sites = json["sites"];
   if (!sites.is_array() || sites.empty()) field["sites"].fail("an array of at least one site is needed");
   for (std::size_t i = 0; i < sites.size(); ++i)

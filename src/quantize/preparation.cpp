@@ -9,6 +9,7 @@
 
 #include "calibrate/token_ids.hpp"
 #include "halftone/adjust/weight_method.hpp"
+#include "halftone/core/error.hpp"
 #include "quantize/kept_json.hpp"
 #include "report/text.hpp"
 #include "report/text_summary.hpp"
@@ -25,10 +26,26 @@ void Preparation::read_data() {
   result_.calibration_data.digest = read(setup_.data.calibration);
   result_.validation_data.digest = read(setup_.data.validation);
   if (setup_.data.report != nullptr) result_.report_data->digest = read(*setup_.data.report);
+  if (setup_.finishing != nullptr) {
+    result_.training_data->digest = read(setup_.finishing->training);
+    refuse_training_on_tests();
+  }
   if (setup_.team == nullptr) return;
   setup_.team->require_same("the calibration data", result_.calibration_data.digest);
   setup_.team->require_same("the validation data", result_.validation_data.digest);
+  setup_.team->require_same("the training data", result_.training_data ? result_.training_data->digest : "none");
   setup_.team->require_same("the report part", setup_.data.report != nullptr ? result_.report_data->digest : "none");
+}
+
+void Preparation::refuse_training_on_tests() const {
+  const auto refuse = [&](const char* what, const std::string& digest) {
+    if (result_.training_data->digest == digest)
+      throw Error(Errc::InvalidArgument,
+                  message("the training data ", result_.training_data->name, " holds the samples of the ", what,
+                          ": their score would say nothing of others; give other samples"));
+  };
+  refuse("validation data", result_.validation_data.digest);
+  if (result_.report_data) refuse("report part", result_.report_data->digest);
 }
 
 /// What ranges depend on.

@@ -38,6 +38,7 @@ class Preparation {
  private:
   [[nodiscard]] Digest calibration_key() const;
   [[nodiscard]] Digest latency_key() const;
+  void refuse_training_on_tests() const;
   bool find_latency();
   [[nodiscard]] MeasuredLatency read_latency(const nlohmann::json& json) const;
   void set_latency(MeasuredLatency measured);

@@ -59,7 +59,7 @@ void fill_in(QuantizeParts& parts) {
 }  // namespace
 
 Setup::Setup(const Model& network, const QuantizeData& parts_of_data, const QuantizeOptions& given,
-             const QuantizeParts& pieces, const Monitor& watch, Team* ranks)
+             const QuantizeParts& pieces, const Monitor& watch, Team* ranks, const Finishing* fine_tuning)
     : model(network),
       data(parts_of_data),
       options(given),
@@ -67,7 +67,8 @@ Setup::Setup(const Model& network, const QuantizeData& parts_of_data, const Quan
       monitor(watch),
       team(ranks),
       gates(ordered_gates(given)),
-      model_digest(digest(network)) {
+      model_digest(digest(network)),
+      finishing(fine_tuning) {
   measures_latency = !parts.latency && parts.engine;
   fill_in(parts);
   if (parts.order->needs_pairs && !parts.metric->gives_pairs())
@@ -123,6 +124,7 @@ void Setup::require_same_everywhere() const {
   team->require_same("the network", model_digest);
   team->require_same("task", parts.task->identity());
   team->require_same("their options", describe(options, parts, gates));
+  team->require_same("options of fine-tuning", finishing != nullptr ? finishing->finisher.identity() : "none");
 }
 
 MeasureLatencyOptions Setup::latency_options() const {
@@ -141,9 +143,10 @@ EvaluatorOptions Setup::evaluator_options() const {
           .team = team};
 }
 
-std::unique_ptr<PlanRunner> Setup::make_runner(bool in_engine, const Calibration& calibration) const {
-  return in_engine ? deploy(model, calibration, parts.engine, evaluator_options(), float_type)
-                   : simulate(model, calibration);
+std::unique_ptr<PlanRunner> Setup::make_runner(bool in_engine, const Model& network,
+                                               const Calibration& calibration) const {
+  return in_engine ? deploy(network, calibration, parts.engine, evaluator_options(), float_type)
+                   : simulate(network, calibration);
 }
 
 Digest Setup::fingerprint() const {

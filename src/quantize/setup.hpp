@@ -21,7 +21,7 @@ namespace halftone::internal {
 struct Setup {
   /// Throws as `quantize` for what does not fit together.
   Setup(const Model& model, const QuantizeData& data, const QuantizeOptions& options, const QuantizeParts& parts,
-        const Monitor& monitor, Team* team = nullptr);
+        const Monitor& monitor, Team* team = nullptr, const Finishing* finishing = nullptr);
 
   const Model& model;
   const QuantizeData& data;
@@ -34,7 +34,8 @@ struct Setup {
   bool deployed = false;                       ///< where plans are scored
   FloatType float_type = FloatType::BFloat16;  ///< of what the engine does not run in integers
   std::string model_digest;
-  std::optional<SiteUnits> units{};  ///< where there are rules
+  std::optional<SiteUnits> units{};      ///< where there are rules
+  const Finishing* finishing = nullptr;  ///< null: none was asked for
 
   [[nodiscard]] Plan baseline() const { return Plan::uniform(model.sites.size(), k16); }
   [[nodiscard]] std::string engine_name() const { return parts.engine->name() + ' ' + parts.engine->version(); }
@@ -60,7 +61,9 @@ struct Setup {
   [[nodiscard]] EvaluatorOptions evaluator_options() const;
   /// What every result depends on: program, machine, network with its sites, and task.
   [[nodiscard]] Digest fingerprint() const;
-  [[nodiscard]] std::unique_ptr<PlanRunner> make_runner(bool in_engine, const Calibration& calibration) const;
+  /// Of `network`, which is the model or has other weights. Borrows both.
+  [[nodiscard]] std::unique_ptr<PlanRunner> make_runner(bool in_engine, const Model& network,
+                                                        const Calibration& calibration) const;
   /// All that a plan's scores on data of `data_digest` depend on but the plan.
   [[nodiscard]] std::string scoring_fingerprint(bool in_engine, const Calibration& calibration,
                                                 const std::string& data_digest) const;

@@ -202,6 +202,7 @@ void read_rest(const JsonField& field, RunResult& run) {
   run.calibration_data = read_data(data.need("calibration"));
   run.validation_data = read_data(data.need("validation"));
   if (const auto report = data.find("report")) run.report_data = read_data(*report);
+  if (const auto training = data.find("training")) run.training_data = read_data(*training);
   run.forward_passes = field.need("passes").need("forward").number_not_negative();
   run.backward_passes = field.need("passes").need("backward").number_not_negative();
   read_seconds(field, run);
@@ -237,6 +238,7 @@ RunResult parse_run_json(const std::string& text, const std::string& place) {
   read_scores(field, run);
   read_steps(field.need("evaluations"), run);
   if (const auto ranges = field.find("ranges")) read_ranges(*ranges, run);
+  if (const auto finishing = field.find("finishing")) read_finishing(*finishing, run);
   if (const auto table = field.find("sensitivity"))
     run.sensitivity = read_sensitivity(object["sensitivity"], *table, run.sites);
   read_rest(field, run);

@@ -101,4 +101,13 @@ void read_ranges(const JsonField& field, RunResult& run) {
   });
 }
 
+void read_finishing(const JsonField& field, RunResult& run) {
+  run.finishing = FinishRecord{.descent = read_adjustment(field),
+                               .tensors = field.need("tensors").integer(0),
+                               .values = field.need("values").integer(0),
+                               .label_share = field.need("label_share").number_not_negative(),
+                               .model_digest = field.need("finished_digest").text_or_empty(),
+                               .kept = field.need("kept").truth()};
+}
+
 }  // namespace halftone::internal

@@ -12,5 +12,6 @@ void read_options(const JsonField& options, RunResult& run);
 void read_engine(const JsonField& field, RunResult& run);
 
 void read_ranges(const JsonField& field, RunResult& run);
+void read_finishing(const JsonField& field, RunResult& run);
 
 }  // namespace halftone::internal

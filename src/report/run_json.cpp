@@ -173,6 +173,36 @@ json options_json(const RunResult& run) {
   return options;
 }
 
+json adjustment_json(const RangeAdjustment& adjustment) {
+  json checks = json::array();
+  for (const auto& check : adjustment.checks)
+    checks.push_back({{"step", check.step}, {"training", check.training}, {"held_out", check.held_out}});
+  return {{"plan", adjustment.plan},
+          {"damage_before", adjustment.damage_before},
+          {"damage_after", adjustment.damage_after},
+          {"held_out", adjustment.held_out},
+          {"trained_on", adjustment.trained_on},
+          {"bounds", adjustment.bounds},
+          {"steps", adjustment.steps},
+          {"step_kept", adjustment.step_kept},
+          {"checks", std::move(checks)},
+          {"passes", {{"forward", adjustment.forward_passes}, {"backward", adjustment.backward_passes}}},
+          {"seconds", adjustment.seconds},
+          {"stopped", adjustment.stopped}};
+}
+
+/// Null where the network was not fine-tuned.
+json finishing_json(const RunResult& run) {
+  if (!run.finishing) return nullptr;
+  json object = adjustment_json(run.finishing->descent);
+  object.update({{"tensors", run.finishing->tensors},
+                 {"values", run.finishing->values},
+                 {"label_share", run.finishing->label_share},
+                 {"finished_digest", run.finishing->model_digest},
+                 {"kept", run.finishing->kept}});
+  return object;
+}
+
 /// How ranges came about beyond what each tensor says by itself.
 json ranges_json(const RunResult& run) {
   json methods = json::array();
@@ -186,24 +216,7 @@ json ranges_json(const RunResult& run) {
                        {"samples", choice.samples}});
   }
   json adjustments = json::array();
-  for (const RangeAdjustment& adjustment : run.adjustments) {
-    json checks = json::array();
-    for (const auto& check : adjustment.checks)
-      checks.push_back({{"step", check.step}, {"training", check.training}, {"held_out", check.held_out}});
-    adjustments.push_back(
-        {{"plan", adjustment.plan},
-         {"damage_before", adjustment.damage_before},
-         {"damage_after", adjustment.damage_after},
-         {"held_out", adjustment.held_out},
-         {"trained_on", adjustment.trained_on},
-         {"bounds", adjustment.bounds},
-         {"steps", adjustment.steps},
-         {"step_kept", adjustment.step_kept},
-         {"checks", std::move(checks)},
-         {"passes", {{"forward", adjustment.forward_passes}, {"backward", adjustment.backward_passes}}},
-         {"seconds", adjustment.seconds},
-         {"stopped", adjustment.stopped}});
-  }
+  for (const RangeAdjustment& adjustment : run.adjustments) adjustments.push_back(adjustment_json(adjustment));
   return {{"weight_methods", std::move(methods)}, {"adjustments", std::move(adjustments)}};
 }
 
@@ -340,9 +353,11 @@ json to_run_json(const RunResult& run) {
                   {{"calibration", data_json(run.calibration_data)},
                    {"validation", data_json(run.validation_data)},
                    {"report", run.report_data ? data_json(*run.report_data) : json()}}},
+                 {"finishing", finishing_json(run)},
                  {"ranges", ranges_json(run)},
                  {"sensitivity", sensitivity_json(run)},
                  {"sites", sites_json(run)}};
+  if (run.training_data) object["data"]["training"] = data_json(*run.training_data);
   object.update(gate_json(run, run.gate));
   if (!run.rules.empty()) object["rules"] = internal::rules_json(run);
   return object;
@@ -362,11 +377,14 @@ static void remove_looser_plans(const std::filesystem::path& directory) {
 void write_run(const RunResult& result, const std::string& directory) {
   const std::filesystem::path path(directory);
   // Everything is made before anything is written.
-  const auto plan_text = [&](const Plan& plan) {
-    return to_text(make_plan_file(result.sites, plan, result.calibration, result.model_digest));
+  const auto plan_file = [&](const Plan& plan, const Calibration& ranges) {
+    return make_plan_file(result.sites, plan, ranges, result.model_digest);
   };
-  std::map<std::string, std::string> plans{{"plan.json", plan_text(result.plan)}};
-  for (const TargetResult& target : result.looser) plans[plan_file_name(target.gate)] = plan_text(target.plan);
+  PlanFile own = plan_file(result.plan, result.finished_ranges.value_or(result.calibration));
+  if (result.finished_ranges) own.finished_digest = result.finishing->model_digest;
+  std::map<std::string, std::string> plans{{"plan.json", to_text(own)}};
+  for (const TargetResult& target : result.looser)
+    plans[plan_file_name(target.gate)] = to_text(plan_file(target.plan, result.calibration));
   const std::string run = to_run_json(result).dump(2, ' ', false, json::error_handler_t::replace) + "\n";
   const std::string report = text_report(result);
   const std::string page = html_report(result);

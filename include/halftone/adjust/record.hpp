@@ -33,6 +33,16 @@ struct RangeAdjustment {
   bool stopped = false;  ///< on request; damages are 0 where it was before they were known
 };
 
+/// What fine-tuning the weights and the ranges of a plan brought.
+struct FinishRecord {
+  RangeAdjustment descent;     ///< in weights too; what it calls damage has the labels' share in it
+  std::int64_t tensors = 0;    ///< weights and biases that could move
+  std::int64_t values = 0;     ///< numbers in them
+  double label_share = 0;      ///< of the loss that is cross entropy with the labels
+  std::string model_digest{};  ///< of the network with its new tensors; empty where the start was best
+  bool kept = false;           ///< whether a run took it as its result
+};
+
 /// How the ranges of weights were chosen at one width, and what else was tried.
 struct WeightMethodChoice {
   struct Trial {

@@ -24,6 +24,8 @@ class Team {
 
   [[nodiscard]] int rank() const { return communicator_.rank(); }
   [[nodiscard]] int size() const { return communicator_.size(); }
+  /// What ranks exchange by; between calls of members it may serve for other things, on all ranks alike.
+  [[nodiscard]] Communicator& communicator() const { return communicator_; }
   [[nodiscard]] bool is_first() const { return rank() == 0; }
 
   /// Every rank's bytes, by rank. `what` says what is being done, for people and so that ranks which do different

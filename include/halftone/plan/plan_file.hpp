@@ -14,6 +14,7 @@ namespace halftone {
 /// A plan with the ranges it runs with: all that is needed to apply it to the model again. On disk:
 ///   {"version": 1, "model_digest": "…", "sites": [{"name": "conv1", "kind": "conv", "precision": "8",
 ///    "weight_range": {"8": [0.51, …]}, "input_range": {"8": [-2.1, 2.6]}}, …]}
+/// and "finished_digest" behind the other where it fits that network's weights after fine-tuning.
 /// Ranges are kept for every calibrated width, so that a precision can be edited by hand.
 struct PlanFile {
   struct Entry {
@@ -25,7 +26,8 @@ struct PlanFile {
 
   std::string model_digest;
   std::vector<Entry> sites;
-  std::string path{};  ///< that it was read from, for messages; empty for one that was made
+  std::string finished_digest{};  ///< of the fine-tuned network that the ranges are for; empty: the model itself
+  std::string path{};             ///< that it was read from, for messages; empty for one that was made
 };
 
 PlanFile make_plan_file(std::span<const Site> sites, const Plan& plan, const Calibration& calibration,

@@ -115,6 +115,7 @@ struct RunResult {
   std::vector<Site> sites;
   Plan plan;
   Calibration calibration;
+  std::optional<Calibration> finished_ranges{};  ///< of `plan`, where the result is a network fine-tuned to it
 
   Gate gate;                                      ///< the strictest asked for: `plan` is the one found for it
   std::vector<TargetResult> looser;               ///< for the other gates asked for, loosest first
@@ -136,6 +137,7 @@ struct RunResult {
   std::string adjust_ranges;                       ///< when: "none", "search", "final", "both"
   std::vector<WeightMethodChoice> weight_methods;  ///< where `range_weight` is "auto"
   std::vector<RangeAdjustment> adjustments;        ///< in the order they were made
+  std::optional<FinishRecord> finishing{};         ///< where the network was fine-tuned to the plan
 
   std::string latency_model;   ///< e.g. "roofline:a100"
   std::string latency_origin;  ///< where its figures come from, and that they are modelled where they are
@@ -164,6 +166,7 @@ struct RunResult {
   DataPart calibration_data;
   DataPart validation_data;
   std::optional<DataPart> report_data;
+  std::optional<DataPart> training_data{};  ///< that fine-tuning was given
 
   double forward_passes = 0;  ///< over a whole data part; passes over a part of the network by their share
   double backward_passes = 0;
