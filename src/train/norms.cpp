@@ -5,19 +5,8 @@
 
 namespace halftone::internal {
 
-namespace {
-
-/// Elements whose norm is taken in the tensor's own type: so few that a sum in float32 is off by its last bits only.
-constexpr std::int64_t kRun = 4096;
-
-}  // namespace
-
 at::Tensor squared_norm(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.reshape(-1);
-  const std::int64_t whole = flat.numel() / kRun * kRun;
-  const at::Tensor runs = at::linalg_vector_norm(flat.narrow(0, 0, whole).view({-1, kRun}), 2, at::IntArrayRef{1});
-  const at::Tensor rest = at::linalg_vector_norm(flat.narrow(0, whole, flat.numel() - whole));
-  return runs.to(at::kDouble).square().sum() + rest.to(at::kDouble).square();
+  return at::linalg_vector_norm(tensor, 2, std::nullopt, false, at::kDouble).square();
 }
 
 at::Tensor no_norm(const at::Tensor& tensor) { return at::zeros({}, tensor.options().dtype(at::kDouble)); }

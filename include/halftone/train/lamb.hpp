@@ -43,9 +43,9 @@ struct LambParamState : torch::optim::OptimizerCloneableParamState<LambParamStat
 
 /// Adam whose step in every tensor is as long as the tensor: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2)
 /// g^2; r = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + weight_decay w; w -= rate |w| / |r| r. The trust
-/// ratio |w| / |r| is 1 where either norm is 0, else within its bounds. Norms are summed in float64 over runs
-/// of 4,096 elements, all else is in the parameters' type. Parameters are on one device; those without a gradient are
-/// left alone. State: two numbers a weight.
+/// ratio |w| / |r| is 1 where either norm is 0, else within its bounds. Norms are summed in float64, all else is in the
+/// parameters' type. Parameters are on one device; those without a gradient are left alone. State: two numbers a
+/// weight.
 ///
 /// Source: You et al., *Large Batch Optimization for Deep Learning: Training BERT in 76 minutes*, 2020, algorithm 2.
 /// There |w| is bounded; here the ratio is, as implementations do.

@@ -44,9 +44,8 @@ struct LarsParamState : torch::optim::OptimizerCloneableParamState<LarsParamStat
 };
 
 /// Scales the step of every tensor by lam = eta |w| / (|g| + weight_decay |w| + epsilon), so that large batches train
-/// at large rates. lam is 1 where |w| or |g| is 0. Norms are summed in float64 over runs of 4,096 elements, all else is
-/// in the parameters' type. Parameters are on one device; those without a gradient are left alone. State: one number a
-/// weight.
+/// at large rates. lam is 1 where |w| or |g| is 0. Norms are summed in float64, all else is in the parameters' type.
+/// Parameters are on one device; those without a gradient are left alone. State: one number a weight.
 ///
 /// Source: You, Gitman and Ginsburg, *Large Batch Training of Convolutional Networks*, 2017 (unscaled form); Kumar et
 /// al., *Scale MLPerf-0.6 models on Google TPU-v3 Pods*, 2019 (both forms, constants, what is skipped).
