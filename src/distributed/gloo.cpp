@@ -65,6 +65,21 @@ c10::intrusive_ptr<c10d::TCPStore> open_store(const GlooOptions& options) {
   }
 }
 
+/// What c10d throws while ranks gather: where nothing else is known, rank 0's store is gone.
+template <class Action>
+void gather(const GlooOptions& options, const Action& action) {
+  try {
+    action();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    throw Error(Errc::LostRank, message("rank ", options.rank, " of ", options.size,
+                                        " found no way to the others, perhaps as rank 0 left before all were there: ",
+                                        text.substr(0, text.find('\n'))));
+  }
+}
+
 /// Whether all ranks believe in as many.
 void compare_sizes(c10d::Store& store, const GlooOptions& options) {
   constexpr const char* kSize = "halftone/size";
@@ -78,17 +93,14 @@ void compare_sizes(c10d::Store& store, const GlooOptions& options) {
 class GlooTransport final : public internal::Transport {
  public:
   explicit GlooTransport(const GlooOptions& options) : options_(options), store_(open_store(options)) {
-    if (options.rank == 0) Heartbeats::prepare(*store_);
-    compare_sizes(*store_, options);
-    Heartbeats::announce(*store_, options);
-    Heartbeats::await_all(*store_, options);
-    ranks_ = std::make_unique<Heartbeats>(store_->clone(), options);
-    const auto how = c10d::ProcessGroupGloo::Options::create(options.start_timeout);
-    how->threads = 1;  // for collectives of its own, which nobody asks for
-    how->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(
-        internal::local_address_towards(options.address, options.port)));
-    gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store_),
-                                                        options.rank, options.size, how);
+    gather(options, [this] {
+      if (options_.rank == 0) Heartbeats::prepare(*store_);
+      compare_sizes(*store_, options_);
+      Heartbeats::announce(*store_, options_);
+      Heartbeats::await_all(*store_, options_);
+      ranks_ = std::make_unique<Heartbeats>(store_->clone(), options_);
+      connect();
+    });
   }
 
   [[nodiscard]] int rank() const override { return options_.rank; }
@@ -110,6 +122,15 @@ class GlooTransport final : public internal::Transport {
   void leave() override { ranks_->leave(); }
 
  private:
+  void connect() {
+    const auto how = c10d::ProcessGroupGloo::Options::create(options_.start_timeout);
+    how->threads = 1;  // for collectives of its own, which nobody asks for
+    how->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(
+        internal::local_address_towards(options_.address, options_.port)));
+    gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store_),
+                                                        options_.rank, options_.size, how);
+  }
+
   static at::Tensor as_tensor(void* data, std::size_t bytes) {
     return at::from_blob(data, {static_cast<std::int64_t>(bytes)}, at::kByte);
   }

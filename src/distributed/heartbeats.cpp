@@ -51,6 +51,7 @@ struct Heartbeats::State {
   std::condition_variable changed;
   std::vector<Peer> peers;
   milliseconds store_quiet{0};
+  int broken = -1;       ///< rank whose connection closed
   std::string proposal;  ///< what this rank found
   std::string verdict;   ///< what holds for all
   bool leaving = false;
@@ -95,6 +96,10 @@ void Heartbeats::State::read(const std::vector<std::vector<std::uint8_t>>& beats
       propose(message(name_of(rank, options), " does not answer: no sign of life for ", seconds(options.lost_after)));
     }
   }
+  if (broken >= 0)
+    propose(message(name_of(broken, options), peers[static_cast<std::size_t>(broken)].left
+                                                  ? " left while others wait for it"
+                                                  : " was lost: its connections closed"));
   const std::string found(beats.back().begin(), beats.back().end());
   if (found != kNone) judge(found);
 }
@@ -167,7 +172,8 @@ void Heartbeats::talk(const std::shared_ptr<State>& state, c10d::Store& store) {
       const milliseconds pause = leaving ? kTick / 5 : interval(options);
       if (leaving) left_for += pause;
       state->changed.wait_for(lock, pause, [&] {
-        return state->leaving != leaving || (state->verdict.empty() && !state->proposal.empty());
+        return state->leaving != leaving ||
+               (state->verdict.empty() && (state->broken >= 0 || !state->proposal.empty()));
       });
     }
   } catch (const std::exception&) {
@@ -238,12 +244,12 @@ void Heartbeats::throw_verdict() {
 
 void Heartbeats::report_broken(int peer) {
   std::unique_lock lock(state_->mutex);
-  const auto& options = state_->options;
-  state_->propose(message(name_of(peer, options), state_->peers[static_cast<std::size_t>(peer)].left
-                                                      ? " left while others wait for it"
-                                                      : " was lost: its connections closed"));
+  if (state_->broken < 0) state_->broken = peer;
+  state_->changed.notify_all();
   state_->changed.wait(lock, [&] { return !state_->verdict.empty() || state_->talker_ended; });
-  throw Error(Errc::LostRank, state_->verdict.empty() ? state_->proposal : state_->verdict);
+  if (state_->verdict.empty())  // this rank leaves
+    throw Error(Errc::LostRank, name_of(peer, state_->options) + ": its connections closed");
+  throw Error(Errc::LostRank, state_->verdict);
 }
 
 void Heartbeats::leave() {

@@ -27,12 +27,14 @@ Ranks start(int size, const std::string& what, milliseconds timeout = seconds(60
   return ranks;
 }
 
-/// That all ranks but `lost` end with an error, within 30 s, and say `text`.
+constexpr seconds kEnough{120};  ///< for processes that start on a busy machine
+
+/// That all ranks but `lost` end with an error, and say `text`.
 void require_named(const Ranks& ranks, int lost, const std::string& text) {
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     if (static_cast<int>(rank) == lost) continue;
     CAPTURE(rank);
-    CHECK(ranks[rank]->exit_code(seconds(30)) == 2);
+    CHECK(ranks[rank]->exit_code(kEnough) == 2);
     CHECK_THAT(ranks[rank]->output(), Contains(text));
   }
 }
@@ -43,7 +45,7 @@ TEST_CASE("ranks that are processes keep the laws of communicators") {
   const int size = GENERATE(2, 3, 4);
   const auto ranks = start(size, "laws", seconds(60), seconds(15));
   for (const auto& rank : ranks) {
-    CHECK(rank->exit_code(seconds(120)) == 0);
+    CHECK(rank->exit_code(kEnough) == 0);
     CHECK(rank->output().empty());
   }
 }
@@ -69,14 +71,14 @@ TEST_CASE("rank 0 that is stopped is named by the silence of its store") {
 }
 
 TEST_CASE("a rank that works for longer than a lost one is silent is not lost") {
-  for (const auto& rank : start(2, "busy")) CHECK(rank->exit_code(seconds(60)) == 0);
+  for (const auto& rank : start(2, "busy")) CHECK(rank->exit_code(kEnough) == 0);
 }
 
 TEST_CASE("a rank that does not come to a collective within the timeout is named as behind") {
   const auto ranks = start(3, "behind", seconds(3));
   for (const int rank : {0, 2}) {
     const auto& process = ranks[static_cast<std::size_t>(rank)];
-    CHECK(process->exit_code(seconds(30)) == 2);
+    CHECK(process->exit_code(kEnough) == 2);
     CHECK_THAT(process->output(), Contains("the timeout, in collective 2: rank 1 began 1"));
   }
 }
@@ -85,7 +87,7 @@ TEST_CASE("a rank that leaves while others wait for it is named") {
   const int early = GENERATE(0, 1);
   const auto ranks = start(3, "early-" + std::to_string(early));
   require_named(ranks, early, message("lost: rank ", early, " of 3 left"));
-  CHECK(ranks[static_cast<std::size_t>(early)]->exit_code(seconds(30)) == 0);
+  CHECK(ranks[static_cast<std::size_t>(early)]->exit_code(kEnough) == 0);
 }
 
 TEST_CASE("ranks that differ in what they do are told on all ranks who differs") {
@@ -101,11 +103,12 @@ TEST_CASE("ranks that do not come are named") {
   };
   const auto first = rank("0", "4");
   const auto second = rank("2", "4");
-  CHECK(first->exit_code(seconds(30)) == 2);
+  CHECK(first->exit_code(kEnough) == 2);
   CHECK_THAT(first->output(), Contains("lost: of 4 ranks these did not come within 3 s: 1, 3"));
-  CHECK(second->exit_code(seconds(30)) == 2);
+  CHECK(second->exit_code(kEnough) == 2);
+  CHECK_THAT(second->output(), Contains("lost: "));
   const auto late = rank("1", "4");
-  CHECK(late->exit_code(seconds(60)) == 2);
+  CHECK(late->exit_code(kEnough) == 2);
   CHECK_THAT(late->output(), Contains("lost: rank 0 of 4 does not answer at 127.0.0.1:" + port));
 }
 
@@ -113,17 +116,17 @@ TEST_CASE("two processes of one rank, and ranks of jobs of different sizes, are 
   const std::string port = std::to_string(free_port());
   const auto rank = [&](const char* number, const char* size) {
     return std::make_unique<Process>(
-        std::vector<std::string>{HALFTONE_RANK_PROGRAM, "gloo", number, size, port, "laws", "2000", "60000", "5000"});
+        std::vector<std::string>{HALFTONE_RANK_PROGRAM, "gloo", number, size, port, "laws", "2000", "60000", "20000"});
   };
   const auto first = rank("0", "3");
   const auto second = rank("1", "3");
   const auto other_size = rank("2", "4");
-  CHECK(other_size->exit_code(seconds(30)) == 2);
+  CHECK(other_size->exit_code(kEnough) == 2);
   CHECK_THAT(other_size->output(), Contains("error: rank 0 has a job of 3 ranks, and rank 2 one of 4"));
   const auto again = rank("1", "3");
   // Whichever comes second.
-  CHECK(again->exit_code(seconds(30)) == 2);
-  CHECK(second->exit_code(seconds(30)) == 2);
+  CHECK(again->exit_code(kEnough) == 2);
+  CHECK(second->exit_code(kEnough) == 2);
   CHECK_THAT(again->output() + second->output(), Contains("error: two processes are rank 1 of 3"));
 }
 
