@@ -20,6 +20,11 @@ using internal::RangeParameters;
 
 namespace {
 
+Model in_float64(Model model) {
+  for (Value& value : model.graph.values) value.dtype = DType::Float64;
+  return model;
+}
+
 /// x -> linear with bias -> relu -> linear with bias, all float64.
 Model two_layers() {
   tiny::Builder build;
@@ -33,26 +38,29 @@ Model two_layers() {
                       {tiny::Builder::ref(x), tiny::Builder::ref(weight), tiny::Builder::ref(bias)});
   };
   const auto x = build.input("input", {5});
-  return build.finish(layer(build.relu(layer(x, "first", 4, 5, 20)), "second", 3, 4, 22));
+  return in_float64(build.finish(layer(build.relu(layer(x, "first", 4, 5, 20)), "second", 3, 4, 22)));
 }
 
-/// A quantizer as gradients see it: what rounding adds is held at its value, in steps, and where x was clipped.
+/// A quantizer as gradients see it: what rounding adds is held, in steps inside of the range and as it is outside.
 struct Straight {
-  at::Tensor residual;  ///< round(x / s) - x / s inside, 0 outside
   at::Tensor inside;
   at::Tensor above;
   at::Tensor below;
+  at::Tensor residual;
   int steps;
 
-  Straight(const at::Tensor& x, const at::Tensor& low, const at::Tensor& high, int levels) : steps(levels) {
+  Straight(const at::Tensor& x, const at::Tensor& low, const at::Tensor& high, int levels)
+      : inside(x.ge(low).logical_and(x.le(high)).to(at::kDouble)),
+        above(x.gt(high).to(at::kDouble)),
+        below(x.lt(low).to(at::kDouble)),
+        steps(levels) {
     const at::Tensor scale = (high - low) / steps;
-    inside = x.ge(low).logical_and(x.le(high)).to(at::kDouble);
-    above = x.gt(high).to(at::kDouble);
-    below = x.lt(low).to(at::kDouble);
-    residual = (at::round(x / scale) - x / scale) * inside;
+    const at::Tensor least = -at::round(-low / scale);
+    const at::Tensor quantized = at::round(x / scale).maximum(least).minimum(least + steps) * scale;
+    residual = inside * (quantized - x) / scale + above * (quantized - high) + below * (quantized - low);
   }
   [[nodiscard]] at::Tensor at(const at::Tensor& x, const at::Tensor& low, const at::Tensor& high) const {
-    return inside * (x + residual * (high - low) / steps) + above * high + below * low;
+    return inside * (x + residual * (high - low) / steps) + above * (high + residual) + below * (low + residual);
   }
 };
 
@@ -188,7 +196,7 @@ TEST_CASE("a weight that two sites read is trained once, and its gradient is the
   tiny::Builder build;
   const auto x = build.input("input", {4});
   const auto weight = build.parameter("tied.weight", tiny::random({4, 4}, 40).to(at::kDouble));
-  const Model model = build.finish(build.linear(build.linear(x, weight), weight));
+  const Model model = in_float64(build.finish(build.linear(build.linear(x, weight), weight)));
   REQUIRE(model.sites.size() == 2);
   const auto data = make_tensor_dataset("x", {tiny::random({6, 4}, 41).to(at::kDouble)}, {});
   Calibration calibration;
