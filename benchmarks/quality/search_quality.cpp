@@ -31,6 +31,7 @@ struct Arguments {
   std::string model;
   std::string calibration;
   std::string validation;
+  std::string task = "top1";
   std::string precisions = "4,8,16";
   std::string latency = "linear";
   std::string cache;
@@ -79,6 +80,7 @@ class Study {
   explicit Study(Arguments arguments)
       : arguments_(std::move(arguments)),
         loaded_(load_model(arguments_.model)),
+        task_(default_registry().task(arguments_.task)),
         precisions_(ordered_precisions(parse_precisions(arguments_.precisions))),
         calibration_(open_dataset(arguments_.calibration, loaded_.data)),
         validation_(open_dataset(arguments_.validation, loaded_.data)) {
@@ -168,8 +170,8 @@ class Study {
 
   Arguments arguments_;
   LoadedModel loaded_;
+  std::shared_ptr<const Task> task_;
   std::vector<Precision> precisions_;
-  std::unique_ptr<Task> task_ = make_top_k(1);
   std::shared_ptr<const Dataset> calibration_;
   std::shared_ptr<const Dataset> validation_;
   std::vector<std::pair<std::string, std::shared_ptr<const SearchStrategy>>> searches_;
@@ -186,6 +188,7 @@ int main(int argc, char** argv) {
   app.add_option("model", arguments.model)->required();
   app.add_option("calibration", arguments.calibration)->required();
   app.add_option("validation", arguments.validation)->required();
+  app.add_option("--task", arguments.task, "what is scored");
   app.add_option("--precisions", arguments.precisions);
   app.add_option("--latency", arguments.latency, "linear (MACs x bits / 16), measured, size, roofline:…");
   app.add_option("--cache", arguments.cache, "folder of latencies measured before");

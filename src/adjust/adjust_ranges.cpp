@@ -88,7 +88,8 @@ class Adjusting {
                interpreter_,
                task,
                options.threads,
-               {.on_progress = {}, .should_stop = [this, &monitor] { return consult(monitor); }}},
+               {.on_progress = {}, .should_stop = [this, &monitor] { return consult(monitor); }},
+               options.team},
         parameters_(model, calibration, plan, options.inputs, options.weights) {}
 
   AdjustedRanges run() {

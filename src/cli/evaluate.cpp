@@ -11,10 +11,12 @@
 #include "cli/command.hpp"
 #include "cli/job.hpp"
 #include "cli/subject.hpp"
+#include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/distributed/team.hpp"
 #include "halftone/engine/deployed_evaluator.hpp"
 #include "halftone/evaluate/simulated_evaluator.hpp"
+#include "quantize/same_machine.hpp"
 #include "report/evaluation_json.hpp"
 #include "report/text_summary.hpp"
 
@@ -166,11 +168,20 @@ nlohmann::json to_json(const Request& request, const Arguments& arguments, const
 
 /// What ranks must agree on before they score together.
 void require_same(Team& team, const Arguments& arguments, const LoadedModel& loaded, const Dataset& data) {
+  internal::require_same_machine(team);
   team.require_same("the network", digest(loaded.model));
   team.require_same("the data", data.digest(1, {}).value());
-  team.require_same("their options", message(arguments.task, ' ', arguments.engine, ' ', arguments.float_type, ' ',
-                                             arguments.eval_batch, ' ', arguments.subject.uniform, ' ',
-                                             arguments.subject.calibrate, ' ', arguments.common.seed));
+  const SubjectOptions& subject = arguments.subject;
+  team.require_same("their options",
+                    message(arguments.task, ' ', arguments.engine, ' ', arguments.float_type, ' ', arguments.eval_batch,
+                            ' ', subject.uniform, ' ', subject.calibrate, ' ', subject.adjust, ' ',
+                            subject.ranges.input, ' ', subject.ranges.weight, ' ', arguments.common.seed));
+}
+
+/// And on the plan with its ranges, which may come from a file.
+void require_same(Team& team, const Subject& subject) {
+  team.require_same("the plan", to_string(subject.plan));
+  team.require_same("ranges", Digest().add(nlohmann::json(subject.calibration).dump()).hex());
 }
 
 int run_evaluate(const Context& context, const Arguments& arguments) {
@@ -185,6 +196,7 @@ int run_evaluate(const Context& context, const Arguments& arguments) {
     Monitor monitor = watch.monitor();
     const auto work = [&] {
       subject = make_subject(request.subject, loaded, monitor);
+      if (subject && request.evaluator.team != nullptr) require_same(*request.evaluator.team, *subject);
       if (subject) results = score(request, *subject, loaded, *data, monitor);
     };
     if (job.communicator() == nullptr) {

@@ -16,11 +16,13 @@
 #include "cli/sense_text.hpp"
 #include "core/json_field.hpp"
 #include "halftone/adjust/weight_method.hpp"
+#include "halftone/core/digest.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/core/file.hpp"
 #include "halftone/core/journal.hpp"
 #include "halftone/distributed/team.hpp"
 #include "halftone/sensitivity/sensitivity_file.hpp"
+#include "quantize/same_machine.hpp"
 #include "sensitivity/input_digest.hpp"
 #include "sensitivity/kept_table.hpp"
 
@@ -248,9 +250,12 @@ std::optional<SensitivityFile> measure_on_all(const Request& request, const Argu
   if (job.communicator() == nullptr) return measure(request, arguments, loaded, journal, monitor, nullptr);
   Team team(*job.communicator(), monitor.should_stop);
   return team.share_failures([&] {
-    team.require_same("their options", nlohmann::json(command).dump());
+    internal::require_same_machine(team);
+    team.require_same(
+        "their options",
+        Digest().add(nlohmann::json(command).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)).hex());
     const std::string begun =
-        team.from_first("opening the journal", [&] { return journal != nullptr ? journal->bytes() : ""; });
+        team.share_first("opening the journal", [&] { return journal != nullptr ? journal->bytes() : ""; });
     const auto replica = job.is_first() || begun.empty() ? nullptr : Journal::in_memory(begun);
     return measure(request, arguments, loaded, job.is_first() ? journal : replica.get(), team.monitor(monitor), &team);
   });

@@ -101,7 +101,8 @@ class SharedPass {
                        .total = loop_.samples,
                        .detail = loop_.detail});
     };
-    const Monitor inner{.on_progress = progress, .should_stop = [&] { return team_.wishes_to_stop(); }};
+    const Monitor inner{.on_progress = progress,
+                        .should_stop = [&] { return team_.wishes_to_stop() || monitor_.stopped(); }};
     for_each_batch({std::ssize(own), 1, loop_.threads, loop_.stage, loop_.detail}, inner,
                    [&](const BatchRange& item, std::size_t worker) {
                      const auto place = static_cast<std::size_t>(item.index);
@@ -109,7 +110,10 @@ class SharedPass {
                    });
     std::string bytes;
     for (std::size_t i = 0; i < own.size(); ++i) {
-      if (!results[i]) continue;
+      if (!results[i]) {
+        team_.wish_to_stop();  // or the pass would count as whole
+        continue;
+      }
       put(bytes, own[i]);
       put_tensors(bytes, *results[i]);
     }

@@ -6,8 +6,7 @@
 
 namespace halftone {
 
-void require_same(Communicator& ranks, const std::string& what, const std::string& text) {
-  const auto texts = ranks.gather_bytes(text);
+void require_same(const std::string& what, const std::vector<std::string>& texts) {
   const auto holders = [&](const std::string& of) { return std::count(texts.begin(), texts.end(), of); };
   // The first of the most frequent.
   const std::string& usual = *std::max_element(texts.begin(), texts.end(),
@@ -22,6 +21,10 @@ void require_same(Communicator& ranks, const std::string& what, const std::strin
     if (texts[rank] != usual) others += message(others.empty() ? "" : ", ", "rank ", rank, " has ", shown(texts[rank]));
   throw Error(Errc::InvalidArgument, message("ranks differ in ", what, ": ", others, ", ", holders(usual), " of ",
                                              texts.size(), " have ", shown(usual), ": all ranks need the same"));
+}
+
+void require_same(Communicator& ranks, const std::string& what, const std::string& text) {
+  require_same(what, ranks.gather_bytes(text));
 }
 
 }  // namespace halftone

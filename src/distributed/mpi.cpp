@@ -27,6 +27,7 @@ struct World {
   int size = 0;
   bool finalize = false;  ///< nobody else has initialized MPI
   bool left = false;
+  bool broken = false;  ///< a rank is lost: nothing may wait for all of them any more
   std::mutex mutex;
 };
 
@@ -69,9 +70,12 @@ class Passage final : public PendingWork {
   void wait() override {
     const auto end = Clock::now() + timeout_;
     for (int tries = 0; !is_done(); ++tries) {
-      if (Clock::now() > end)
+      if (Clock::now() > end) {
+        const std::lock_guard lock(world_->mutex);
+        world_->broken = true;
         throw Error(Errc::LostRank, message(who(), " did not answer within ",
                                             std::chrono::duration<double>(timeout_).count(), " s, the timeout"));
+      }
       // Short messages arrive soon; while long ones do, processors have other work.
       if (tries < 100)
         std::this_thread::yield();
@@ -119,9 +123,9 @@ class MpiTransport final : public internal::Transport {
     require_slots();
   }
   ~MpiTransport() override {
-    // Not where an exception is on its way: MPI would wait for ranks that are lost. It ends with the process then.
-    if (std::uncaught_exceptions() > 0) return;
+    // Not where a rank is lost, or an exception on its way: MPI would wait. It ends with the process then.
     const std::lock_guard lock(world_->mutex);
+    if (world_->broken || std::uncaught_exceptions() > 0) return;
     MPI_Comm_free(&world_->all);
     if (world_->finalize) MPI_Finalize();
   }

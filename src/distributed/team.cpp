@@ -6,6 +6,7 @@
 
 #include "core/byte_reader.hpp"
 #include "halftone/core/error.hpp"
+#include "halftone/distributed/agreement.hpp"
 
 namespace halftone {
 
@@ -120,33 +121,34 @@ void Team::tell(const std::exception_ptr& failure) noexcept {
   }
 }
 
-std::string Team::from_first(const std::string& what, const std::function<std::string()>& make) {
+std::string Team::share_first(const std::string& what, const std::function<std::string()>& make) {
   std::string made;
   std::exception_ptr failure;
-  bool stops = false;
   if (is_first()) {
     try {
       made = make();
     } catch (const Stopped&) {
-      stops = true;
+      wish_to_stop();
     } catch (...) {
       failure = std::current_exception();
     }
   }
-  made = std::move(exchange(what, message(stops ? '1' : '0', made), failure).front());
-  if (made.front() == '1') stopped_ = true;
+  return std::move(exchange(what, made, failure).front());
+}
+
+std::string Team::from_first(const std::string& what, const std::function<std::string()>& make) {
+  std::string made = share_first(what, make);
   if (stopped_) throw Stopped();
-  return made.substr(1);
+  return made;
 }
 
 void Team::require_same(const std::string& what, const std::string& text) {
-  const std::vector<std::string> texts = exchange("comparing " + what, text);
-  const std::string others = ranks_where(texts.size(), [&](std::size_t rank) { return texts[rank] != texts.front(); });
-  if (others.empty()) return;
-  std::size_t first = 0;
-  while (texts[first] == texts.front()) ++first;
-  throw Error(Errc::InvalidArgument, message("ranks differ in ", what, ": rank 0 has ", texts.front(), ", not so ",
-                                             others, " (rank ", first, " has ", texts[first], "): ", kRunAlike));
+  halftone::require_same(what, exchange("comparing " + what, text));
+}
+
+bool Team::wishes_to_stop() {
+  if (wishes_to_stop_ && wishes_to_stop_()) wish_to_stop();
+  return wish_ || stopped_;
 }
 
 Monitor Team::monitor(const Monitor& own) const {

@@ -11,9 +11,9 @@ Memory::Memory(const std::filesystem::path& path, Team* team) {
       journal_ = std::make_unique<Journal>(path);
       return journal_->bytes();
     };
-    team == nullptr ? open() : team->from_first("opening the journal", open);
+    team == nullptr ? open() : team->share_first("opening the journal", open);
   } else {
-    journal_ = Journal::in_memory(team->from_first("opening the journal", {}));
+    journal_ = Journal::in_memory(team->share_first("opening the journal", {}));
   }
 }
 

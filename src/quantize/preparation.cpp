@@ -111,6 +111,7 @@ AdjustedRanges Preparation::adjust(const Plan& plan, bool inputs, bool weights) 
   options.batch_size = setup_.options.batch_size;
   options.threads = setup_.options.threads;
   options.seed = setup_.options.seed;
+  options.team = setup_.team;
   AdjustedRanges adjusted = adjust_ranges(setup_.model, result_.calibration, setup_.data.calibration,
                                           *setup_.parts.task, plan, options, setup_.monitor);
   adjusted.record.plan = composition(plan);
@@ -123,11 +124,15 @@ AdjustedRanges Preparation::adjust(const Plan& plan, bool inputs, bool weights) 
 
 void Preparation::measure_latencies() {
   if (!find_latency()) {
-    const nlohmann::json measured = setup_.from_first("measuring latencies", [&](const Monitor& monitor) {
+    const nlohmann::json made = setup_.from_first("measuring latencies", [&](const Monitor& monitor) -> nlohmann::json {
+      std::vector<std::string> notes;
       const auto fitted = measure_latency(*setup_.parts.engine, setup_.model, result_.calibration,
-                                          setup_.options.precisions, setup_.latency_options(), monitor, &result_.notes);
-      return fitted ? fitted->measurements() : nlohmann::json();
+                                          setup_.options.precisions, setup_.latency_options(), monitor, &notes);
+      if (!fitted) return {};
+      return {{"measurements", fitted->measurements()}, {"notes", notes}};
     });
+    const nlohmann::json& measured = made.at("measurements");
+    for (const nlohmann::json& note : made.at("notes")) result_.notes.push_back(note);
     memory_.keep("latency", latency_key(), measured);
     set_latency(read_latency(measured));
   }

@@ -17,6 +17,7 @@
 #include "halftone/latency/roofline.hpp"
 #include "halftone/search/bisection.hpp"
 #include "halftone/sensitivity/metrics.hpp"
+#include "quantize/same_machine.hpp"
 
 namespace halftone::internal {
 namespace {
@@ -27,24 +28,6 @@ std::vector<Gate> ordered_gates(const QuantizeOptions& options) {
   std::vector<Gate> gates = options.gates;
   std::stable_sort(gates.begin(), gates.end(), [](const Gate& a, const Gate& b) { return a.is_looser_than(b); });
   return gates;
-}
-
-/// All options that results depend on; the number of threads is not one of them.
-std::string describe(const QuantizeOptions& o, const QuantizeParts& parts, const std::vector<Gate>& gates) {
-  std::string text = message(parts.metric->identity(), ", ", parts.order->name, ", ", parts.search->name(), ", ",
-                             parts.latency ? parts.latency->name() + ' ' + parts.latency->origin() : "measured", ", ",
-                             parts.engine ? parts.engine->name() + ' ' + parts.engine->version() : "no engine");
-  for (const Gate& gate : gates) text += ", " + to_string(gate);
-  if (o.latency_target) text += message(", within ", o.latency_target->limit, " or ", o.latency_target->change);
-  text += message(", limits ", o.limits.most_evaluations, ' ', o.limits.most_seconds, ' ', o.limits.repairs,
-                  ", precisions");
-  for (const Precision precision : o.precisions) text += ' ' + to_string(precision);
-  for (const RangeOptions& range : {o.input_range, o.weight_range})
-    text += message(", ranges ", to_string(range.method), ' ', range.percentile, ' ', range.candidates);
-  for (const SiteRule& rule : o.rules) text += ", rule " + to_string(rule);
-  return message(text, ", adjust ", to_string(o.adjust_ranges), ", sense ", o.sense_samples, ", batch ", o.batch_size,
-                 ", seed ", o.seed, ", scoring ", static_cast<int>(o.scoring), ", compare ", o.compare_samples,
-                 ", latency of ", o.latency_batch, " in ", o.latency_threads, o.journal.empty() ? "" : ", journal");
 }
 
 void fill_in(QuantizeParts& parts) {
@@ -117,13 +100,42 @@ nlohmann::json Setup::from_first(const char* what, const std::function<nlohmann:
   }));
 }
 
+namespace {
+
+/// All options that results depend on; the number of threads is not one of them.
+std::string describe(const Setup& setup) {
+  const QuantizeOptions& o = setup.options;
+  const QuantizeParts& parts = setup.parts;
+  std::string text = message(parts.metric->identity(), ", ", parts.order->name, ", ", parts.search->name(), ", ",
+                             parts.latency ? parts.latency->name() + ' ' + parts.latency->origin() : "measured", ", ",
+                             parts.engine ? parts.engine->name() + ' ' + parts.engine->version() : "no engine");
+  for (const Gate& gate : setup.gates) text += ", " + to_string(gate);
+  if (o.latency_target) text += message(", within ", o.latency_target->limit, " or ", o.latency_target->change);
+  text += message(", limits ", o.limits.most_evaluations, ' ', o.limits.most_seconds, ' ', o.limits.repairs,
+                  ", precisions");
+  for (const Precision precision : o.precisions) text += ' ' + to_string(precision);
+  for (const RangeOptions& range : {o.input_range, o.weight_range})
+    text += message(", ranges ", to_string(range.method), ' ', range.percentile, ' ', range.candidates);
+  for (const SiteRule& rule : o.rules) text += ", rule " + to_string(rule);
+  std::string latencies;  // of a model that is given: a table's content is not in its name
+  if (parts.latency)
+    for (const Precision precision : o.precisions) latencies += message(' ', setup.latency(setup.uniform(precision)));
+  return message(text, ", adjust ", to_string(o.adjust_ranges), ", sense ", o.sense_samples, ", batch ", o.batch_size,
+                 ", seed ", o.seed, ", scoring ", static_cast<int>(o.scoring), ", compare ", o.compare_samples,
+                 ", latency of ", o.latency_batch, " in ", o.latency_threads, o.journal.empty() ? "" : ", journal",
+                 ", ", to_string(setup.float_type), ", adjusting ", o.adjust.steps, ' ', o.adjust.step_samples, ' ',
+                 o.adjust.rate, ' ', o.adjust.held_out, ", latencies", latencies);
+}
+
+}  // namespace
+
 void Setup::require_same_everywhere() const {
   if (team == nullptr) return;
-  team->require_same("their program or machine",
-                     message(code_version(), ' ', TORCH_VERSION, ' ', cpu_identity(), ' ', at::get_cpu_capability()));
+  require_same_machine(*team);
   team->require_same("the network", model_digest);
   team->require_same("task", parts.task->identity());
-  team->require_same("their options", describe(options, parts, gates));
+  const std::string text = describe(*this);
+  team->require_same("their options", Digest().add(text).hex() + " of " + text);
   team->require_same("options of fine-tuning", finishing != nullptr ? finishing->finisher.identity() : "none");
 }
 

@@ -37,19 +37,20 @@ Handling SplitPlan::handle(std::size_t index, bool gather) {
   const NodeView node(graph_, graph_.nodes[index], is_split_);
   const auto reads = node.reads();
   if (std::none_of(reads.begin(), reads.end(), [&](ValueId id) { return is_split(id); })) return OnWholes{};
-  SplitRule rule = find_split_rule(node);
   const std::string place = message(node.op(), " (", describe_place(graph_, index), ')');
+  if (!node.node().written.empty())  // what it writes may be a copy here that is a view there
+    throw Error(Errc::Unsupported, message("spatial partitioning: ", place,
+                                           " writes in place into an image whose rows are split over ranks"));
+  SplitRule rule = find_split_rule(node);
   if (std::holds_alternative<LocalRows>(rule) || std::holds_alternative<SplitResult>(rule))
     for (const ValueId id : node.results()) set_split(id, "what " + place + " makes");
   if (const auto* local = std::get_if<LocalRows>(&rule)) return *local;
   if (auto* windowed = std::get_if<SplitResult>(&rule)) return std::move(*windowed);
   if (auto* whole = std::get_if<WholeResult>(&rule)) return std::move(*whole);
-  const bool in_place = !node.node().written.empty();
-  if (!gather || in_place)
+  if (!gather)
     throw Error(Errc::Unsupported,
-                message("spatial partitioning: ", place,
-                        " reads an image whose rows are split over ranks: ", std::get<NotSplit>(rule).why,
-                        in_place ? ", and it writes in place" : "; SpatialOptions::gather gives it whole images"));
+                message("spatial partitioning: ", place, " reads an image whose rows are split over ranks: ",
+                        std::get<NotSplit>(rule).why, "; SpatialOptions::gather gives it whole images"));
   gathered_.push_back(place);
   return OnGathered{};
 }

@@ -30,6 +30,13 @@ std::pair<std::int64_t, std::int64_t> share(std::int64_t count, const Communicat
   return {count * ranks.rank() / ranks.size(), count * (ranks.rank() + 1) / ranks.size()};
 }
 
+/// Every rank's `tensor`, of any strides, becomes rank 0's.
+void copy_first(const at::Tensor& tensor, Communicator& ranks) {
+  const at::Tensor copy = tensor.contiguous();
+  ranks.broadcast(copy);
+  if (!copy.is_same(tensor)) tensor.copy_(copy);
+}
+
 /// Gradients to weights, either way.
 class Update {
  public:
@@ -43,7 +50,7 @@ class Update {
       parameters_.insert(parameters_.end(), group.params().begin(), group.params().end());
     {
       const at::NoGradGuard no_gradient;
-      for (const at::Tensor& parameter : parameters_) ranks.broadcast(parameter.detach());
+      for (const at::Tensor& parameter : parameters_) copy_first(parameter.detach(), ranks);
     }
     own_ranks_ = ranks.split(0);  // batch norms may communicate in backward, beside buckets under way
     buckets_.emplace(*own_ranks_, parameters_);
@@ -225,6 +232,10 @@ TrainResult train_data_parallel(const TrainableModule& module, const Dataset& tr
   require_samples(training, options, communicator);
   MlLog* const log = communicator.rank() == 0 ? options.log : nullptr;
   Update update(communicator, groups, make, options.update);
+  {
+    const at::NoGradGuard no_gradient;
+    for (const at::Tensor& buffer : module.module->buffers()) copy_first(buffer, communicator);
+  }
   Training loop(module, training, options, communicator, update);
   TrainResult result;
   if (log != nullptr) log->run_start();

@@ -160,8 +160,9 @@ TEST_CASE("ranks that differ are told in what, and which they are") {
     team.require_same("the network", communicator.rank() % 2 == 0 ? "aa" : "bb");
   });
   for (const auto& failure : failures)
-    CHECK(
-        failure.starts_with("ranks differ in the network: rank 0 has aa, not so ranks 1, 3 (rank 1 has bb): run the "));
+    CHECK(failure ==
+          "ranks differ in the network: rank 1 has \"bb\", rank 3 has \"bb\", 2 of 4 have \"aa\": all ranks "
+          "need the same");
 }
 
 TEST_CASE("ranks at different places of a run are told, not mixed up") {

@@ -14,6 +14,8 @@
 
 namespace halftone {
 
+class Team;
+
 struct AdjustOptions {
   int steps = 40;
   double learning_rate = 0.001;    ///< of Adam, in the logarithm of every bound: at most about this much a step
@@ -25,6 +27,7 @@ struct AdjustOptions {
   std::int64_t batch_size = 16;  ///< samples run together; a step takes whole batches
   int threads = 1;               ///< figures do not depend on it
   std::uint64_t seed = 0;        ///< of the split and of the order of samples
+  Team* team = nullptr;          ///< ranks that share the passes on samples held out; all else each does by itself
 };
 
 std::vector<std::string> validate(const AdjustOptions& options);

@@ -33,11 +33,12 @@ class Team {
   /// other ranks as an `Error` that names this one. Throws `LostRank` as the communicator.
   [[nodiscard]] std::vector<std::string> exchange(const std::string& what, const std::string& bytes,
                                                   const std::exception_ptr& failure = nullptr);
-  /// What `make` gives on rank 0, where alone it is called; what it throws is thrown on all ranks. `Stopped` where any
-  /// rank wishes to stop.
+  /// What `make` gives on rank 0, where alone it is called; what it throws is thrown on all ranks, but for `Stopped`,
+  /// which is a wish to stop.
+  [[nodiscard]] std::string share_first(const std::string& what, const std::function<std::string()>& make);
+  /// The same, but throws `Stopped` where any rank wishes to stop.
   [[nodiscard]] std::string from_first(const std::string& what, const std::function<std::string()>& make);
-  /// Throws `InvalidArgument` on all ranks where they do not give the same text, naming the ranks that differ from
-  /// rank 0 and both texts.
+  /// Throws `InvalidArgument` on all ranks where they do not give the same text: see agreement.hpp.
   void require_same(const std::string& what, const std::string& text);
 
   /// `work()`; where it throws what the other ranks do not know of, they are told at their next exchange.
@@ -53,8 +54,9 @@ class Team {
 
   /// Whether any rank wished to stop, as of the last exchange: the same on all ranks. May be called by any thread.
   [[nodiscard]] bool stopped() const { return stopped_; }
-  /// Whether this rank wishes to stop now.
-  [[nodiscard]] bool wishes_to_stop() const { return stopped_ || (wishes_to_stop_ && wishes_to_stop_()); }
+  /// Whether this rank wishes to stop; once it did, it does.
+  [[nodiscard]] bool wishes_to_stop();
+  void wish_to_stop() { wish_ = true; }
   /// Seconds since this began, by the clock of rank 0, as of the last exchange: the same on all ranks.
   [[nodiscard]] double seconds() const { return seconds_; }
 
@@ -66,6 +68,7 @@ class Team {
 
   Communicator& communicator_;
   std::function<bool()> wishes_to_stop_;
+  std::atomic<bool> wish_ = false;
   std::atomic<bool> stopped_ = false;
   double seconds_ = 0;
   bool is_over_ = false;  ///< all ranks know that one failed, or one is lost

@@ -60,6 +60,7 @@ std::int64_t steps_of_epoch(std::int64_t samples, std::int64_t batch, int ranks)
 /// samples of a step, and the mean gradient over them, are the same for any number of ranks, up to the order of
 /// summation, also where shares differ in size; batch norms see what they were made for (this rank's share, or that of
 /// a group: `DistributedBatchNorm`). Running statistics that differ between ranks are averaged before each evaluation.
+/// Training starts with rank 0's weights and buffers; a stop is heeded at the end of an epoch.
 /// `module` is in evaluation mode at the end. Throws `InvalidArgument` for options and data that do not fit.
 TrainResult train_data_parallel(const TrainableModule& module, const Dataset& training, const Dataset& validation,
                                 const std::vector<torch::optim::OptimizerParamGroup>& groups,

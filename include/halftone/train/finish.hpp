@@ -25,9 +25,10 @@ struct FinishOptions {
   int steps_per_check = 25;  ///< the loss is measured on the samples held out every so many steps, and at the end
   double held_out = 0.2;     ///< share of the samples that no step sees
   std::int64_t most_held_out = 1024;
-  std::int64_t batch_size = 32;  ///< samples run together; a step takes whole batches
-  int threads = 1;               ///< figures do not depend on it
-  std::uint64_t seed = 0;        ///< of the split and of the order of samples
+  /// Samples run together; a step takes whole batches, and ranks beyond step_samples / batch_size have none.
+  std::int64_t batch_size = 32;
+  int threads = 1;         ///< figures do not depend on it
+  std::uint64_t seed = 0;  ///< of the split and of the order of samples
   /// Makes the optimizer of two groups, weights and then bounds, without options of their own; rates are set at every
   /// step. Adam where it is empty.
   OptimizerFactory optimizer{};
