@@ -124,7 +124,7 @@ std::string describe(const Setup& setup) {
                  ", seed ", o.seed, ", scoring ", static_cast<int>(o.scoring), ", compare ", o.compare_samples,
                  ", latency of ", o.latency_batch, " in ", o.latency_threads, o.journal.empty() ? "" : ", journal",
                  ", ", to_string(setup.float_type), ", adjusting ", o.adjust.steps, ' ', o.adjust.step_samples, ' ',
-                 o.adjust.rate, ' ', o.adjust.held_out, ", latencies", latencies);
+                 o.adjust.learning_rate, ' ', o.adjust.held_out, ", latencies", latencies);
 }
 
 }  // namespace
