@@ -113,7 +113,7 @@ TEST_CASE("an error on one rank ends the pass on all, which say whose it was") {
 }
 
 TEST_CASE("a wish to stop of one rank stops all, at one place") {
-  std::vector<bool> completed(3, true);
+  std::vector<int> completed(3, 1);
   std::vector<int> taken(3);
   const auto failures = failures_on_ranks(3, [&](Communicator& communicator) {
     int asked = 0;
@@ -133,7 +133,7 @@ TEST_CASE("a wish to stop of one rank stops all, at one place") {
     expect(stopped, "it works on");
   });
   for (const auto& failure : failures) CHECK(failure.empty());
-  CHECK(completed == std::vector<bool>(3, false));
+  CHECK(completed == std::vector<int>(3, 0));
   CHECK(taken[0] < 300);
   CHECK(taken == std::vector<int>(3, taken[0]));
 }

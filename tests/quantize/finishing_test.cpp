@@ -30,6 +30,7 @@ class Change final : public Finisher {
     weight = change_(weight);
     for (auto& [bits, range] : made.calibration.sites[0].weight) {
       const at::Tensor bounds = weight.abs().flatten(1).amax(1);
+      range.bounds.resize(static_cast<std::size_t>(bounds.size(0)));
       for (std::size_t c = 0; c < range.bounds.size(); ++c)
         range.bounds[c] = bounds[static_cast<std::int64_t>(c)].item<double>();
     }
@@ -102,7 +103,8 @@ TEST_CASE("a network that scores better after fine-tuning is the result, beside 
   // The report part is scored with the network that is the result.
   const auto report = mostly_right(f.model, 24);
   const auto task = make_top_k(1);
-  PlanEvaluator reference(simulate(f.model, run.calibration), *report, *task);
+  PlanEvaluator reference(simulate(f.model, run.calibration), *report, *task,
+                          {.batch_size = f.options.batch_size, .early_stop = true});
   REQUIRE(reference.measure_baseline(Plan::uniform(5, k16)));
   const auto scored = PlanEvaluator(simulate(*after.finished, *run.finished_ranges), reference).evaluate(run.plan);
   CHECK(run.result.report->score == scored->score);
