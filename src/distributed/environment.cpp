@@ -1,6 +1,7 @@
 #include "halftone/distributed/environment.hpp"
 
 #include <charconv>
+#include <cstdint>
 #include <limits>
 #include <optional>
 #include <string_view>
