@@ -99,8 +99,10 @@ void Targets::search() {
 void Targets::say_spent() {
   const SearchLimits& limits = setup_.options.limits;
   const bool by_count = limits.most_evaluations > 0 && std::ssize(steps_) >= limits.most_evaluations;
-  stop_reason_ = by_count ? message("after ", limits.most_evaluations, " evaluations, all that were allowed")
-                          : message("after ", limits.most_seconds, " seconds, all that were allowed");
+  stop_reason_ = by_count
+                     ? message("after ", limits.most_evaluations,
+                               limits.most_evaluations == 1 ? " evaluation" : " evaluations", ", all that were allowed")
+                     : message("after ", limits.most_seconds, " seconds, all that were allowed");
 }
 
 void Targets::take_best_known(TargetResult& target) const {

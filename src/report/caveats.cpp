@@ -5,6 +5,7 @@
 
 #include "halftone/core/error.hpp"
 #include "halftone/evaluate/gate.hpp"
+#include "report/measured_ratio.hpp"
 #include "report/text.hpp"
 #include "report/text_summary.hpp"
 
@@ -115,11 +116,23 @@ void add_data_parts(const RunResult& run, std::vector<std::string>& found) {
   }
 }
 
+/// Where 16 bits are fast, as on CPUs with matrix units for bfloat16, fewer bits may take as long.
+void add_speed(const RunResult& run, std::vector<std::string>& found) {
+  if (!run.measured || run.latency_target || run.plan == Plan::uniform(run.plan.size(), k16)) return;
+  const auto measured = ratio(run.measured->plan, run.measured->baseline);
+  if (!measured || !measured->is_known() || (measured->differs() && measured->value < 1)) return;
+  found.push_back(message("Measured side by side, the plan is no faster here than all at 16 bits (",
+                          measured_change(run.measured->plan, run.measured->baseline), "; 95 % interval ",
+                          measured_interval(run.measured->plan, run.measured->baseline),
+                          "): what it saves is memory. Other machines may differ."));
+}
+
 }  // namespace
 
 std::vector<std::string> caveats(const RunResult& run) {
   std::vector<std::string> found;
   if (run.result.evaluation.samples == 0) return found;  // no claim, no caveat
+  add_speed(run, found);
   add_report_part(run, found);
   add_resolution(run, found);
   add_data_parts(run, found);

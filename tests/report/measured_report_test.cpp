@@ -40,6 +40,26 @@ TEST_CASE("a difference is reported only where one was seen") {
   CHECK_THAT(flat(text_report(measured_run())), Contains("all at 8 bits 0.7 ms 1.96 ms 2 ms no difference ####"));
 }
 
+TEST_CASE("a plan that is measured no faster than 16 bits is said to be so") {
+  const auto text_of = [](const Timing& plan) {
+    RunResult run = measured_run();
+    run.measured->plan = plan;
+    return flat(text_report(run));
+  };
+  const std::string no_faster = "! Measured side by side, the plan is no faster here than all at 16 bits (";
+  CHECK_THAT(text_of(example_timing(3)), Contains(no_faster + "+50.0 %; 95 % interval"));
+  CHECK_THAT(text_of(example_timing(2, /*phase=*/1)), Contains(no_faster + "no difference; 95 % interval"));
+  CHECK_THAT(text_of(example_timing(1)), !Contains("no faster here"));
+  RunResult run = measured_run();
+  run.measured->plan = run.measured->baseline;
+  run.plan = Plan::uniform(run.plan.size(), k16);
+  CHECK_THAT(flat(text_report(run)), !Contains("no faster here"));
+  run = measured_run();
+  run.measured->plan = example_timing(3);
+  run.latency_target = LatencyTarget{.change = -0.3};
+  CHECK_THAT(flat(text_report(run)), !Contains("no faster here"));
+}
+
 TEST_CASE("measured times beside a modelled latency leave it its own table") {
   RunResult run = measured_run();
   run.latency_model = "roofline:a100";
