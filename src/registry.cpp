@@ -44,7 +44,8 @@ std::shared_ptr<const LatencyModel> make_spatial(const std::string& argument, st
                                                "with 1 to ",
                                                kMostRanks, " ranks, e.g. spatial:4:a100"));
   const std::string device = argument.substr(colon + 1);
-  return std::make_shared<SpatialLatency>(make_roofline(device, batch), ranks, link_of(device));
+  const auto of_one = make_roofline(device, batch);  // first: it says which devices there are
+  return std::make_shared<SpatialLatency>(of_one, ranks, link_of(device));
 }
 
 }  // namespace

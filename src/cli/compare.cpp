@@ -34,7 +34,7 @@ void add_compare(CLI::App& app, const Context& context, Action& action) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App& command = *app.add_subcommand("compare", "put runs side by side, and say what does not compare");
   command
-      .add_option("RUN", arguments->runs, "folders that `halftone quantize` wrote to, or their run.json; two or more")
+      .add_option("RUN", arguments->runs, "folders that `halftone quantize` wrote to, or\ntheir run.json; two or more")
       ->required()
       ->type_name("");
   add_json(command, arguments->common);

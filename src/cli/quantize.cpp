@@ -294,8 +294,9 @@ void add_goal(CLI::App& command, const Registry& registry, QuantizeArguments& ar
 
 void add_latency(CLI::App& command, const Registry& registry, QuantizeArguments& arguments) {
   add_text(command, "--latency", arguments.latency, "MODEL",
-           "measured (where an engine is here, the default),\nroofline:DEVICE (a100 where there is none), "
-           "spatial:RANKS:DEVICE (images split by rows over ranks, modelled), table:FILE or size");
+           "measured (where an engine is here, the default),\nroofline:DEVICE (a100 where there is none), table:FILE, "
+           "size, or\n"
+           "spatial:RANKS:DEVICE (images split by rows over ranks, modelled)");
   add_engine(command, registry, arguments.engine, "where the network runs: ");
   add_text(command, "--evaluate", arguments.evaluate, "HOW",
            "how plans are scored: deployed (in the engine, the default\nwhere there is one) or simulated");
