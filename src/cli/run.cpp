@@ -104,8 +104,9 @@ int run(const Registry& registry, const std::vector<std::string>& arguments, std
     const auto chosen = app.get_subcommands();
     // What is misspelt explains what is missing.
     const auto unknown = app.remaining(/*recurse=*/true);
-    err << "halftone: " << (unknown.empty() ? text_of(error) : "\"" + unknown.front() + "\" is not known here")
-        << "\nhalftone" << (chosen.empty() ? "" : " " + chosen.front()->get_name()) << " --help shows what there is.\n";
+    const bool misspelt = !unknown.empty() && unknown.front() != "--";  // the command of launch
+    err << "halftone: " << (misspelt ? "\"" + unknown.front() + "\" is not known here" : text_of(error)) << "\nhalftone"
+        << (chosen.empty() ? "" : " " + chosen.front()->get_name()) << " --help shows what there is.\n";
     return kUsageError;
   }
   return act(action, out, err);

@@ -33,18 +33,17 @@ std::unique_ptr<PendingWork> Exchange::receive(void* data, std::size_t bytes, in
 }
 
 void Exchange::reduce_scatter(const std::byte* input, std::byte* output, std::span<const std::int64_t> begins,
-                              c10::ScalarType type, ReduceOp op) {
+                              c10::ScalarType type, ReduceOp op, Scratch& scratch) {
   const auto element = static_cast<std::int64_t>(c10::elementSize(type));
   const auto begin = [&](int part) { return begins[static_cast<std::size_t>(part)] * element; };
   const auto bytes = [&](int part) { return static_cast<std::size_t>(begin(part + 1) - begin(part)); };
   const std::size_t own = bytes(rank_);
-  // Not zeroed: every byte is received.
-  const auto arrived = std::make_unique_for_overwrite<std::byte[]>(own * static_cast<std::size_t>(size() - 1));
+  std::byte* const arrived = scratch.get(own * static_cast<std::size_t>(size() - 1));
   std::vector<const void*> parts;
   Works receives;
   Works sends;
   for (int other = 0; other < size(); ++other) {
-    std::byte* const place = arrived.get() + own * receives.size();
+    std::byte* const place = arrived + own * receives.size();
     parts.push_back(other == rank_ ? input + begin(rank_) : place);
     if (other != rank_ && own > 0) receives.push_back(receive(place, own, other));
   }

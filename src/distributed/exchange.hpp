@@ -12,6 +12,23 @@
 
 namespace halftone::internal {
 
+/// Memory that one collective after another uses: fresh memory costs as much time as it takes to fill it.
+class Scratch {
+ public:
+  /// At least so many bytes, until the next call; what they hold is not said.
+  std::byte* get(std::size_t bytes) {
+    if (bytes > size_) {
+      memory_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+      size_ = bytes;
+    }
+    return memory_.get();
+  }
+
+ private:
+  std::unique_ptr<std::byte[]> memory_;
+  std::size_t size_ = 0;
+};
+
 /// One collective of some ranks of a transport, in messages of one slot of its own.
 class Exchange {
  public:
@@ -20,9 +37,9 @@ class Exchange {
       : transport_(transport), members_(members), rank_(rank), slot_(slot) {}
 
   /// Elements [begins[r], begins[r + 1]) of `input` are rank r's; what all ranks have for this one goes to `output`,
-  /// which may lie in `input`.
+  /// which may lie in `input`. What comes in lies in `scratch`.
   void reduce_scatter(const std::byte* input, std::byte* output, std::span<const std::int64_t> begins,
-                      c10::ScalarType type, ReduceOp op);
+                      c10::ScalarType type, ReduceOp op, Scratch& scratch);
   /// Bytes [begins[r], begins[r + 1]) of `all` become those of rank r, whose own are there already.
   void all_gather(std::byte* all, std::span<const std::int64_t> begins);
   void broadcast(std::byte* data, std::size_t bytes, int root);

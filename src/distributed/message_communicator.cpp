@@ -10,7 +10,6 @@
 #include <numeric>
 #include <utility>
 
-#include "distributed/exchange.hpp"
 #include "halftone/core/error.hpp"
 
 namespace halftone::internal {
@@ -50,11 +49,11 @@ class Kept final : public PendingWork {
   std::unique_ptr<PendingWork> work_;
 };
 
-void run_all_reduce(Exchange& exchange, const at::Tensor& tensor, ReduceOp op, int rank, int size) {
+void run_all_reduce(Exchange& exchange, const at::Tensor& tensor, ReduceOp op, int rank, int size, Scratch& scratch) {
   auto begins = even_parts(tensor.numel(), size);
   const auto element = static_cast<std::int64_t>(tensor.element_size());
   std::byte* const own = bytes_of(tensor) + begins[static_cast<std::size_t>(rank)] * element;
-  exchange.reduce_scatter(bytes_of(tensor), own, begins, tensor.scalar_type(), op);
+  exchange.reduce_scatter(bytes_of(tensor), own, begins, tensor.scalar_type(), op, scratch);
   for (auto& begin : begins) begin *= element;
   exchange.all_gather(bytes_of(tensor), begins);
 }
@@ -70,9 +69,9 @@ class Job {
         exchange_(*ranks.transport_, ranks.members_, ranks.rank_, slot),
         rank_(ranks.rank_),
         size_(ranks.size()) {}
-  void run() noexcept {
+  void run(Scratch& scratch) noexcept {
     try {
-      run_all_reduce(exchange_, tensor_, op_, rank_, size_);
+      run_all_reduce(exchange_, tensor_, op_, rank_, size_, scratch);
       done_.set_value();
     } catch (...) {
       done_.set_exception(std::current_exception());
@@ -147,7 +146,7 @@ void MessageCommunicator::work() {
     const auto job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    job->run();
+    job->run(jobs_scratch_);
     lock.lock();
   }
 }
@@ -167,7 +166,7 @@ std::unique_ptr<PendingWork> MessageCommunicator::do_all_reduce(const at::Tensor
 void MessageCommunicator::do_all_reduce_now(const at::Tensor& tensor, ReduceOp op) {
   require_cpu(tensor);
   Exchange exchange(*transport_, members_, rank_, next_slot());
-  run_all_reduce(exchange, tensor, op, rank_, size());
+  run_all_reduce(exchange, tensor, op, rank_, size(), scratch_);
   add(traffic_, exchange.traffic());
 }
 
@@ -176,7 +175,7 @@ void MessageCommunicator::do_reduce_scatter(const at::Tensor& input, const at::T
   require_cpu(output);
   Exchange exchange(*transport_, members_, rank_, next_slot());
   exchange.reduce_scatter(bytes_of(input), bytes_of(output), even_parts(input.numel(), size()), input.scalar_type(),
-                          ReduceOp::Sum);
+                          ReduceOp::Sum, scratch_);
   add(traffic_, exchange.traffic());
 }
 

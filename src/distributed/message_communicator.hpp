@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "distributed/exchange.hpp"
 #include "distributed/transport.hpp"
 #include "halftone/distributed/communicator.hpp"
 
@@ -20,7 +21,8 @@ class Job;
 /// sends each other rank that one's part and adds what it gets, with its own, in the order of ranks; all-gather: every
 /// rank sends its part to all others; all-reduce: one after the other. This sends as few bytes as a ring and takes two
 /// steps instead of 2 (P - 1), sums do not depend on where a tensor is cut, and a rank needs as much memory again as
-/// the tensor for what comes in. Source: Thakur, Rabenseifner and Gropp, "Optimization of collective communication
+/// the tensor for what comes in,
+/// which is kept for the next. Source: Thakur, Rabenseifner and Gropp, "Optimization of collective communication
 /// operations in MPICH", 2005 (pairwise exchange).
 class MessageCommunicator final : public Communicator {
  public:
@@ -35,7 +37,6 @@ class MessageCommunicator final : public Communicator {
   [[nodiscard]] std::string engine() const override { return transport_->engine(); }
 
  private:
-  friend class Exchange;
   friend class Job;
 
   MessageCommunicator(std::shared_ptr<Transport> transport, std::vector<int> members, int rank, int group);
@@ -58,6 +59,8 @@ class MessageCommunicator final : public Communicator {
   int rank_;
   int group_;  ///< 0: all ranks, whose communicator leaves the transport
   std::uint32_t collectives_ = 0;
+  Scratch scratch_;       ///< of the thread that calls
+  Scratch jobs_scratch_;  ///< of the thread of what is under way
 
   /// What start_all_reduce began, run in order by a thread that the first one starts.
   std::mutex mutex_;
