@@ -66,7 +66,8 @@ std::string ProgressBar::line(const Progress& progress, double now) const {
   const std::string percent = std::to_string(done * 100 / total);
   text += message(' ', std::string(3 - std::min<std::size_t>(3, percent.size()), ' '), percent, " %");
   const double elapsed = now - pass_start_;
-  if (done > 0 && done < total && elapsed >= kBeforeEstimate)
+  const bool has_begun = done > 0 && done * 100 >= total;  // the very first samples wait for a network to be compiled
+  if (has_begun && done < total && elapsed >= kBeforeEstimate)
     text += message(", ", internal::duration(elapsed * static_cast<double>(total - done) / static_cast<double>(done)),
                     " left");
   if (!progress.detail.empty()) text += message("  ", progress.detail);

@@ -101,8 +101,11 @@ class SharedPass {
                        .total = loop_.samples,
                        .detail = loop_.detail});
     };
-    const Monitor inner{.on_progress = progress,
-                        .should_stop = [&] { return team_.wishes_to_stop() || monitor_.stopped(); }};
+    const auto wishes_to_stop = [&] {
+      if (monitor_.stopped()) team_.wish_to_stop();
+      return team_.wishes_to_stop();
+    };
+    const Monitor inner{.on_progress = progress, .should_stop = wishes_to_stop};
     for_each_batch({std::ssize(own), 1, loop_.threads, loop_.stage, loop_.detail}, inner,
                    [&](const BatchRange& item, std::size_t worker) {
                      const auto place = static_cast<std::size_t>(item.index);

@@ -73,6 +73,7 @@ TEST_CASE("time left is estimated from the pass under way") {
   CHECK(plain.update(200, 10) == "search     10 %, 15 min 0 s left\n");
   CHECK(plain.update(300, 0, 100, "plan 2") == "search      0 %  plan 2\n");
   CHECK(plain.update(400, 1, 100, "plan 2") == "search      1 %, 2 h 45 min left  plan 2\n");
+  CHECK(plain.update(500, 1, 101, "plan 2") == "search      0 %  plan 2\n");
 }
 
 TEST_CASE("odd counts do no harm") {

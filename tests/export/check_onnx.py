@@ -1,6 +1,6 @@
 """Checks exported files: the standard's own checker, what the graph holds, and ONNX Runtime's values against LibTorch's.
 
-usage: check_onnx.py FOLDER   # as written by write_cases_test.cpp
+usage: check_onnx.py FOLDER   # as written by onnx_case.hpp
 """
 
 import json

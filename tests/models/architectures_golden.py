@@ -151,34 +151,50 @@ def fashion_resnet8(x):
     return linear(x.mean((2, 3)), "linear", 10)
 
 
-def bert_base(ids):
-    def embedding(name, count):
-        return tensor(f"bert.embeddings.{name}_embeddings.weight", count, 768)
-
+def encoder(ids, mask, root, layers, width):
+    """Hidden states [n, tokens, width] of BERT with 12 heads; nothing looks at tokens whose mask is 0."""
     def layer_norm(x, name):
         x = x - x.mean(-1, keepdim=True)
         x = x / (x.square().mean(-1, keepdim=True) + 1e-12).sqrt()
-        return x * tensor(name + ".LayerNorm.weight", 768) + tensor(name + ".LayerNorm.bias", 768)
+        return x * tensor(name + ".LayerNorm.weight", width) + tensor(name + ".LayerNorm.bias", width)
 
-    def dense(x, name, out):
-        return x @ tensor(name + ".weight", out, x.size(-1)).T + tensor(name + ".bias", out)
+    def embedding(name, count):
+        return tensor(f"{root}embeddings.{name}_embeddings.weight", count, width)
 
     def heads(x):
-        return x.view(*x.shape[:2], 12, 64).permute(0, 2, 1, 3)
+        return x.view(*x.shape[:2], 12, width // 12).permute(0, 2, 1, 3)
 
     x = embedding("word", 30522)[ids] + embedding("position", 512)[:ids.size(1)] + embedding("token_type", 2)[0]
-    x = layer_norm(x, "bert.embeddings")
-    for i in range(12):
-        name = f"bert.encoder.layer.{i}."
-        query, key, value = (heads(dense(x, f"{name}attention.self.{part}", 768)) for part in ("query", "key", "value"))
-        shares = (query @ key.mT / 8).exp()
+    x = layer_norm(x, root + "embeddings")
+    for i in range(layers):
+        name = f"{root}encoder.layer.{i}."
+        query, key, value = (heads(dense(x, f"{name}attention.self.{part}", width)) for part in ("query", "key", "value"))
+        shares = (query @ key.mT / (width // 12) ** 0.5).exp() * mask[:, None, None, :]
         shares = shares / shares.sum(-1, keepdim=True)
         mixed = (shares @ value).permute(0, 2, 1, 3).reshape(x.shape)
-        x = layer_norm(x + dense(mixed, name + "attention.output.dense", 768), name + "attention.output")
-        inner = dense(x, name + "intermediate.dense", 3072)
+        x = layer_norm(x + dense(mixed, name + "attention.output.dense", width), name + "attention.output")
+        inner = dense(x, name + "intermediate.dense", 4 * width)
         inner = inner * (1 + torch.erf(inner / 2**0.5)) / 2
-        x = layer_norm(x + dense(inner, name + "output.dense", 768), name + "output")
+        x = layer_norm(x + dense(inner, name + "output.dense", width), name + "output")
+    return x
+
+
+def dense(x, name, out):
+    return x @ tensor(name + ".weight", out, x.size(-1)).T + tensor(name + ".bias", out)
+
+
+def bert_base(ids):
+    x = encoder(ids, torch.ones(ids.shape), "bert.", 12, 768)
     return dense(torch.tanh(dense(x[:, 0], "bert.pooler.dense", 768)), "classifier", 2)
+
+
+def minilm_l6(ids):
+    """The last two tokens of the second sample are padding."""
+    mask = torch.ones(ids.shape)
+    mask[1, -2:] = 0
+    x = encoder(ids, mask, "", 6, 384)
+    mean = torch.stack([row[kept > 0].mean(0) for row, kept in zip(x, mask)])
+    return mean / mean.norm(dim=1, keepdim=True)
 
 
 def token_ids(*shape):
@@ -194,7 +210,8 @@ with torch.no_grad():
                                  ("resnet50", lambda x: resnet(x, [3, 4, 6, 3], True), (2, 3, 224, 224)),
                                  ("kws_dscnn", kws_dscnn, (2, 1, 49, 10)),
                                  ("fashion_resnet8", fashion_resnet8, (2, 1, 28, 28)),
-                                 ("bert_base_8", bert_base, (2, 8))]:
+                                 ("bert_base_8", bert_base, (2, 8)),
+                                 ("minilm_l6_8", minilm_l6, (2, 8))]:
         logits = network(token_ids(*shape) if len(shape) == 2 else tensor("input", *shape))
         values = ", ".join(f"{value:.5f}" for value in logits[:, :4].flatten().tolist())
         print(f'{{"{name}", {logits.mean():.5f}, {logits.std():.5f}, {{{values}}}}},')
