@@ -34,7 +34,7 @@ Words quantize(const fs::path& out) {
 
 }  // namespace
 
-TEST_CASE("what fine-tuning wrote is scored again, exported and timed with the weights beside the plan") {
+TEST_CASE("what fine-tuning wrote is scored again and exported with the weights beside the plan") {
   const TempDir dir;
   const auto made = call(quantize(dir / "out"));
   REQUIRE(made.code == 0);

@@ -108,7 +108,7 @@ TEST_CASE("a network that scores better after fine-tuning is the result, beside 
   REQUIRE(reference.measure_baseline(Plan::uniform(5, k16)));
   const auto scored = PlanEvaluator(simulate(*after.finished, *run.finished_ranges), reference).evaluate(run.plan);
   CHECK(run.result.report->score == scored->score);
-  CHECK(run.result.report->damage == scored->damage);
+  CHECK(run.result.report->damage == Approx(scored->damage).epsilon(1e-6));
 }
 
 TEST_CASE("a network that scores no better after fine-tuning is dropped") {
@@ -200,7 +200,7 @@ TEST_CASE("training on the samples that decide is refused") {
 
 TEST_CASE("a finisher that gives back another network is refused") {
   const Fixture f;
-  const Change shape([](const at::Tensor& weight) { return weight.reshape({2, 4, 3, 3}); });
+  const Change shape([](const at::Tensor&) { return at::ones({4, 2, 1, 1}); });
   const Change infinite([](const at::Tensor& weight) { return weight / 0; });
   for (const Change* finisher : {&shape, &infinite}) {
     const Failure refused = failure([&] { (void)f.finish(*finisher); });

@@ -11,7 +11,7 @@
 namespace halftone {
 
 struct FinishOptions {
-  int steps = 400;
+  int steps = 100;
   std::int64_t step_samples = 128;  ///< that one step's gradient is of, over all ranks
   /// Of the optimizer, falling along half a cosine: for weights and biases in units of the tensor's root mean square
   /// (rounded to a power of two), for bounds in their logarithm. With Adam at most about this much a step.
@@ -22,7 +22,7 @@ struct FinishOptions {
   /// Of the loss that is cross entropy of the first output with class labels, in [0, 1]; the rest is damage. At 0 no
   /// labels are needed.
   double label_share = 0;
-  int steps_per_check = 25;  ///< the loss is measured on the samples held out every so many steps, and at the end
+  int steps_per_check = 10;  ///< the loss is measured on the samples held out every so many steps, and at the end
   double held_out = 0.2;     ///< share of the samples that no step sees
   std::int64_t most_held_out = 1024;
   /// Samples run together; a step takes whole batches, and ranks beyond step_samples / batch_size have none.
