@@ -1,15 +1,16 @@
 #include "distributed/exchange.hpp"
 
-#include <memory>
+#include <algorithm>
+#include <utility>
 
 #include "distributed/reduce.hpp"
 
 namespace halftone::internal {
 namespace {
 
-using Works = std::vector<std::unique_ptr<PendingWork>>;
+constexpr std::size_t kPiece = std::size_t{1} << 18;  ///< bytes; whole elements of every type
 
-void wait_all(const Works& works) {
+void wait_all(const std::vector<std::unique_ptr<PendingWork>>& works) {
   for (const auto& work : works) work->wait();
 }
 
@@ -22,14 +23,19 @@ std::vector<std::int64_t> even_parts(std::int64_t count, int parts) {
   return begins;
 }
 
-std::unique_ptr<PendingWork> Exchange::send(const void* data, std::size_t bytes, int to) {
-  traffic_.bytes += static_cast<std::int64_t>(bytes);
-  ++traffic_.messages;
-  return transport_.send(data, bytes, members_[static_cast<std::size_t>(to)], slot_);
+void Exchange::start_send(const std::byte* data, std::size_t bytes, int to, Works& works) {
+  for (std::size_t begin = 0; begin < bytes; begin += kPiece) {
+    const std::size_t length = std::min(kPiece, bytes - begin);
+    traffic_.bytes += static_cast<std::int64_t>(length);
+    ++traffic_.messages;
+    works.push_back(transport_.send(data + begin, length, members_[static_cast<std::size_t>(to)], slot_));
+  }
 }
 
-std::unique_ptr<PendingWork> Exchange::receive(void* data, std::size_t bytes, int from) {
-  return transport_.receive(data, bytes, members_[static_cast<std::size_t>(from)], slot_);
+void Exchange::start_receive(std::byte* data, std::size_t bytes, int from, Works& works) {
+  for (std::size_t begin = 0; begin < bytes; begin += kPiece)
+    works.push_back(transport_.receive(data + begin, std::min(kPiece, bytes - begin),
+                                       members_[static_cast<std::size_t>(from)], slot_));
 }
 
 void Exchange::reduce_scatter(const std::byte* input, std::byte* output, std::span<const std::int64_t> begins,
@@ -38,21 +44,28 @@ void Exchange::reduce_scatter(const std::byte* input, std::byte* output, std::sp
   const auto begin = [&](int part) { return begins[static_cast<std::size_t>(part)] * element; };
   const auto bytes = [&](int part) { return static_cast<std::size_t>(begin(part + 1) - begin(part)); };
   const std::size_t own = bytes(rank_);
-  std::byte* const arrived = scratch.get(own * static_cast<std::size_t>(size() - 1));
-  std::vector<const void*> parts;
-  Works receives;
+  std::byte* arrived = scratch.get(own * static_cast<std::size_t>(size() - 1));
+  std::vector<const std::byte*> parts;  // by rank
+  Works receives;                       // of the first other rank, of the second, ...
   Works sends;
   for (int other = 0; other < size(); ++other) {
-    std::byte* const place = arrived + own * receives.size();
-    parts.push_back(other == rank_ ? input + begin(rank_) : place);
-    if (other != rank_ && own > 0) receives.push_back(receive(place, own, other));
+    if (other != rank_) start_receive(arrived, own, other, receives);
+    parts.push_back(other == rank_ ? input + begin(rank_) : arrived);
+    if (other != rank_) arrived += own;
   }
   for (int step = 1; step < size(); ++step) {  // each rank starts with another
     const int other = (rank_ + step) % size();
-    if (bytes(other) > 0) sends.push_back(send(input + begin(other), bytes(other), other));
+    start_send(input + begin(other), bytes(other), other, sends);
   }
-  wait_all(receives);
-  reduce(type, op, parts, output, static_cast<std::int64_t>(own) / element);
+  const std::size_t pieces = (own + kPiece - 1) / kPiece;
+  for (std::size_t piece = 0; piece < pieces; ++piece) {
+    for (std::size_t i = piece; i < receives.size(); i += pieces) receives[i]->wait();
+    const std::size_t offset = piece * kPiece;
+    std::vector<const void*> values;
+    for (const std::byte* part : parts) values.push_back(part + offset);
+    const auto length = static_cast<std::int64_t>(std::min(kPiece, own - offset));
+    reduce(type, op, values, output + offset, length / element);
+  }
   wait_all(sends);
 }
 
@@ -61,21 +74,22 @@ void Exchange::all_gather(std::byte* all, std::span<const std::int64_t> begins) 
   const auto bytes = [&](int part) { return static_cast<std::size_t>(begin(part + 1) - begin(part)); };
   Works works;
   for (int other = 0; other < size(); ++other)
-    if (other != rank_ && bytes(other) > 0) works.push_back(receive(all + begin(other), bytes(other), other));
-  for (int step = 1; step < size() && bytes(rank_) > 0; ++step)
-    works.push_back(send(all + begin(rank_), bytes(rank_), (rank_ + step) % size()));
+    if (other != rank_) start_receive(all + begin(other), bytes(other), other, works);
+  for (int step = 1; step < size(); ++step)
+    start_send(all + begin(rank_), bytes(rank_), (rank_ + step) % size(), works);
   wait_all(works);
 }
 
 void Exchange::broadcast(std::byte* data, std::size_t bytes, int root) {
-  if (bytes == 0) return;
   // A binomial tree: in the step of 2^k, those who have it, the first 2^k after the root, pass it on.
   const int place = (rank_ - root + size()) % size();
   const auto rank_at = [&](int position) { return (position + root) % size(); };
+  Works receives;
   Works sends;
   for (int step = 1; step < size(); step *= 2) {
-    if (place < step && place + step < size()) sends.push_back(send(data, bytes, rank_at(place + step)));
-    if (place >= step && place < 2 * step) receive(data, bytes, rank_at(place - step))->wait();
+    if (place < step && place + step < size()) start_send(data, bytes, rank_at(place + step), sends);
+    if (place >= step && place < 2 * step) start_receive(data, bytes, rank_at(place - step), receives);
+    wait_all(std::exchange(receives, {}));
   }
   wait_all(sends);
 }
@@ -85,9 +99,10 @@ void Exchange::barrier() {
   for (int step = 1; step < size(); step *= 2) {
     const std::byte sent{};
     std::byte received{};
-    const auto arrival = receive(&received, 1, (rank_ - step + size()) % size());
-    send(&sent, 1, (rank_ + step) % size())->wait();
-    arrival->wait();
+    Works works;
+    start_receive(&received, 1, (rank_ - step + size()) % size(), works);
+    start_send(&sent, 1, (rank_ + step) % size(), works);
+    wait_all(works);
   }
 }
 

@@ -48,8 +48,12 @@ class Exchange {
   [[nodiscard]] const Traffic& traffic() const { return traffic_; }
 
  private:
-  std::unique_ptr<PendingWork> send(const void* data, std::size_t bytes, int to);
-  std::unique_ptr<PendingWork> receive(void* data, std::size_t bytes, int from);
+  using Works = std::vector<std::unique_ptr<PendingWork>>;
+
+  /// Add the messages to `works`, in pieces, first to last: a message that fits into what a socket takes at once needs
+  /// no second turn of either process, and what arrived is added while the rest is on its way.
+  void start_send(const std::byte* data, std::size_t bytes, int to, Works& works);
+  void start_receive(std::byte* data, std::size_t bytes, int from, Works& works);
   [[nodiscard]] int size() const { return static_cast<int>(members_.size()); }
 
   Transport& transport_;
