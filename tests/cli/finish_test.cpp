@@ -23,7 +23,7 @@ Words quantize(const fs::path& out) {
           "--threads",      "1",
           "--latency",      "roofline:a100",
           "--evaluate",     "simulated",
-          "--precisions",   "4",
+          "--precisions",   "4,16",
           "--gate",         "damage:10",
           "--repairs",      "0",
           "--train",        calibration("[20:250]"),
