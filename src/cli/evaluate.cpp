@@ -186,7 +186,7 @@ void require_same(Team& team, const Subject& subject) {
 
 int run_evaluate(const Context& context, const Arguments& arguments) {
   Request request = check(context.registry, arguments);
-  Job job(context);
+  Job job(context, arguments.common);
   const LoadedModel loaded = load(request.model, request.subject, context.registry, arguments.common.seed);
   const auto data = open_data(arguments.data, loaded);
   std::optional<Subject> subject;

@@ -2,8 +2,10 @@
 
 namespace halftone::cli {
 
-Job::Job(const Context& context)
-    : context_(context), communicator_(context.join_ranks ? context.join_ranks() : nullptr) {
+Job::Job(const Context& context, const CommonOptions& options)
+    : context_(context),
+      threads_(thread_count(options)),
+      communicator_(context.join_ranks ? context.join_ranks() : nullptr) {
   if (communicator_ && communicator_->size() == 1) communicator_.reset();
 }
 

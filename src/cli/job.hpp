@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "cli/command.hpp"
+#include "core/openmp_threads.hpp"
 #include "halftone/distributed/communicator.hpp"
 
 namespace halftone::cli {
@@ -12,8 +13,9 @@ namespace halftone::cli {
 /// names no other ranks.
 class Job {
  public:
-  /// Waits for the other ranks.
-  explicit Job(const Context& context);
+  /// Waits for the other ranks. As long as it lives, the calling thread has the options' threads for LibTorch: ranks
+  /// that share a host's cores and each take all of them wait for one another in every small operator.
+  Job(const Context& context, const CommonOptions& options);
 
   /// Null where this process is alone.
   [[nodiscard]] Communicator* communicator() const { return communicator_.get(); }
@@ -24,6 +26,7 @@ class Job {
 
  private:
   const Context& context_;
+  internal::OpenMpThreads threads_;
   std::unique_ptr<Communicator> communicator_;
   std::ostream nowhere_{nullptr};
 };

@@ -220,7 +220,7 @@ int run_quantize(const Context& context, const QuantizeArguments& arguments) {
   std::vector<std::string> files{"plan.json", "run.json", "report.txt", "report.html", WorkFolder::kJournal, kFinished};
   for (const Gate& gate : request.options.gates) files.push_back(plan_file_name(gate));
   require_output(arguments.out, files);
-  Job job(context);
+  Job job(context, arguments.common);
   request.options.communicator = job.communicator();
   request.options.journal = fs::absolute(arguments.out) / WorkFolder::kJournal;
   std::optional<WorkFolder> folder;  // rank 0's

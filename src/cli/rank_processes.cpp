@@ -22,26 +22,45 @@ namespace {
   throw Error(Errc::Io, message("ranks cannot be started: ", what, ": ", std::strerror(errno)));
 }
 
-/// A port of this host that nobody listens at.
-int free_port() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) refuse("no socket");
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  socklen_t length = sizeof address;
-  const bool bound = ::bind(socket, any, length) == 0 && ::getsockname(socket, any, &length) == 0;
-  ::close(socket);
-  if (!bound) refuse("no free port");
-  return ntohs(address.sin_port);
-}
+/// Listens at a port of this host for rank 0 before any rank is there: none finds the door closed, and nobody else
+/// gets the port.
+class Listener {
+ public:
+  Listener() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    if (socket_ < 0) refuse("no socket");
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    socklen_t length = sizeof address;
+    if (::bind(socket_, any, length) != 0 || ::listen(socket_, SOMAXCONN) != 0 ||
+        ::getsockname(socket_, any, &length) != 0) {
+      ::close(socket_);
+      refuse("no free port");
+    }
+    port_ = ntohs(address.sin_port);
+  }
+  ~Listener() { ::close(socket_); }
+  Listener(Listener&&) = delete;
+  Listener& operator=(Listener&&) = delete;
+
+  [[nodiscard]] int socket() const { return socket_; }
+  [[nodiscard]] int port() const { return port_; }
+
+ private:
+  int socket_;
+  int port_ = 0;
+};
 
 /// This process's environment, and what makes a process rank `rank`.
-std::vector<std::string> environment_of(int rank, int size, int port) {
-  const std::array<std::string, 6> own{message("RANK=", rank),       message("WORLD_SIZE=", size),
-                                       message("LOCAL_RANK=", rank), message("LOCAL_WORLD_SIZE=", size),
-                                       "MASTER_ADDR=127.0.0.1",      message("MASTER_PORT=", port)};
+std::vector<std::string> environment_of(int rank, int size, const Listener& listener) {
+  const std::array<std::string, 7> own{message("RANK=", rank),
+                                       message("WORLD_SIZE=", size),
+                                       message("LOCAL_RANK=", rank),
+                                       message("LOCAL_WORLD_SIZE=", size),
+                                       "MASTER_ADDR=127.0.0.1",
+                                       message("MASTER_PORT=", listener.port()),
+                                       message("HALFTONE_LISTENER=", rank == 0 ? listener.socket() : -1)};
   std::vector<std::string> all(own.begin(), own.end());
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
@@ -61,7 +80,7 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 
 /// What the new process does between fork and exec, where little is allowed.
 [[noreturn]] void become_rank(const char* program, char* const* words, char* const* environment, int errors,
-                              pid_t launcher) {
+                              int listener, pid_t launcher) {
   ::setpgid(0, 0);  // Ctrl-C reaches the launcher, which passes it on once
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != launcher) ::_exit(127);
@@ -70,6 +89,8 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
     ::dup2(null, STDIN_FILENO);
     ::dup2(null, STDOUT_FILENO);
     ::dup2(errors, STDERR_FILENO);
+  } else {
+    ::fcntl(listener, F_SETFD, 0);  // rank 0 takes it over
   }
   ::execve(program, words, environment);
   ::_exit(127);
@@ -91,17 +112,18 @@ RankProcesses::RankProcesses(const std::vector<std::string>& words, int size) {
   std::vector<std::string> arguments{"halftone"};
   arguments.insert(arguments.end(), words.begin(), words.end());
   const std::vector<char*> argument_pointers = pointers(arguments);
-  const int port = free_port();
+  const Listener listener;
   const pid_t launcher = ::getpid();
   for (int rank = 0; rank < size; ++rank) {
-    auto environment = environment_of(rank, size, port);
+    auto environment = environment_of(rank, size, listener);
     const std::vector<char*> environment_pointers = pointers(environment);
     Process process;
     if (rank > 0 && (process.errors = ::memfd_create("errors", MFD_CLOEXEC)) < 0) refuse("no file for errors");
     process.id = ::fork();
     if (process.id < 0) refuse("no process");
     if (process.id == 0)
-      become_rank(program.c_str(), argument_pointers.data(), environment_pointers.data(), process.errors, launcher);
+      become_rank(program.c_str(), argument_pointers.data(), environment_pointers.data(), process.errors,
+                  listener.socket(), launcher);
     processes_.push_back(process);
   }
 }

@@ -24,6 +24,7 @@ std::unique_ptr<Communicator> communicator_from_environment() {
                                  .size = ranks.size,
                                  .address = ranks.address,
                                  .port = ranks.port,
+                                 .listener = ranks.listener,
                                  // Rank 0 may time networks for long; ranks that are lost are found by signs of life.
                                  .timeout = std::chrono::hours(24)});
 }

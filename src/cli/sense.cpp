@@ -263,7 +263,7 @@ std::optional<SensitivityFile> measure_on_all(const Request& request, const Argu
 
 int run_sense(const Context& context, const Arguments& arguments) {
   const Request request = check(context.registry, arguments);
-  Job job(context);
+  Job job(context, arguments.common);
   const LoadedModel loaded = load(request.model, context.registry, arguments.common.seed);
   const Command command = describe(arguments, request);
   UnfinishedWork work(job.is_first() ? arguments.out : "", command);

@@ -74,6 +74,7 @@ RankEnvironment rank_environment(const Variable& variable) {
                                                "rank 0 and MASTER_PORT to a free port there"));
   environment->address = address;
   environment->port = *port;
+  environment->listener = number(variable, "HALFTONE_LISTENER", -1, std::numeric_limits<int>::max()).value_or(-1);
   return *environment;
 }
 

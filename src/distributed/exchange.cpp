@@ -8,8 +8,6 @@
 namespace halftone::internal {
 namespace {
 
-constexpr std::size_t kPiece = std::size_t{1} << 18;  ///< bytes; whole elements of every type
-
 void wait_all(const std::vector<std::unique_ptr<PendingWork>>& works) {
   for (const auto& work : works) work->wait();
 }
@@ -38,35 +36,66 @@ void Exchange::start_receive(std::byte* data, std::size_t bytes, int from, Works
                                        members_[static_cast<std::size_t>(from)], slot_));
 }
 
+Exchange::Reduction::Reduction(Exchange& exchange, const std::byte* input, std::span<const std::int64_t> begins,
+                               c10::ScalarType type, ReduceOp op, Scratch& scratch)
+    : exchange_(exchange),
+      begins_(begins),
+      element_(static_cast<std::int64_t>(c10::elementSize(type))),
+      type_(type),
+      op_(op),
+      sends_(static_cast<std::size_t>(exchange.size())) {
+  const int rank = exchange.rank_;
+  const std::size_t own = bytes(rank);
+  std::byte* arrived = scratch.get(own * static_cast<std::size_t>(exchange.size() - 1));
+  for (int other = 0; other < exchange.size(); ++other) {
+    values_.push_back(other == rank ? input + begin(rank) : arrived);
+    if (other == rank) continue;
+    exchange.start_receive(arrived, own, other, receives_);
+    arrived += own;
+  }
+  for (int step = 1; step < exchange.size(); ++step) {  // each rank starts with another
+    const int other = (rank + step) % exchange.size();
+    exchange.start_send(input + begin(other), bytes(other), other, sends_[static_cast<std::size_t>(other)]);
+  }
+}
+
+void Exchange::Reduction::add(std::size_t piece, std::byte* output) {
+  const std::size_t pieces = pieces_of(exchange_.rank_);
+  for (std::size_t i = piece; i < receives_.size(); i += pieces) receives_[i]->wait();
+  const std::size_t offset = piece * kPiece;
+  std::vector<const void*> values;
+  for (const std::byte* value : values_) values.push_back(value + offset);
+  reduce(type_, op_, values, output + offset, static_cast<std::int64_t>(length_of(exchange_.rank_, piece)) / element_);
+}
+
 void Exchange::reduce_scatter(const std::byte* input, std::byte* output, std::span<const std::int64_t> begins,
                               c10::ScalarType type, ReduceOp op, Scratch& scratch) {
-  const auto element = static_cast<std::int64_t>(c10::elementSize(type));
-  const auto begin = [&](int part) { return begins[static_cast<std::size_t>(part)] * element; };
-  const auto bytes = [&](int part) { return static_cast<std::size_t>(begin(part + 1) - begin(part)); };
-  const std::size_t own = bytes(rank_);
-  std::byte* arrived = scratch.get(own * static_cast<std::size_t>(size() - 1));
-  std::vector<const std::byte*> parts;  // by rank
-  Works receives;                       // of the first other rank, of the second, ...
-  Works sends;
-  for (int other = 0; other < size(); ++other) {
-    if (other != rank_) start_receive(arrived, own, other, receives);
-    parts.push_back(other == rank_ ? input + begin(rank_) : arrived);
-    if (other != rank_) arrived += own;
-  }
-  for (int step = 1; step < size(); ++step) {  // each rank starts with another
-    const int other = (rank_ + step) % size();
-    start_send(input + begin(other), bytes(other), other, sends);
-  }
-  const std::size_t pieces = (own + kPiece - 1) / kPiece;
+  Reduction reduction(*this, input, begins, type, op, scratch);
+  for (std::size_t piece = 0; piece < reduction.pieces_of(rank_); ++piece) reduction.add(piece, output);
+  for (int other = 0; other < size(); ++other)
+    for (std::size_t piece = 0; other != rank_ && piece < reduction.pieces_of(other); ++piece)
+      reduction.wait_sent(other, piece);
+}
+
+void Exchange::all_reduce(std::byte* data, std::span<const std::int64_t> begins, c10::ScalarType type, ReduceOp op,
+                          Scratch& scratch) {
+  Reduction reduction(*this, data, begins, type, op, scratch);
+  std::size_t pieces = 0;
+  for (int rank = 0; rank < size(); ++rank) pieces = std::max(pieces, reduction.pieces_of(rank));
+  const auto piece_of = [&](int rank, std::size_t piece) { return data + reduction.begin(rank) + piece * kPiece; };
+  Works works;
   for (std::size_t piece = 0; piece < pieces; ++piece) {
-    for (std::size_t i = piece; i < receives.size(); i += pieces) receives[i]->wait();
-    const std::size_t offset = piece * kPiece;
-    std::vector<const void*> values;
-    for (const std::byte* part : parts) values.push_back(part + offset);
-    const auto length = static_cast<std::int64_t>(std::min(kPiece, own - offset));
-    reduce(type, op, values, output + offset, length / element);
+    const bool has_own = piece < reduction.pieces_of(rank_);
+    if (has_own) reduction.add(piece, data + reduction.begin(rank_));
+    for (int step = 1; step < size(); ++step) {
+      const int other = (rank_ + step) % size();
+      if (has_own) start_send(piece_of(rank_, piece), reduction.length_of(rank_, piece), other, works);
+      if (piece >= reduction.pieces_of(other)) continue;
+      reduction.wait_sent(other, piece);  // what the result is written over
+      start_receive(piece_of(other, piece), reduction.length_of(other, piece), other, works);
+    }
   }
-  wait_all(sends);
+  wait_all(works);
 }
 
 void Exchange::all_gather(std::byte* all, std::span<const std::int64_t> begins) {

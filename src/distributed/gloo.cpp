@@ -5,6 +5,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <csignal>
 #include <mutex>
 #include <utility>
 
@@ -53,6 +54,7 @@ c10::intrusive_ptr<c10d::TCPStore> open_store(const GlooOptions& options) {
   how.isServer = options.rank == 0;
   how.waitWorkers = false;
   how.timeout = options.start_timeout;
+  if (how.isServer && options.listener >= 0) how.masterListenFd = options.listener;
   const std::string place = message(options.address, ':', options.port);
   try {
     return c10::make_intrusive<c10d::TCPStore>(options.address, how);
@@ -88,6 +90,14 @@ void compare_sizes(c10d::Store& store, const GlooOptions& options) {
   if (size != std::to_string(options.size))
     throw Error(Errc::InvalidArgument,
                 message("rank 0 has a job of ", size, " ranks, and rank ", options.rank, " one of ", options.size));
+}
+
+/// gloo writes to connections that the other side may have closed, which ends a process that leaves this signal alone.
+void ignore_broken_pipes() {
+  struct sigaction now {};
+  if (::sigaction(SIGPIPE, nullptr, &now) != 0 || (now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL) return;
+  now.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &now, nullptr);
 }
 
 class GlooTransport final : public internal::Transport {
@@ -180,6 +190,7 @@ std::vector<std::string> validate(const GlooOptions& options) {
 std::unique_ptr<Communicator> make_gloo_communicator(const GlooOptions& options) {
   require_valid("options of ranks", validate(options));
   if (options.size == 1) return make_single_communicator();
+  ignore_broken_pipes();
   return std::make_unique<internal::MessageCommunicator>(std::make_shared<GlooTransport>(options));
 }
 

@@ -133,19 +133,17 @@ void Heartbeats::announce(c10d::Store& store, const GlooOptions& options) {
 }
 
 void Heartbeats::await_all(c10d::Store& store, const GlooOptions& options) {
-  const auto end = std::chrono::steady_clock::now() + options.start_timeout;
-  for (milliseconds pause{1};; pause = std::min(2 * pause, kTick)) {
-    std::vector<std::string> missing;
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < options.size; ++rank) keys.push_back(beat_key(rank));
+  try {
+    store.wait(keys, options.start_timeout);
+  } catch (const std::exception&) {
+    std::string missing;  // throws itself where the store is what was lost
     for (int rank = 0; rank < options.size; ++rank)
-      if (!store.check({beat_key(rank)})) missing.push_back(std::to_string(rank));
-    if (missing.empty()) return;
-    if (std::chrono::steady_clock::now() > end) {
-      std::string list;
-      for (const auto& rank : missing) list += (list.empty() ? "" : ", ") + rank;
-      throw Error(Errc::LostRank, message("of ", options.size, " ranks these did not come within ",
-                                          seconds(options.start_timeout), ": ", list));
-    }
-    std::this_thread::sleep_for(pause);
+      if (!store.check({keys[static_cast<std::size_t>(rank)]})) missing += message(missing.empty() ? "" : ", ", rank);
+    if (missing.empty()) throw;
+    throw Error(Errc::LostRank, message("of ", options.size, " ranks these did not come within ",
+                                        seconds(options.start_timeout), ": ", missing));
   }
 }
 

@@ -49,15 +49,6 @@ class Kept final : public PendingWork {
   std::unique_ptr<PendingWork> work_;
 };
 
-void run_all_reduce(Exchange& exchange, const at::Tensor& tensor, ReduceOp op, int rank, int size, Scratch& scratch) {
-  auto begins = even_parts(tensor.numel(), size);
-  const auto element = static_cast<std::int64_t>(tensor.element_size());
-  std::byte* const own = bytes_of(tensor) + begins[static_cast<std::size_t>(rank)] * element;
-  exchange.reduce_scatter(bytes_of(tensor), own, begins, tensor.scalar_type(), op, scratch);
-  for (auto& begin : begins) begin *= element;
-  exchange.all_gather(bytes_of(tensor), begins);
-}
-
 }  // namespace
 
 /// An all-reduce that waits for its turn, or is under way.
@@ -71,7 +62,7 @@ class Job {
         size_(ranks.size()) {}
   void run(Scratch& scratch) noexcept {
     try {
-      run_all_reduce(exchange_, tensor_, op_, rank_, size_, scratch);
+      exchange_.all_reduce(bytes_of(tensor_), even_parts(tensor_.numel(), size_), tensor_.scalar_type(), op_, scratch);
       done_.set_value();
     } catch (...) {
       done_.set_exception(std::current_exception());
@@ -166,7 +157,7 @@ std::unique_ptr<PendingWork> MessageCommunicator::do_all_reduce(const at::Tensor
 void MessageCommunicator::do_all_reduce_now(const at::Tensor& tensor, ReduceOp op) {
   require_cpu(tensor);
   Exchange exchange(*transport_, members_, rank_, next_slot());
-  run_all_reduce(exchange, tensor, op, rank_, size(), scratch_);
+  exchange.all_reduce(bytes_of(tensor), even_parts(tensor.numel(), size()), tensor.scalar_type(), op, scratch_);
   add(traffic_, exchange.traffic());
 }
 

@@ -1,21 +1,19 @@
 // Commands whose work is shared by several processes, and what becomes of it when one of them is lost.
 #include <nlohmann/json.hpp>
 
-#include <arpa/inet.h>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <netinet/in.h>
 #include <optional>
 #include <sstream>
-#include <sys/socket.h>
 #include <thread>
 
 #include "catch.hpp"
 #include "cli/call.hpp"
 #include "cli/process.hpp"
+#include "distributed/free_port.hpp"
 #include "halftone/core/file.hpp"
 #include "temp_dir.hpp"
 
@@ -64,18 +62,6 @@ void wait_for_work(const fs::path& out) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   FAIL("no rank began to work within a minute");
-}
-
-int free_port() {
-  const int file = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  REQUIRE(::bind(file, reinterpret_cast<sockaddr*>(&address), size) == 0);
-  REQUIRE(::getsockname(file, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  ::close(file);
-  return ntohs(address.sin_port);
 }
 
 }  // namespace

@@ -50,7 +50,10 @@ TEST_CASE("variables of torchrun and halftone launch are read") {
   CHECK(ranks.address == "node0");
   CHECK(ranks.port == 1234);
   CHECK(ranks.ranks_here == 2);
+  CHECK(ranks.listener == -1);
   CHECK(!ranks.by_mpi);
+  CHECK(read(with(kWhole, "HALFTONE_LISTENER", "7")).listener == 7);
+  CHECK_THAT(refused(with(kWhole, "HALFTONE_LISTENER", "x")), Contains("HALFTONE_LISTENER is \"x\""));
 }
 
 TEST_CASE("mpirun's variables are read, and take gloo where rank 0's address is given") {

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "distributed/free_port.hpp"
 #include "distributed/processes.hpp"
 #include "failure.hpp"
 

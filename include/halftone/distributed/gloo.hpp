@@ -15,6 +15,7 @@ struct GlooOptions {
   int size = 1;
   std::string address = "127.0.0.1";  ///< of rank 0, a name or number that all reach
   int port = 29500;                   ///< there; free
+  int listener = -1;                  ///< of rank 0: a socket that listens at `port`, taken over; -1: none
   /// All ranks must be there by then.
   std::chrono::milliseconds start_timeout = std::chrono::minutes(5);
   /// A collective, send or receive that takes longer ends the job; ranks may have as much other work between two.
@@ -30,6 +31,7 @@ std::vector<std::string> validate(const GlooOptions& options);
 /// others. A rank that was killed, stopped, or left while others wait for it makes all others' calls throw `LostRank`
 /// within `lost_after` and two seconds, naming it, also those under way. When rank 0's is destroyed it waits for the
 /// others to leave, three signs of life at most. Tensors are on the CPU.
+/// SIGPIPE is ignored from then on where the process left it alone: gloo writes to lost ranks too.
 ///
 /// Throws `InvalidArgument` for options that do not fit or differ between ranks, `Io` where rank 0 cannot listen at
 /// `port`, and `LostRank` naming those who did not come.
