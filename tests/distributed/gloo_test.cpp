@@ -1,4 +1,5 @@
-// Ranks that are processes over gloo: laws, and what becomes of the others where one is lost. Each is a rank_program.
+// Ranks that are processes over gloo: laws of communicators and of training, and what becomes of the others where one
+// is lost. Each is a rank_program.
 #include "halftone/distributed/gloo.hpp"
 
 #include <memory>
@@ -49,6 +50,20 @@ TEST_CASE("ranks that are processes keep the laws of communicators") {
     CHECK(rank->exit_code(kEnough) == 0);
     CHECK(rank->output().empty());
   }
+}
+
+TEST_CASE("ranks that are processes train as one process does: updates in shards, batch norm, split rows, and all") {
+  const int size = GENERATE(2, 4);
+  const auto ranks = start(size, "training-laws", seconds(60), seconds(15));
+  for (const auto& rank : ranks) {
+    CHECK(rank->exit_code(kEnough) == 0);
+    CHECK(rank->output().empty());
+  }
+}
+
+TEST_CASE("a rank that is killed in training is named to all others within seconds") {
+  const auto ranks = start(3, "train-kill-1");
+  require_named(ranks, 1, "lost: rank 1 of 3 was lost: its connections closed");
 }
 
 TEST_CASE("a rank that is killed is named to all others, inside their sums") {

@@ -40,6 +40,7 @@ class Laws {
 
   std::vector<std::string> run() {
     collectives();
+    long_sums();
     special_numbers();
     several_under_way();
     messages();
@@ -90,6 +91,16 @@ class Laws {
     ranks_.all_reduce(scalar);
     expect(scalar.item<double>() == size_ * (size_ + 1) / 2.0, "sum of numbers without dimensions");
     ranks_.barrier();
+  }
+
+  /// Of several messages a rank; parts that do not have as many.
+  void long_sums() {
+    for (const std::int64_t length : {size_ * 300'001, size_ * 262'144 + 1}) {
+      const auto all = everyones({length}, at::kFloat);
+      const at::Tensor tensor = all[static_cast<std::size_t>(rank_)].clone();
+      ranks_.all_reduce(tensor);
+      expect(same(tensor, combined(all, ReduceOp::Sum)), message("sum of ", length, " numbers"));
+    }
   }
 
   void special_numbers() {

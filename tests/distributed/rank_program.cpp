@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "distributed/laws.hpp"
+#include "distributed/training_laws.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/distributed/agreement.hpp"
 #include "halftone/distributed/gloo.hpp"
@@ -22,8 +23,7 @@ using namespace halftone;
 
 namespace {
 
-int laws(Communicator& ranks) {
-  const auto broken = broken_laws(ranks);
+int tell(const std::vector<std::string>& broken) {
   for (const auto& law : broken) std::cout << law << '\n';
   return broken.empty() ? 0 : 1;
 }
@@ -80,7 +80,9 @@ int sum(Communicator& ranks) {
 }
 
 int act(Communicator& ranks, const std::string& what) {
-  if (what == "laws") return laws(ranks);
+  if (what == "laws") return tell(broken_laws(ranks));
+  if (what == "training-laws") return tell(broken_training_laws(ranks));
+  if (what == "train-kill-1") return lose_in_training(ranks, 1), 0;
   if (what == "sum") return sum(ranks);
   if (what == "kill-1") return lose(ranks, 1, SIGKILL);
   if (what == "kill-0") return lose(ranks, 0, SIGKILL);

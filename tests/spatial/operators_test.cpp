@@ -4,9 +4,9 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "catch.hpp"
+#include "distributed/on_ranks.hpp"
 #include "failure.hpp"
 #include "halftone/spatial/exchange.hpp"
-#include "spatial/ranks.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;

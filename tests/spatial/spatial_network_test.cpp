@@ -1,17 +1,17 @@
 #include "halftone/spatial/spatial_network.hpp"
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include "catch.hpp"
+#include "distributed/on_ranks.hpp"
 #include "failure.hpp"
 #include "halftone/latency/roofline.hpp"
 #include "halftone/models/architecture.hpp"
 #include "halftone/spatial/spatial_latency.hpp"
-#include "spatial/networks.hpp"
-#include "spatial/ranks.hpp"
+#include "spatial/passes.hpp"
 
 using namespace halftone;
+using networks::Pass;
 using networks::Tensors;
 
 namespace {
@@ -26,42 +26,6 @@ Model in_doubles(Model model) {
   return model;
 }
 
-/// A copy whose parameters are its own, with gradients; `leaves` gets them.
-Model trained(Model model, Tensors& leaves) {
-  for (std::size_t id = 0; id < model.tensors.size(); ++id)
-    if (const Value& value = model.graph.values[id];
-        value.kind == ValueKind::Parameter && !networks::is_buffer(value.name)) {
-      model.tensors[id] = model.tensors[id].detach().clone().requires_grad_();
-      leaves.push_back(model.tensors[id]);
-    }
-  return model;
-}
-
-/// A loss that tells every number of the outputs from the others.
-at::Tensor loss(const Tensors& outputs) {
-  at::Tensor sum = at::zeros({}, at::kDouble);
-  for (std::size_t i = 0; i < outputs.size(); ++i)
-    sum = sum +
-          (outputs[i].square() * networks::doubles(outputs[i].sizes().vec(), static_cast<std::uint32_t>(50 + i))).sum();
-  return sum;
-}
-
-struct Pass {
-  Tensors outputs;
-  Tensors gradients;  ///< of the input, then of parameters
-};
-
-template <class Run>
-Pass pass(const Model& network, const at::Tensor& x, double share, const Run& run) {
-  Tensors sources{x.detach().clone().requires_grad_()};
-  const Model model = trained(network, sources);
-  Pass result;
-  result.outputs = run(model, sources[0]);
-  result.gradients = torch::autograd::grad({loss(result.outputs) * share}, sources, {}, std::nullopt, false, true);
-  for (auto& output : result.outputs) output = output.detach();
-  return result;
-}
-
 void require_near(const at::Tensor& a, const at::Tensor& b, double tolerance) {
   REQUIRE(a.sizes() == b.sizes());
   CHECK((a - b).abs().max().item<double>() <= tolerance * std::max(1.0, b.abs().max().item<double>()));
@@ -71,20 +35,11 @@ void require_near(const at::Tensor& a, const at::Tensor& b, double tolerance) {
 void check(const Model& network, const at::Tensor& x, const std::vector<int>& sizes,
            const SpatialOptions& options = {}) {
   constexpr double kTolerance = 1e-12;
-  const Pass whole = pass(network, x, 1, [](const Model& model, const at::Tensor& input) {
-    return Interpreter(model).run(std::span(&input, 1));
-  });
+  const Pass whole = networks::whole_pass(network, x);
   for (const int size : sizes) {
     INFO(x.sizes() << " over " << size << " ranks");
-    std::vector<Pass> passes(static_cast<std::size_t>(size));
-    on_ranks(size, [&](Communicator& ranks) {
-      // Every rank computes the whole loss, of which it takes a share.
-      passes[static_cast<std::size_t>(ranks.rank())] =
-          pass(network, x, 1.0 / size, [&](const Model& model, const at::Tensor& input) {
-            const SpatialNetwork spatial(model, ranks, options);
-            return spatial.run(spatial.split_inputs(std::span(&input, 1)));
-          });
-    });
+    const auto passes =
+        on_ranks(size, [&](Communicator& ranks) { return networks::spatial_pass(network, x, ranks, options); });
     Tensors sums(whole.gradients.size());
     for (const Pass& part : passes) {
       for (std::size_t i = 0; i < whole.outputs.size(); ++i)

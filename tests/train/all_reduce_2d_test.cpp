@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "catch.hpp"
-#include "ranks.hpp"
+#include "distributed/on_ranks.hpp"
 
 using namespace halftone;
 

@@ -1,74 +1,20 @@
 #include "halftone/train/data_parallel.hpp"
 
-#include <ATen/ATen.h>
-#include <torch/nn/module.h>
-#include <torch/optim/sgd.h>
-
 #include <sstream>
 
 #include "distributed/on_ranks.hpp"
 #include "failure.hpp"
-#include "halftone/train/batch_norm_module.hpp"
-#include "halftone/train/lars.hpp"
 #include "halftone/train/mllog_rules.hpp"
-#include "tiny_model.hpp"
+#include "train/bright_rows.hpp"
 
 using namespace halftone;
+using namespace bright;
 
 namespace {
 
-/// A convolution, a batch norm over all ranks and a linear layer, on images [n, 1, 6, 6] of 3 classes.
-class Net : public torch::nn::Module {
- public:
-  explicit Net(Communicator& ranks)
-      : filters(register_parameter("filters", tiny::random({4, 1, 3, 3}, 1).mul_(0.5))),
-        norm(register_module("norm", DistributedBatchNorm(ranks, 4))),
-        head(register_parameter("head", tiny::random({3, 4}, 2))) {}
-
-  at::Tensor forward(const at::Tensor& x) {
-    return norm->forward(at::conv2d(x, filters)).relu().mean({2, 3}).matmul(head.t());
-  }
-
-  at::Tensor filters;
-  DistributedBatchNorm norm;
-  at::Tensor head;
-};
-
-/// Images whose class shows: a bright row.
-std::unique_ptr<Dataset> bright_rows(std::int64_t samples, std::uint32_t seed) {
-  const at::Tensor images = tiny::random({samples, 1, 6, 6}, seed).mul_(0.3);
-  const at::Tensor classes = at::arange(samples).remainder(3);
-  for (std::int64_t n = 0; n < samples; ++n) images[n][0][2 * (n % 3)].add_(n % 3 == 1 ? -1 : 1 + n % 3);
-  return make_tensor_dataset("bright rows", {images}, classes);
-}
-
-OptimizerFactory sgd(double rate) {
-  return [rate](std::vector<torch::optim::OptimizerParamGroup> groups) {
-    return std::make_unique<torch::optim::SGD>(std::move(groups), torch::optim::SGDOptions(rate).momentum(0.9));
-  };
-}
-
-struct Trained {
-  TrainResult result;
-  std::vector<at::Tensor> weights;
-};
-
 /// By rank.
 std::vector<Trained> train_on(int ranks, const TrainOptions& options) {
-  const auto training = bright_rows(50, 3);
-  const auto validation = bright_rows(31, 4);
-  std::vector<Trained> trained(static_cast<std::size_t>(ranks));
-  const auto failures = failures_on_ranks(ranks, [&](Communicator& communicator) {
-    const auto net = std::make_shared<Net>(communicator);
-    Trained& own = trained[static_cast<std::size_t>(communicator.rank())];
-    own.result =
-        train_data_parallel(make_trainable(net), *training, *validation,
-                            {torch::optim::OptimizerParamGroup(net->parameters())}, sgd(0.1), options, communicator);
-    for (const at::Tensor& weight : net->parameters()) own.weights.push_back(weight.detach().clone());
-    for (const at::Tensor& buffer : net->buffers()) own.weights.push_back(buffer.clone());
-  });
-  for (const auto& failure : failures) REQUIRE(failure == "");
-  return trained;
+  return on_ranks(ranks, [&](Communicator& communicator) { return train(options, communicator); });
 }
 
 }  // namespace
@@ -91,8 +37,7 @@ TEST_CASE("training gives the weights of one rank on any number of them, with sh
       const Trained& reference = parts ? alone_in_parts : alone;
       for (const Trained& of_rank : train_on(2, shared)) {
         REQUIRE(of_rank.result.epochs.size() == 3);
-        for (std::size_t i = 0; i < reference.weights.size(); ++i)
-          CHECK(at::allclose(of_rank.weights[i].to(at::kDouble), reference.weights[i].to(at::kDouble), 1e-4, 1e-5));
+        CHECK(are_close(of_rank, reference));
         CHECK(of_rank.result.epochs.back().accuracy == reference.result.epochs.back().accuracy);
       }
     }

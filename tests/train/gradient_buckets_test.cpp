@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "catch.hpp"
-#include "ranks.hpp"
-#include "small_net.hpp"
+#include "distributed/on_ranks.hpp"
+#include "train/small_net.hpp"
 
 using namespace halftone;
 

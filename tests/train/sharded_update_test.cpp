@@ -1,116 +1,23 @@
 #include "halftone/train/sharded_update.hpp"
 
-#include <ATen/ATen.h>
-#include <torch/optim/adagrad.h>
-#include <torch/optim/adam.h>
-#include <torch/optim/adamw.h>
 #include <torch/optim/lbfgs.h>
-#include <torch/optim/rmsprop.h>
-#include <torch/optim/sgd.h>
 
 #include "catch.hpp"
-#include "halftone/train/lamb.hpp"
-#include "halftone/train/lars.hpp"
-#include "ranks.hpp"
-#include "small_net.hpp"
+#include "distributed/on_ranks.hpp"
+#include "train/update_methods.hpp"
 
 using namespace halftone;
+using namespace updates;
 
 namespace {
 
-using Groups = std::vector<torch::optim::OptimizerParamGroup>;
-
-struct Method {
-  std::string name;
-  OptimizerFactory make;
-  std::function<Groups(const std::vector<at::Tensor>&)> groups;
-  std::int64_t numbers_a_weight = 0;  ///< of its state
-  bool norms = false;
-};
-
-template <class Optimizer, class Options>
-OptimizerFactory maker(const Options& options) {
-  return [options](Groups groups) { return std::make_unique<Optimizer>(std::move(groups), options); };
+std::vector<Outcome> sharded_on(int ranks, const Method& method) {
+  return on_ranks(ranks, [&](Communicator& communicator) { return sharded(method, communicator); });
 }
 
-Groups one_group(const std::vector<at::Tensor>& parameters) {
-  Groups groups;
-  groups.emplace_back(parameters);
-  return groups;
-}
-
-std::vector<Method> methods() {
-  using namespace torch::optim;
-  const auto lars = [](LarsForm form) { return LarsOptions(2).form(form).eta(0.02).weight_decay(0.01); };
-  const auto lars_groups = [lars](LarsForm form) {
-    return [options = lars(form)](const std::vector<at::Tensor>& all) { return Lars::groups(all, options); };
-  };
-  const LambOptions lamb = LambOptions(0.02);
-  return {
-      {"SGD", maker<SGD>(SGDOptions(0.1)), one_group, 0},
-      {"momentum", maker<SGD>(SGDOptions(0.1).momentum(0.9).weight_decay(0.01).nesterov(true)), one_group, 1},
-      {"Adam", maker<Adam>(AdamOptions(0.01).weight_decay(0.01)), one_group, 2},
-      {"AMSGrad", maker<Adam>(AdamOptions(0.01).amsgrad(true)), one_group, 3},
-      {"AdamW", maker<AdamW>(AdamWOptions(0.01)), one_group, 2},
-      {"RMSprop", maker<RMSprop>(RMSpropOptions(0.01).momentum(0.9).centered(true)), one_group, 3},
-      {"Adagrad", maker<Adagrad>(AdagradOptions(0.1)), one_group, 1},
-      {"scaled LARS", maker<Lars>(lars(LarsForm::Scaled)), lars_groups(LarsForm::Scaled), 1, true},
-      {"unscaled LARS", maker<Lars>(lars(LarsForm::Unscaled)), lars_groups(LarsForm::Unscaled), 1, true},
-      {"LAMB", maker<Lamb>(lamb), [lamb](const std::vector<at::Tensor>& all) { return Lamb::groups(all, lamb); }, 2,
-       true},
-  };
-}
-
-constexpr std::uint64_t kSteps = 20;
-constexpr std::int64_t kWeights = 447;
-
-std::uint64_t batch(std::uint64_t step, int rank) { return 1000 * step + static_cast<std::uint64_t>(rank); }
-
-struct Outcome {
-  std::vector<at::Tensor> weights;
-  std::int64_t state_bytes = 0;
-  std::int64_t bytes_a_step = 0;  ///< sent
-};
-
-/// One optimizer over whole tensors with the mean of the gradients of all ranks' batches, without communicators.
-Outcome replicated(const Method& method, int ranks) {
-  const SmallNet net;
-  const auto optimizer = method.make(method.groups(net.parameters));
-  for (std::uint64_t step = 0; step < kSteps; ++step) {
-    std::vector<at::Tensor> sums;
-    for (int rank = 0; rank < ranks; ++rank) {
-      net.zero_grad();
-      net.loss(batch(step, rank)).backward();
-      for (std::size_t i = 0; i < net.parameters.size(); ++i)
-        rank == 0 ? sums.push_back(net.parameters[i].grad().clone()) : void(sums[i].add_(net.parameters[i].grad()));
-    }
-    for (std::size_t i = 0; i < sums.size(); ++i) net.parameters[i].mutable_grad() = sums[i].div_(ranks);
-    optimizer->step();
-  }
-  return {copies(net.parameters), optimizer_state_bytes(*optimizer)};
-}
-
-std::vector<Outcome> sharded(const Method& method, int ranks) {
-  return on_ranks(ranks, [&](Communicator& communicator) {
-    const SmallNet net(communicator.rank() == 0 ? 1 : 99);  // those of rank 0 count
-    ShardedUpdate update(communicator, method.groups(net.parameters), method.make);
-    const std::int64_t before = communicator.traffic().bytes;
-    for (std::uint64_t step = 0; step < kSteps; ++step) {
-      update.zero_grad();
-      net.loss(batch(step, communicator.rank())).backward();
-      update.step();
-    }
-    const std::int64_t sent = communicator.traffic().bytes - before;
-    return Outcome{copies(net.parameters), update.state_bytes(), sent / static_cast<std::int64_t>(kSteps)};
-  });
-}
-
-/// Largest difference relative to the largest weight of a tensor.
-double difference(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-  double most = 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    most = std::max(most, ((a[i] - b[i]).abs().max() / b[i].abs().max()).item<double>());
-  return most;
+/// With as many threads of LibTorch's own as a rank has, for the same bits.
+Outcome replicated_for(int ranks, const Method& method) {
+  return on_ranks(1, [&](Communicator&) { return replicated(method, ranks); }).front();
 }
 
 }  // namespace
@@ -119,12 +26,12 @@ TEST_CASE("shards of an update give the weights of the whole update after 20 ste
   for (const Method& method : methods())
     for (const int ranks : {1, 2, 4}) {
       CAPTURE(method.name, ranks);
-      const Outcome whole = replicated(method, ranks);
+      const Outcome whole = replicated_for(ranks, method);
       CHECK(difference(whole.weights, SmallNet().parameters) > 0.01);
-      const auto outcomes = sharded(method, ranks);
+      const auto outcomes = sharded_on(ranks, method);
       for (const Outcome& outcome : outcomes) {
         const double far = difference(outcome.weights, whole.weights);
-        CHECK(far <= (method.norms && ranks > 1 ? 1e-6 : 0));
+        CHECK(far <= tolerance(method, ranks));
         CHECK(difference(outcome.weights, outcomes[0].weights) == 0);
       }
     }
@@ -134,10 +41,10 @@ TEST_CASE("the state of an optimizer is divided among ranks") {
   for (const Method& method : methods())
     for (const int ranks : {1, 2, 4}) {
       CAPTURE(method.name, ranks);
-      const std::int64_t whole = replicated(method, 1).state_bytes;
+      const std::int64_t whole = replicated_for(1, method).state_bytes;
       CHECK(whole == 4 * method.numbers_a_weight * kWeights);
       std::int64_t sum = 0;
-      for (const Outcome& outcome : sharded(method, ranks)) {
+      for (const Outcome& outcome : sharded_on(ranks, method)) {
         sum += outcome.state_bytes;
         const std::int64_t groups = method.norms ? 2 : 1;  // each is padded
         CHECK(outcome.state_bytes <= 4 * method.numbers_a_weight * (kWeights / ranks + groups));
@@ -151,7 +58,7 @@ TEST_CASE("a step of shards sends what one all-reduce of all gradients sends") {
     for (const int ranks : {2, 4}) {
       CAPTURE(method.name, ranks);
       std::int64_t sum = 0;
-      const auto outcomes = sharded(method, ranks);
+      const auto outcomes = sharded_on(ranks, method);
       for (const Outcome& outcome : outcomes) sum += outcome.bytes_a_step;
       // Whole groups: of all 447 weights; of LARS and LAMB 423 in matrices and 24 in vectors.
       const auto padded = [&](std::int64_t count) { return (count + ranks - 1) / ranks * ranks; };

@@ -2,10 +2,10 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "catch.hpp"
+#include "distributed/on_ranks.hpp"
 #include "halftone/spatial/exchange.hpp"
 #include "halftone/spatial/operators.hpp"
 #include "halftone/train/batch_norm.hpp"
-#include "spatial/ranks.hpp"
 #include "tiny_model.hpp"
 
 using namespace halftone;
