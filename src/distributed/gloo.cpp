@@ -135,10 +135,24 @@ class GlooTransport final : public internal::Transport {
   void connect() {
     const auto how = c10d::ProcessGroupGloo::Options::create(options_.start_timeout);
     how->threads = 1;  // for collectives of its own, which nobody asks for
-    how->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(
-        internal::local_address_towards(options_.address, options_.port)));
+    how->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(own_address()));
     gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store_),
                                                         options_.rank, options_.size, how);
+  }
+
+  /// Of this host's, that the other ranks reach: the one that rank 0's is reached from. A host may know itself by an
+  /// address that no other reaches, as 127.0.1.1 on Debian; then the one that such another is reached from.
+  std::string own_address() {
+    const auto is_loopback = [](const std::string& text) { return text.starts_with("127.") || text == "::1"; };
+    std::vector<std::string> keys;
+    for (int rank = 0; rank < options_.size; ++rank) keys.push_back(message("halftone/address/", rank));
+    std::string own = internal::local_address_towards(options_.address, options_.port);
+    store_->set(keys[static_cast<std::size_t>(options_.rank)], own);
+    if (!is_loopback(own)) return own;
+    for (const auto& bytes : store_->multiGet(keys))
+      if (const std::string other(bytes.begin(), bytes.end()); !is_loopback(other))
+        return internal::local_address_towards(other, options_.port);
+    return own;
   }
 
   static at::Tensor as_tensor(void* data, std::size_t bytes) {

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <exception>
 #include <future>
@@ -63,11 +64,14 @@ class Job {
   void run(Scratch& scratch) noexcept {
     try {
       exchange_.all_reduce(bytes_of(tensor_), even_parts(tensor_.numel(), size_), tensor_.scalar_type(), op_, scratch);
+      is_done_ = true;  // before anyone may go on
       done_.set_value();
     } catch (...) {
+      is_done_ = true;
       done_.set_exception(std::current_exception());
     }
   }
+  [[nodiscard]] bool is_done() const { return is_done_; }
   /// What it sent.
   Traffic wait() {
     done_.get_future().get();
@@ -85,6 +89,7 @@ class Job {
   int rank_;
   int size_;
   std::promise<void> done_;
+  std::atomic<bool> is_done_{false};
 };
 
 namespace {
@@ -114,12 +119,16 @@ MessageCommunicator::MessageCommunicator(std::shared_ptr<Transport> transport, s
     : transport_(std::move(transport)), members_(std::move(members)), rank_(rank), group_(group) {}
 
 MessageCommunicator::~MessageCommunicator() {
+  bool abandons = false;
   {
     const std::lock_guard lock(mutex_);
     stops_ = true;
+    abandons = !jobs_.empty() || (running_ && !running_->is_done());
   }
   changed_.notify_one();
-  if (group_ == 0) transport_->leave();
+  // A sum that nobody waited for, as where an exception ended this rank's work, may wait for ranks that never come, and
+  // others for this one.
+  if (group_ == 0 || abandons) transport_->leave();
   if (worker_.joinable()) worker_.join();
   for (const auto& job : jobs_) job->give_up();
 }
@@ -134,11 +143,12 @@ void MessageCommunicator::work() {
   while (true) {
     changed_.wait(lock, [this] { return stops_ || !jobs_.empty(); });
     if (stops_) return;
-    const auto job = std::move(jobs_.front());
+    running_ = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    job->run(jobs_scratch_);
+    running_->run(jobs_scratch_);
     lock.lock();
+    running_.reset();
   }
 }
 

@@ -66,6 +66,7 @@ class MessageCommunicator final : public Communicator {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::shared_ptr<Job>> jobs_;
+  std::shared_ptr<Job> running_;  ///< null where none is
   bool stops_ = false;
   std::thread worker_;
 };

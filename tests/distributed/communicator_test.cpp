@@ -78,6 +78,23 @@ TEST_CASE("sums under way end where a rank leaves, and so does a communicator wi
   CHECK_THAT(errors[0], Contains("lost: rank 1 of 2 left"));
 }
 
+TEST_CASE("a part of the ranks whose sum is under way when an error ends a rank's work is not waited for") {
+  const auto errors = in_threads(2, [](Communicator& ranks) {
+    const auto part = ranks.split(0);
+    const at::Tensor tensor = at::ones({10});
+    const auto under_way = part->start_all_reduce(tensor);
+    if (ranks.rank() == 0) {
+      under_way->wait();
+      ranks.barrier();
+    } else {
+      const auto second = part->start_all_reduce(tensor);  // that rank 0 never joins
+      throw Error(Errc::Internal, "trouble");
+    }
+  });
+  CHECK_THAT(errors[0], Contains("lost: rank 1 of 2 left"));
+  CHECK_THAT(errors[1], Contains("error: trouble"));
+}
+
 TEST_CASE("threads that send and expect different lengths are told") {
   const auto errors = in_threads(2, [](Communicator& ranks) { ranks.broadcast(at::ones({ranks.rank() + 1})); });
   CHECK_THAT(errors[1], Contains("rank 0 sent 4 bytes and rank 1 expects 8"));

@@ -2,7 +2,11 @@
 // is lost. Each is a rank_program.
 #include "halftone/distributed/gloo.hpp"
 
+#include <array>
+#include <ifaddrs.h>
 #include <memory>
+#include <net/if.h>
+#include <netdb.h>
 
 #include "distributed/free_port.hpp"
 #include "distributed/processes.hpp"
@@ -27,6 +31,21 @@ Ranks start(int size, const std::string& what, milliseconds timeout = seconds(60
         std::vector<std::string>{HALFTONE_RANK_PROGRAM, "gloo", std::to_string(rank), std::to_string(size), port, what,
                                  std::to_string(lost_after.count()), std::to_string(timeout.count())}));
   return ranks;
+}
+
+/// Of this host's, as others see it; empty where it has none.
+std::string outward_address() {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return {};
+  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owned(all, ::freeifaddrs);
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    std::array<char, NI_MAXHOST> text{};
+    if (one->ifa_addr != nullptr && one->ifa_addr->sa_family == AF_INET && (one->ifa_flags & IFF_LOOPBACK) == 0 &&
+        (one->ifa_flags & IFF_UP) != 0 &&
+        ::getnameinfo(one->ifa_addr, sizeof(sockaddr_in), text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) == 0)
+      return text.data();
+  }
+  return {};
 }
 
 constexpr seconds kEnough{120};  ///< for processes that start on a busy machine
@@ -126,6 +145,21 @@ TEST_CASE("ranks that do not come are named") {
   const auto late = rank("1", "4");
   CHECK(late->exit_code(kEnough) == 2);
   CHECK_THAT(late->output(), Contains("lost: rank 0 of 4 does not answer at 127.0.0.1:" + port));
+}
+
+TEST_CASE("rank 0 may know its host by an address that only it reaches") {
+  const std::string outward = outward_address();
+  if (outward.empty()) return;  // this host has no network
+  const std::string port = std::to_string(free_port());
+  const auto rank = [&](const char* number, const std::string& address) {
+    return std::make_unique<Process>(std::vector<std::string>{HALFTONE_RANK_PROGRAM, "gloo", number, "2", port, "sum",
+                                                              "2000", "60000", "20000", address});
+  };
+  const auto first = rank("0", "127.0.0.1");
+  const auto second = rank("1", outward);
+  CHECK(first->exit_code(kEnough) == 0);
+  CHECK(first->output() == "gloo 1\n");
+  CHECK(second->exit_code(kEnough) == 0);
 }
 
 TEST_CASE("two processes of one rank, and ranks of jobs of different sizes, are refused") {

@@ -1,5 +1,6 @@
-// One rank of a job, for tests: rank_program ENGINE RANK SIZE PORT WHAT [LOST_AFTER_MS [TIMEOUT_MS]]. What went wrong
-// goes to standard output, in a line. Exit code: 0 all is well, 1 a law is broken, 2 an Error.
+// One rank of a job, for tests: rank_program ENGINE RANK SIZE PORT WHAT [LOST_AFTER_MS [TIMEOUT_MS [START_TIMEOUT_MS
+// [ADDRESS]]]]. What went wrong goes to standard output, in a line. Exit code: 0 all is well, 1 a law is broken, 2 an
+// Error.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -111,6 +112,7 @@ int main(int argc, char** argv) {
     if (words.size() > 5) options.lost_after = std::chrono::milliseconds(std::stoi(words[5]));
     if (words.size() > 6) options.timeout = std::chrono::milliseconds(std::stoi(words[6]));
     if (words.size() > 7) options.start_timeout = std::chrono::milliseconds(std::stoi(words[7]));
+    if (words.size() > 8) options.address = words[8];
     ranks = make_gloo_communicator(options);
     return act(*ranks, words.at(4));
   } catch (const Error& error) {
