@@ -122,6 +122,41 @@ TEST_CASE("a rank that is killed ends the run with its name, and the same comman
   }
 }
 
+TEST_CASE("a rank that is killed while all fine-tune is named, and the same command ends with what it would have") {
+  const TempDir dir;
+  const auto command = [&](const char* out) {
+    return launch(2, {"quantize",       kModel,
+                      "--calibrate",    calibration("[0:20]"),
+                      "--validate",     validation("[0:60]"),
+                      "--gate",         "damage:10",
+                      "--precisions",   "4,8",
+                      "--repairs",      "0",
+                      "--latency",      "roofline:a100",
+                      "--evaluate",     "simulated",
+                      "--train",        calibration("[20:250]"),
+                      "--finish-steps", "16",
+                      "--threads",      "1",
+                      "--out",          (dir / out).string()});
+  };
+  REQUIRE(finish(start(command("whole"))) == 0);
+  REQUIRE(fs::exists(dir / "whole/finished.safetensors"));
+  const std::string errors = dir / "errors";
+  const pid_t job = start(command("out"), errors);
+  wait_for_work(dir / "out");
+  for (int i = 0; i < 6000 && read_text(errors).find("finish ") == std::string::npos; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  const auto process = rank_of(job, 1);
+  REQUIRE(process);
+  ::kill(*process, SIGKILL);
+  CHECK(finish(job) == 3);
+  CHECK_THAT(read_text(errors), Contains("rank 1 of 2 was killed by signal 9"));
+  CHECK_FALSE(fs::exists(dir / "out/plan.json"));
+  CHECK_FALSE(fs::exists(dir / "out/finished.safetensors"));
+  REQUIRE(finish(start(command("out"))) == 0);
+  for (const char* file : {"plan.json", "finished.safetensors"})
+    CHECK(read_text(dir / "out" / file) == read_text(dir / "whole" / file));
+}
+
 TEST_CASE("a rank that hangs is named within 30 s by those that wait for it") {
   const TempDir dir;
   const std::string errors = dir / "errors";
