@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
   });
   const std::int64_t steps = epochs * halftone::steps_of_epoch(training->size(), 128, ranks->size());
   const halftone::PolynomialSchedule schedule{.base = 2, .warm_up_steps = steps / 5, .steps = steps};
-  halftone::train_data_parallel(
+  const halftone::TrainResult trained = halftone::train_data_parallel(
       network, *training, *test, halftone::Lars::groups(network.module->parameters(), halftone::LarsOptions()),
       [](auto groups) { return std::make_unique<halftone::Lars>(groups, halftone::LarsOptions()); },
       {.batch = 128, .epochs = epochs, .rate = [&](std::int64_t step) { return rate_at(schedule, step); }}, *ranks);
@@ -66,7 +66,9 @@ int main(int argc, char** argv) {
                                                         {.keep = 0.99, .communicator = ranks.get()});
   // [readme]
   if (ranks->rank() == 0) {
-    std::cout << halftone::text_report(result);
+    for (const halftone::TrainEpoch& epoch : trained.epochs)
+      std::cout << "loss " << epoch.loss << ", " << 100 * epoch.accuracy << " % right, " << epoch.seconds << " s\n";
+    std::cout << '\n' << halftone::text_report(result);
     halftone::save_weights(out + "/weights.safetensors", halftone::named_tensors(*network.module));
     halftone::write_run(result, out);
   }
