@@ -31,7 +31,7 @@ class Schedule {
     const std::lock_guard lock(mutex_);
     if (stopped_ || failure_ || enough_ || next_ >= loop_.batches()) return std::nullopt;
     ++running_;
-    return range(next_++);
+    return loop_.range(next_++);
   }
 
   void run(const BatchRange& batch, std::size_t worker, const BatchFn& work) {
@@ -78,11 +78,6 @@ class Schedule {
   }
 
  private:
-  [[nodiscard]] BatchRange range(std::int64_t index) const {
-    const std::int64_t begin = index * loop_.batch_size;
-    return {index, begin, std::min(begin + loop_.batch_size, loop_.samples)};
-  }
-
   /// Settles this batch and those behind it that waited for it; gives what that threw.
   std::exception_ptr finish(const BatchRange& batch) {
     done_ += batch.end - batch.begin;
@@ -90,7 +85,7 @@ class Schedule {
     try {
       while (settled_ && !enough_ && next_settled_ < loop_.batches() &&
              is_done_[static_cast<std::size_t>(next_settled_)])
-        enough_ = settled_(range(next_settled_++));
+        enough_ = settled_(loop_.range(next_settled_++));
     } catch (...) {
       return std::current_exception();
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -24,6 +25,10 @@ struct BatchLoop {
   std::string_view detail{};
 
   [[nodiscard]] std::int64_t batches() const { return (samples + batch_size - 1) / batch_size; }
+  [[nodiscard]] BatchRange range(std::int64_t index) const {
+    const std::int64_t begin = index * batch_size;
+    return {index, begin, std::min(begin + batch_size, samples)};
+  }
   /// Threads that can be busy at once.
   [[nodiscard]] std::size_t workers() const;
 };

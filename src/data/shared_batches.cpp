@@ -67,11 +67,6 @@ class SharedPass {
     return std::max<std::int64_t>(1, (loop_.batches() + rounds * at_once - 1) / (rounds * at_once)) * at_once;
   }
 
-  [[nodiscard]] BatchRange range(std::int64_t index) const {
-    const std::int64_t begin = index * loop_.batch_size;
-    return {index, begin, std::min(begin + loop_.batch_size, loop_.samples)};
-  }
-
   /// False when stopped.
   bool run_round(std::int64_t first, std::int64_t end) {
     std::exception_ptr failure;
@@ -84,7 +79,8 @@ class SharedPass {
     const auto all = team_.exchange(message(what_, ", batches ", first, " to ", end - 1), bytes, failure);
     take_all(all, first, end);
     if (team_.stopped()) return false;
-    for (std::int64_t index = first; settled_ && !enough_ && index < end; ++index) enough_ = settled_(range(index));
+    for (std::int64_t index = first; settled_ && !enough_ && index < end; ++index)
+      enough_ = settled_(loop_.range(index));
     return true;
   }
 
@@ -109,7 +105,7 @@ class SharedPass {
     for_each_batch({std::ssize(own), 1, loop_.threads, loop_.stage, loop_.detail}, inner,
                    [&](const BatchRange& item, std::size_t worker) {
                      const auto place = static_cast<std::size_t>(item.index);
-                     results[place] = make_(range(own[place]), worker);
+                     results[place] = make_(loop_.range(own[place]), worker);
                    });
     std::string bytes;
     for (std::size_t i = 0; i < own.size(); ++i) {
@@ -128,7 +124,7 @@ class SharedPass {
       for (ByteReader reader(bytes); !reader.rest().empty();) {
         const std::int64_t index = reader.number<std::int64_t>();
         if (index < first || index >= end) throw Error(Errc::Internal, "a rank made a batch that is not its own");
-        take_(range(index), take_tensors(reader));
+        take_(loop_.range(index), take_tensors(reader));
       }
   }
 
