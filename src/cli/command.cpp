@@ -101,11 +101,7 @@ void add_json(CLI::App& command, CommonOptions& options) {
   command.add_flag("--json", options.json, "the result as one JSON object on standard output");
 }
 
-namespace {
-
 std::int64_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
-
-}  // namespace
 
 int thread_count(const CommonOptions& options) {
   if (options.threads > 0) return static_cast<int>(options.threads);

@@ -72,6 +72,7 @@ void add_common(CLI::App& command, CommonOptions& options);
 void add_common_but_threads(CLI::App& command, CommonOptions& options);
 void add_json(CLI::App& command, CommonOptions& options);
 int thread_count(const CommonOptions& options);
+std::int64_t cores();  ///< of this host, at least 1
 
 /// Threads of a network in an engine: one where none were asked for. Throws where this machine has fewer cores.
 int engine_threads(const char* option, std::int64_t count);

@@ -98,6 +98,10 @@ JobEnd run_job(const Launch& launch, std::ostream& err) {
 }
 
 int run_launch(const Context& context, const Launch& launch) {
+  constexpr std::int64_t kRanksOfCore = 16;  // each loads LibTorch
+  if (const std::int64_t most = kRanksOfCore * cores(); launch.ranks > most)
+    throw Error(Errc::InvalidArgument, message("--ranks is ", launch.ranks, ": at most ", most,
+                                               " ranks fit on this host, ", kRanksOfCore, " for each core"));
   const PassedSignals signals;
   for (std::int64_t restarts = 0;; ++restarts) {
     const JobEnd end = run_job(launch, context.err);
@@ -112,7 +116,7 @@ void add_launch(CLI::App& app, const Context& context, Action& action) {
   auto launch = std::make_shared<Launch>();
   CLI::App& command =
       *app.add_subcommand("launch", "run a command as several processes of this host that share its work");
-  add_count(command, "-n,--ranks", launch->ranks, 1, "processes");
+  add_count(command, "-n,--ranks", launch->ranks, 1, "processes, at most 16 for each core");
   add_count(command, "--max-restarts", launch->max_restarts, 0,
             "start all again where one is lost, at most so often: work that\nwas kept is not done again");
   command.add_option("COMMAND", launch->words, "of halftone, with its options, after --")->required()->type_name("");

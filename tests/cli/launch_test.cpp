@@ -116,5 +116,8 @@ TEST_CASE("launch passes SIGTERM on") {
 TEST_CASE("launch says what it needs") {
   CHECK_THAT(call({"launch", "-n", "2"}).err, Contains("COMMAND is required"));
   CHECK_THAT(call({"launch", "-n", "0", "--", "models"}).err, Contains("a whole number from 1"));
+  const auto many = call({"launch", "-n", "100000", "--", "models"});
+  CHECK(many.code == 2);
+  CHECK_THAT(many.err, Contains("--ranks is 100000: at most"));
   CHECK_THAT(call({"launch", "--help"}).out, Contains("halftone launch -n 4 -- quantize"));
 }
