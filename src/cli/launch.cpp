@@ -1,11 +1,13 @@
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <string_view>
 #include <sys/wait.h>
 #include <thread>
 #include <utility>
@@ -102,6 +104,11 @@ int run_launch(const Context& context, const Launch& launch) {
   if (const std::int64_t most = kRanksOfCore * cores(); launch.ranks > most)
     throw Error(Errc::InvalidArgument, message("--ranks is ", launch.ranks, ": at most ", most,
                                                " ranks fit on this host, ", kRanksOfCore, " for each core"));
+  constexpr std::array<std::string_view, 3> kShared{"quantize", "sense", "evaluate"};
+  if (const std::string& command = launch.words.front(); std::ranges::find(kShared, command) == kShared.end())
+    throw Error(Errc::InvalidArgument,
+                message("launch: \"", command,
+                        "\" is not shared by ranks, each would do all of it: quantize, sense and ", "evaluate are"));
   const PassedSignals signals;
   for (std::int64_t restarts = 0;; ++restarts) {
     const JobEnd end = run_job(launch, context.err);
@@ -119,7 +126,9 @@ void add_launch(CLI::App& app, const Context& context, Action& action) {
   add_count(command, "-n,--ranks", launch->ranks, 1, "processes, at most 16 for each core");
   add_count(command, "--max-restarts", launch->max_restarts, 0,
             "start all again where one is lost, at most so often: work that\nwas kept is not done again");
-  command.add_option("COMMAND", launch->words, "of halftone, with its options, after --")->required()->type_name("");
+  command.add_option("COMMAND", launch->words, "quantize, sense or evaluate with its options, after --")
+      ->required()
+      ->type_name("");
   command.footer(
       "Example:\n"
       "  halftone launch -n 4 -- quantize resnet50:weights.pth --calibrate images:train \\\n"

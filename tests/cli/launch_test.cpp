@@ -48,15 +48,15 @@ const Words kLong{"-n", "3", "--", "evaluate", kModel, "--data", validation("")}
 
 TEST_CASE("launch shows what rank 0 writes, once, and takes its exit code") {
   const TempDir dir;
-  Process job(launch({"-n", "3", "--", "models", "--json"}, dir / "errors"));
+  Process job(launch({"-n", "3", "--", "evaluate", "--help"}, dir / "errors"));
   CHECK(job.exit_code(kEnough) == 0);
-  CHECK(job.output() == call({"models", "--json"}).out);
+  CHECK(job.output() == call({"evaluate", "--help"}).out);
   CHECK(text_of(dir / "errors").empty());
 }
 
 TEST_CASE("launch of options that ranks refuse ends with 2 and says which rank") {
   const TempDir dir;
-  Process job(launch({"-n", "2", "--", "models", "--nonsense"}, dir / "errors"));
+  Process job(launch({"-n", "2", "--", "evaluate", "--nonsense"}, dir / "errors"));
   CHECK(job.exit_code(kEnough) == 2);
   CHECK_THAT(text_of(dir / "errors"), Contains("\"--nonsense\" is not known here") &&
                                           Contains("of 2 ended with exit code 2, the first to fail"));
@@ -116,6 +116,9 @@ TEST_CASE("launch passes SIGTERM on") {
 TEST_CASE("launch says what it needs") {
   CHECK_THAT(call({"launch", "-n", "2"}).err, Contains("COMMAND is required"));
   CHECK_THAT(call({"launch", "-n", "0", "--", "models"}).err, Contains("a whole number from 1"));
+  const auto alone = call({"launch", "--", "bench", kModel});
+  CHECK(alone.code == 2);
+  CHECK_THAT(alone.err, Contains("\"bench\" is not shared by ranks"));
   const auto many = call({"launch", "-n", "100000", "--", "models"});
   CHECK(many.code == 2);
   CHECK_THAT(many.err, Contains("--ranks is 100000: at most"));
