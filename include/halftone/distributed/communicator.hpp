@@ -64,7 +64,8 @@ class Communicator {
   [[nodiscard]] std::unique_ptr<PendingWork> start_receive(const at::Tensor& tensor, int from, int tag = 0);
 
   /// Communicators of parts of this one: ranks that give the same color, from 0, share one, in the order of their ranks
-  /// here. All ranks call; what comes lives no longer than this, and counts its traffic apart.
+  /// here. All ranks call; what comes lives no longer than this, and counts its traffic apart. Where one goes while a
+  /// sum that it began is under way, as by an exception, its rank leaves the whole job.
   [[nodiscard]] std::unique_ptr<Communicator> split(int color);
 
   /// Bytes of any length: every rank gets all ranks', by rank. Traffic: P - 1 times 8 bytes and the longest.
