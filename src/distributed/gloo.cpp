@@ -62,7 +62,10 @@ c10::intrusive_ptr<c10d::TCPStore> open_store(const GlooOptions& options) {
     const std::string text = error.what();
     const std::string reason = text.substr(0, text.find('\n'));
     if (options.rank == 0)
-      throw Error(Errc::Io, message("rank 0 cannot listen at ", place, ": ", reason, ": choose a free port"));
+      throw Error(Errc::Io,
+                  message("rank 0 cannot listen at ", place, ": ", reason, ": ",
+                          how.masterListenFd ? message("is ", *how.masterListenFd, " the socket it was given?")
+                                             : "choose a free port"));
     throw Error(Errc::LostRank, message("rank 0 of ", options.size, " does not answer at ", place, ": ", reason));
   }
 }

@@ -141,7 +141,7 @@ void Heartbeats::await_all(c10d::Store& store, const GlooOptions& options) {
     std::string missing;  // throws itself where the store is what was lost
     for (int rank = 0; rank < options.size; ++rank)
       if (!store.check({keys[static_cast<std::size_t>(rank)]})) missing += message(missing.empty() ? "" : ", ", rank);
-    if (missing.empty()) throw;
+    if (missing.empty()) return;  // the last one came at the last moment
     throw Error(Errc::LostRank, message("of ", options.size, " ranks these did not come within ",
                                         seconds(options.start_timeout), ": ", missing));
   }

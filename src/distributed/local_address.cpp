@@ -39,7 +39,7 @@ std::string local_address_towards(const std::string& address, int port) {
                 message("the address of rank 0 is \"", address, "\": ", ::gai_strerror(problem)));
   for (const addrinfo* target = found; target != nullptr; target = target->ai_next)
     if (std::string source = source_address(*target); !source.empty()) return source;
-  throw Error(Errc::InvalidArgument, message("the address of rank 0, ", address, ", cannot be reached from this host"));
+  throw Error(Errc::InvalidArgument, message("the address of a rank, ", address, ", cannot be reached from this host"));
 }
 
 }  // namespace halftone::internal

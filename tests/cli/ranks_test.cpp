@@ -145,6 +145,7 @@ TEST_CASE("a rank that is killed while all fine-tune is named, and the same comm
   wait_for_work(dir / "out");
   for (int i = 0; i < 6000 && read_text(errors).find("finish ") == std::string::npos; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  REQUIRE_THAT(read_text(errors), Contains("finish "));
   const auto process = rank_of(job, 1);
   REQUIRE(process);
   ::kill(*process, SIGKILL);

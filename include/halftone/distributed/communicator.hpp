@@ -65,7 +65,8 @@ class Communicator {
 
   /// Communicators of parts of this one: ranks that give the same color, from 0, share one, in the order of their ranks
   /// here. All ranks call; what comes lives no longer than this, and counts its traffic apart. Where one goes while a
-  /// sum that it began is under way, as by an exception, its rank leaves the whole job.
+  /// sum that it began is under way, as by an exception, its rank takes no more part in the whole job; others that wait
+  /// for it are told once the communicator of all ranks goes too.
   [[nodiscard]] std::unique_ptr<Communicator> split(int color);
 
   /// Bytes of any length: every rank gets all ranks', by rank. Traffic: P - 1 times 8 bytes and the longest.

@@ -15,7 +15,7 @@ struct GlooOptions {
   int size = 1;
   std::string address = "127.0.0.1";  ///< of rank 0, a name or number that all reach
   int port = 29500;                   ///< there; free
-  int listener = -1;                  ///< of rank 0: a socket that listens at `port`, taken over; -1: none
+  int listener = -1;  ///< of rank 0: a socket that listens at `port`, taken over by two ranks or more; -1: none
   /// All ranks must be there by then.
   std::chrono::milliseconds start_timeout = std::chrono::minutes(5);
   /// A collective, send or receive that takes longer ends the job; ranks may have as much other work between two.
